@@ -1,1 +1,16 @@
-//! stub
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod budget;
+mod fusion;
+mod preset;
+mod query;
+mod spatial;
+mod temporal;
+
+pub use budget::Budget;
+pub use fusion::{FrameTokens, FusionReport, Layout, VisualTokens, fuse};
+pub use preset::{CompressionSettings, Preset, UnknownPreset};
+pub use query::{FrameScorer, QueryReport, QueryStage, query_guided};
+pub use spatial::{SpatialReport, SpatialStage, TokenPruner, spatial_reduction};
+pub use temporal::{FrameSelector, TemporalReduction, TemporalReport, TemporalStage, WindowSelection};

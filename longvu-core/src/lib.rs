@@ -1,1 +1,17 @@
-//! stub
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod checkpoint;
+pub mod config;
+mod device;
+mod dtype;
+mod error;
+pub mod nn;
+pub mod ops;
+mod weights;
+
+pub use burn::tensor::Device;
+pub use device::{available_devices, parse_device};
+pub use dtype::Dtype;
+pub use error::{Error, Result};
+pub use weights::{LoadOptions, LoadReport, TensorRole, TensorSpec, Weights, declare, load};

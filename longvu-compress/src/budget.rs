@@ -1,0 +1,98 @@
+//! How many tokens, and how many frames, fit into the language model's window.
+
+use longvu_core::config::LongVuConfig;
+use serde::Serialize;
+
+/// The arithmetic of the window, in one place (LongVU's published package, `prepare_inputs`).
+///
+/// `text_len` is the length of the prompt with each visual placeholder counted as one token; `text_ids` is the
+/// length without placeholders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Budget {
+    /// Longest prompt in tokens, visual tokens included.
+    pub max_len: usize,
+    /// Room kept for the answer.
+    pub inference_max_length: usize,
+    /// Nominal tokens of a full-resolution frame: 144.
+    pub image_token_len: usize,
+    /// Side of a low-resolution frame's grid: 8.
+    pub lowres_token: usize,
+    /// Whether frames may be kept at low resolution.
+    pub highres: bool,
+}
+
+impl Budget {
+    /// The budget of a checkpoint.
+    pub fn new(config: &LongVuConfig) -> Self {
+        Self {
+            max_len: config.tokenizer_model_max_length,
+            inference_max_length: config.inference_max_length,
+            image_token_len: config.image_token_len,
+            lowres_token: config.lowres_token,
+            highres: config.highres,
+        }
+    }
+
+    /// Tokens left for frames: the window less the prompt and the answer.
+    pub fn tokens(&self, text_len: usize) -> usize {
+        self.max_len.saturating_sub(text_len).saturating_sub(self.inference_max_length)
+    }
+
+    /// Nominal tokens of a low-resolution frame: 64.
+    pub fn low_frame(&self) -> usize {
+        self.lowres_token * self.lowres_token
+    }
+
+    /// Number of frames from which the temporal stage runs.
+    pub fn temporal_limit(&self, text_len: usize) -> usize {
+        let frame = if self.highres { self.low_frame() } else { self.image_token_len };
+        self.frames(text_len, frame)
+    }
+
+    /// Number of frames that no longer fit at full resolution.
+    pub fn high_frames(&self, text_len: usize) -> usize {
+        self.frames(text_len, self.image_token_len)
+    }
+
+    /// Largest number of frames that fit at low resolution.
+    pub fn low_frames(&self, text_len: usize) -> usize {
+        self.frames(text_len, self.low_frame())
+    }
+
+    /// Tokens that the visual part of the prompt may take once newline tokens count.
+    pub fn room(&self, text_ids: usize) -> usize {
+        self.max_len.saturating_sub(self.inference_max_length).saturating_sub(text_ids)
+    }
+
+    fn frames(&self, text_len: usize, frame: usize) -> usize {
+        (self.tokens(text_len) / frame.max(1)).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RELEASED: Budget =
+        Budget { max_len: 8192, inference_max_length: 16, image_token_len: 144, lowres_token: 8, highres: true };
+
+    #[test]
+    fn released_sizes_give_the_published_limits() {
+        assert_eq!(RELEASED.tokens(40), 8136);
+        assert_eq!(RELEASED.temporal_limit(40), 127);
+        assert_eq!(RELEASED.high_frames(40), 56);
+        assert_eq!(RELEASED.low_frames(40), 127);
+    }
+
+    proptest! {
+        /// A longer prompt never leaves more room, and no prompt makes the arithmetic fail.
+        #[test]
+        fn longer_prompts_leave_less(text in 0usize..20_000, more in 0usize..20_000) {
+            prop_assert!(RELEASED.tokens(text + more) <= RELEASED.tokens(text));
+            prop_assert!(RELEASED.temporal_limit(text + more) <= RELEASED.temporal_limit(text));
+            prop_assert!(RELEASED.room(text + more) <= RELEASED.room(text));
+            prop_assert!(RELEASED.temporal_limit(text) >= 1 && RELEASED.high_frames(text) >= 1);
+        }
+    }
+}

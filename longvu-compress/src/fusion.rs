@@ -1,0 +1,169 @@
+//! Stages 2 and 3 together: from a video's kept frames to the visual tokens of one prompt.
+
+use burn::tensor::{Int, Tensor, TensorData};
+use serde::Serialize;
+
+use crate::{Budget, FrameScorer, QueryReport, SpatialReport, TokenPruner, query_guided, spatial_reduction};
+
+/// Frames whose tokens can be had at two resolutions.
+pub trait FrameTokens {
+    /// Why tokens could not be made.
+    type Error;
+
+    /// Number of frames.
+    fn frames(&self) -> usize;
+
+    /// Tokens of one frame at full resolution, newlines included.
+    fn full_len(&self) -> usize;
+
+    /// All frames, or those at the given positions, at full resolution: `[frames, full_len, hidden_size]`.
+    ///
+    /// # Errors
+    /// Implementation-specific.
+    fn full(&self, frames: Option<&[usize]>) -> Result<Tensor<3>, Self::Error>;
+
+    /// All frames at low resolution: `[frames, low_len, hidden_size]`.
+    ///
+    /// # Errors
+    /// Implementation-specific.
+    fn low(&self) -> Result<Tensor<3>, Self::Error>;
+}
+
+/// At which resolution a video's frames went into the prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Every frame at full resolution.
+    Full,
+    /// Every frame at low resolution, the best raised to full.
+    QueryGuided,
+}
+
+/// What stages 2 and 3 did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FusionReport {
+    /// Frames that came in.
+    pub frames: usize,
+    /// The layout chosen.
+    pub layout: Layout,
+    /// Frames at full resolution.
+    pub full_frames: usize,
+    /// Visual tokens before the spatial stage.
+    pub tokens_before: usize,
+    /// Visual tokens in the prompt.
+    pub tokens_after: usize,
+    /// Tokens that each frame has in the prompt.
+    pub tokens_per_frame: Vec<usize>,
+    /// Stage 2, when it ran.
+    pub query: Option<QueryReport>,
+    /// Stage 3, when it ran.
+    pub spatial: Option<SpatialReport>,
+}
+
+/// The visual part of a prompt.
+pub struct VisualTokens {
+    /// `[tokens, hidden_size]`, in time order.
+    pub tokens: Tensor<2>,
+    /// How they came about.
+    pub report: FusionReport,
+}
+
+/// Fits a video's frames into the room that a prompt leaves.
+///
+/// Few frames go in at full resolution; more at low resolution, the best raised to full by `scorer`; more still at
+/// full resolution with repeated tokens dropped by `pruner`, which also steps in whenever the rest overflows.
+///
+/// `text_len` is the prompt's length with each placeholder counted as one, `text_ids` its length without them.
+///
+/// # Shapes
+/// - `text`: `[text_tokens, hidden_size]`, embeddings of the prompt after the placeholder
+///
+/// # Errors
+/// Those of `frames`.
+pub fn fuse<F: FrameTokens>(
+    frames: &F,
+    text: Tensor<2>,
+    (text_len, text_ids): (usize, usize),
+    budget: &Budget,
+    scorer: &dyn FrameScorer,
+    pruner: &dyn TokenPruner,
+) -> Result<VisualTokens, F::Error> {
+    let count = frames.frames();
+    let room = budget.room(text_ids);
+    let mixed = budget.highres && (budget.high_frames(text_len)..=budget.low_frames(text_len)).contains(&count);
+    if !mixed {
+        return Ok(prune(frames.full(None)?, Layout::Full, None, room, pruner));
+    }
+    let low = frames.low()?;
+    let query = query_guided(scorer, low.clone(), text, room, frames.full_len());
+    if query.full.is_empty() {
+        return Ok(prune(low, Layout::QueryGuided, Some(query), room, pruner));
+    }
+    let full = frames.full(Some(&query.full))?;
+    Ok(interleave(low, full, query))
+}
+
+/// Replaces the raised frames' low-resolution tokens by their full ones, in time order.
+fn interleave(low: Tensor<3>, full: Tensor<3>, query: QueryReport) -> VisualTokens {
+    let [frames, low_len, hidden] = low.dims();
+    let [_, full_len, _] = full.dims();
+    let mut parts = Vec::with_capacity(frames);
+    let mut tokens_per_frame = Vec::with_capacity(frames);
+    let mut raised = 0;
+    for frame in 0..frames {
+        if query.full.get(raised) == Some(&frame) {
+            parts.push(full.clone().narrow(0, raised, 1).reshape([full_len, hidden]));
+            tokens_per_frame.push(full_len);
+            raised += 1;
+        } else {
+            parts.push(low.clone().narrow(0, frame, 1).reshape([low_len, hidden]));
+            tokens_per_frame.push(low_len);
+        }
+    }
+    let total = tokens_per_frame.iter().sum();
+    let report = FusionReport {
+        frames,
+        layout: Layout::QueryGuided,
+        full_frames: raised,
+        tokens_before: total,
+        tokens_after: total,
+        tokens_per_frame,
+        query: Some(query),
+        spatial: None,
+    };
+    VisualTokens { tokens: Tensor::cat(parts, 0), report }
+}
+
+/// Lays frames of one resolution out in a row, dropping repeated tokens if they do not fit.
+fn prune(
+    tokens: Tensor<3>,
+    layout: Layout,
+    query: Option<QueryReport>,
+    room: usize,
+    pruner: &dyn TokenPruner,
+) -> VisualTokens {
+    let [frames, len, hidden] = tokens.dims();
+    let mut report = FusionReport {
+        frames,
+        layout,
+        full_frames: if layout == Layout::Full { frames } else { 0 },
+        tokens_before: frames * len,
+        tokens_after: frames * len,
+        tokens_per_frame: vec![len; frames],
+        query,
+        spatial: None,
+    };
+    let flat = tokens.clone().reshape([frames * len, hidden]);
+    if frames * len <= room {
+        return VisualTokens { tokens: flat, report };
+    }
+    let spatial = spatial_reduction(pruner, tokens, room);
+    let kept = spatial.kept.iter().enumerate();
+    let indices: Vec<i64> = kept.flat_map(|(f, kept)| kept.iter().map(move |&i| (f * len + i) as i64)).collect();
+    report.tokens_after = spatial.tokens_after;
+    report.tokens_per_frame = spatial.kept.iter().map(Vec::len).collect();
+    report.spatial = Some(spatial);
+    let count = indices.len();
+    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [count]), &flat.device());
+    VisualTokens { tokens: flat.select(0, indices), report }
+}

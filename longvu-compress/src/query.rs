@@ -1,0 +1,111 @@
+//! Stage 2: the frames that fit the question best are kept at full resolution (section 3.2 of the paper).
+
+use burn::tensor::{DType, Tensor};
+use serde::Serialize;
+
+/// Scores frames against a question. The query-guided stage of a pipeline is any such value.
+pub trait FrameScorer: Send + Sync {
+    /// One score a frame, higher for frames that deserve full resolution.
+    ///
+    /// # Shapes
+    /// - `low_tokens`: `[frames, tokens, hidden_size]`, the frames at low resolution
+    /// - `text`: `[text_tokens, hidden_size]`, embeddings of the prompt after the visual placeholder
+    fn score(&self, low_tokens: Tensor<3>, text: Tensor<2>) -> Vec<f32>;
+}
+
+/// LongVU's score: the mean dot product of a frame's tokens with the text's tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct QueryStage;
+
+impl FrameScorer for QueryStage {
+    fn score(&self, low_tokens: Tensor<3>, text: Tensor<2>) -> Vec<f32> {
+        let [frames, tokens, hidden] = low_tokens.dims();
+        let count = text.dims()[0];
+        if frames == 0 || tokens == 0 || count == 0 {
+            return vec![0.0; frames];
+        }
+        // The mean of all products is the product of the means.
+        let frame = low_tokens.cast(DType::F32).mean_dim(1).reshape([frames, hidden]);
+        let text = text.cast(DType::F32).mean_dim(0);
+        (frame * text).sum_dim(1).into_data().iter::<f32>().collect()
+    }
+}
+
+/// What the query-guided stage decided.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct QueryReport {
+    /// Score of each frame; empty when no frame could be raised to full resolution.
+    pub scores: Vec<f32>,
+    /// Frames kept at full resolution, ascending.
+    pub full: Vec<usize>,
+}
+
+/// Chooses which frames get full resolution.
+///
+/// With every frame at low resolution the video takes `used` tokens of `room`; each raised frame costs
+/// `full_len - low_len` more. Equal scores go to the earlier frame.
+///
+/// # Shapes
+/// - `low_tokens`: `[frames, low_len, hidden_size]`
+/// - `text`: `[text_tokens, hidden_size]`
+pub fn query_guided(
+    scorer: &dyn FrameScorer,
+    low_tokens: Tensor<3>,
+    text: Tensor<2>,
+    room: usize,
+    full_len: usize,
+) -> QueryReport {
+    let [frames, low_len, _] = low_tokens.dims();
+    let used = frames * low_len;
+    let raised = match full_len.checked_sub(low_len) {
+        Some(extra) if extra > 0 && used < room => (room - used) / extra,
+        _ => 0,
+    };
+    if raised == 0 {
+        return QueryReport::default();
+    }
+    let scores = scorer.score(low_tokens, text);
+    let mut order: Vec<usize> = (0..frames).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    order.truncate(raised);
+    order.sort_unstable();
+    QueryReport { scores, full: order }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+    use proptest::prelude::*;
+
+    fn tensor<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+        let value = |i: usize| (((i as u64 + 1).wrapping_mul(seed | 1) >> 9) % 1000) as f32 / 500.0 - 1.0;
+        let values: Vec<f32> = (0..shape.iter().product()).map(value).collect();
+        Tensor::from_data(TensorData::new(values, shape), &Device::default())
+    }
+
+    proptest! {
+        /// The factorised mean equals the mean of all dot products.
+        #[test]
+        fn scores_are_mean_dot_products(frames in 1usize..5, tokens in 1usize..7, words in 1usize..6, seed in any::<u64>()) {
+            let (low, text) = (tensor([frames, tokens, 4], seed), tensor([words, 4], seed ^ 0xABCD));
+            let found = QueryStage.score(low.clone(), text.clone());
+            let all = low.matmul(text.transpose().unsqueeze::<3>().expand([frames, 4, words]));
+            let expected: Vec<f32> = all.reshape([frames, tokens * words]).mean_dim(1).into_data().iter::<f32>().collect();
+            for (f, e) in found.iter().zip(&expected) {
+                prop_assert!((f - e).abs() < 1e-4, "{f} {e}");
+            }
+        }
+
+        /// Raised frames never overflow the room, and one more would.
+        #[test]
+        fn the_room_is_filled(frames in 1usize..9, low in 1usize..8, extra in 1usize..9, room in 0usize..90, seed in any::<u64>()) {
+            let report = query_guided(&QueryStage, tensor([frames, low, 4], seed), tensor([3, 4], seed), room, low + extra);
+            let total = frames * low + report.full.len() * extra;
+            prop_assert!(report.full.is_empty() || total <= room);
+            if frames * low < room && report.full.len() < frames {
+                prop_assert!(total + extra > room);
+            }
+        }
+    }
+}

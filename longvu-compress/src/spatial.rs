@@ -1,0 +1,158 @@
+//! Stage 3: tokens that repeat along time go (section 3.3 of the paper).
+
+use burn::tensor::{DType, Tensor};
+use serde::Serialize;
+
+/// Drops tokens that repeat within a chunk of frames. The spatial stage of a pipeline is any such value.
+pub trait TokenPruner: Send + Sync {
+    /// Frames per chunk.
+    fn chunk(&self) -> usize;
+
+    /// For each frame of a chunk, the positions of the tokens to keep, ascending.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[frames, tokens, hidden_size]`, at most [`TokenPruner::chunk`] frames
+    fn keep(&self, tokens: Tensor<3>) -> Vec<Vec<usize>>;
+}
+
+/// LongVU's spatial reduction: the chunk's first frame stays whole, later frames lose the tokens that look like it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SpatialStage {
+    /// Frames per chunk.
+    pub chunk: usize,
+    /// Cosine similarity from which a token is dropped.
+    pub threshold: f64,
+}
+
+impl Default for SpatialStage {
+    /// The paper's settings; released checkpoints carry their own threshold.
+    fn default() -> Self {
+        Self { chunk: 8, threshold: 0.8 }
+    }
+}
+
+impl TokenPruner for SpatialStage {
+    fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    fn keep(&self, tokens: Tensor<3>) -> Vec<Vec<usize>> {
+        let [frames, count, _] = tokens.dims();
+        if frames == 0 {
+            return Vec::new();
+        }
+        let whole: Vec<usize> = (0..count).collect();
+        let mut kept = vec![whole];
+        if frames == 1 {
+            return kept;
+        }
+        let tokens = tokens.cast(DType::F32);
+        let norm = tokens.clone().square().sum_dim(2).sqrt().clamp_min(1e-8);
+        let unit = tokens / norm;
+        let first = unit.clone().narrow(0, 0, 1);
+        let cosine = (unit.narrow(0, 1, frames - 1) * first).sum_dim(2);
+        let cosine: Vec<f32> = cosine.into_data().iter::<f32>().collect();
+        for row in cosine.chunks(count) {
+            kept.push((0..count).filter(|&i| f64::from(row[i]) < self.threshold).collect());
+        }
+        kept
+    }
+}
+
+/// What the spatial stage kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SpatialReport {
+    /// Tokens that came in.
+    pub tokens_before: usize,
+    /// Tokens left after similar ones were dropped.
+    pub tokens_similar_dropped: usize,
+    /// Tokens left in the end, after what still overflowed was cut.
+    pub tokens_after: usize,
+    /// Kept positions of each frame, ascending.
+    pub kept: Vec<Vec<usize>>,
+}
+
+/// Reduces a video's tokens to at most `room`.
+///
+/// Similar tokens are dropped chunk by chunk. If that does not suffice every chunk loses the same number of tokens
+/// from its end, and what is still beyond `room` is cut.
+///
+/// # Shapes
+/// - `tokens`: `[frames, tokens, hidden_size]`
+pub fn spatial_reduction(pruner: &dyn TokenPruner, tokens: Tensor<3>, room: usize) -> SpatialReport {
+    let [frames, count, _] = tokens.dims();
+    let mut report = SpatialReport { tokens_before: frames * count, ..SpatialReport::default() };
+    let mut chunks: Vec<Vec<Vec<usize>>> =
+        tokens.split(pruner.chunk(), 0).into_iter().map(|chunk| pruner.keep(chunk)).collect();
+    let left = total(&chunks);
+    report.tokens_similar_dropped = left;
+    if left > room && !chunks.is_empty() {
+        let cut = (left - room).div_ceil(chunks.len());
+        chunks.iter_mut().for_each(|chunk| cut_tail(chunk, cut));
+    }
+    report.kept = chunks.into_iter().flatten().collect();
+    let beyond = report.kept.iter().map(Vec::len).sum::<usize>().saturating_sub(room);
+    cut_tail(&mut report.kept, beyond);
+    report.tokens_after = report.kept.iter().map(Vec::len).sum();
+    report
+}
+
+fn total(chunks: &[Vec<Vec<usize>>]) -> usize {
+    chunks.iter().flatten().map(Vec::len).sum()
+}
+
+/// Removes the last `cut` tokens of a run of frames.
+fn cut_tail(frames: &mut [Vec<usize>], mut cut: usize) {
+    for frame in frames.iter_mut().rev() {
+        let here = cut.min(frame.len());
+        frame.truncate(frame.len() - here);
+        cut -= here;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+    use proptest::prelude::*;
+
+    fn tokens(frames: usize, count: usize, seed: u64) -> Tensor<3> {
+        let value = |i: usize| (((i as u64 + 1).wrapping_mul(seed | 1) >> 9) % 1000) as f32 / 500.0 - 1.0;
+        let values: Vec<f32> = (0..frames * count * 4).map(value).collect();
+        Tensor::from_data(TensorData::new(values, [frames, count, 4]), &Device::default())
+    }
+
+    #[test]
+    fn a_still_video_keeps_the_first_frame_of_each_chunk() {
+        let still = tokens(1, 5, 3).repeat_dim(0, 19);
+        let report = spatial_reduction(&SpatialStage::default(), still, 1000);
+        let lens: Vec<usize> = report.kept.iter().map(Vec::len).collect();
+        assert_eq!(report.tokens_after, 15);
+        assert_eq!((lens[0], lens[8], lens[16]), (5, 5, 5));
+    }
+
+    #[test]
+    fn every_chunk_loses_its_tail_when_dropping_does_not_suffice() {
+        let stage = SpatialStage { threshold: 2.0, chunk: 2 };
+        let report = spatial_reduction(&stage, tokens(5, 4, 7), 13);
+        let lens: Vec<usize> = report.kept.iter().map(Vec::len).collect();
+        // 20 tokens in 3 chunks: each loses ceil(7 / 3) = 3.
+        assert_eq!(lens, [4, 1, 4, 1, 1]);
+        assert_eq!((report.tokens_similar_dropped, report.tokens_after), (20, 11));
+    }
+
+    proptest! {
+        #[test]
+        fn never_beyond_the_room_and_always_in_order(
+            frames in 1usize..20, count in 1usize..6, room in 0usize..100, threshold in -1.0f64..1.5, seed in any::<u64>()
+        ) {
+            let report = spatial_reduction(&SpatialStage { chunk: 8, threshold }, tokens(frames, count, seed), room);
+            prop_assert!(report.tokens_after <= room);
+            prop_assert_eq!(report.kept.len(), frames);
+            for kept in &report.kept {
+                prop_assert!(kept.is_sorted_by(|a, b| a < b));
+                prop_assert!(kept.iter().all(|&i| i < count));
+            }
+        }
+    }
+}

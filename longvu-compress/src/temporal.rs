@@ -1,0 +1,211 @@
+//! Stage 1: frames that look like their neighbours go, judged by DINOv2 (section 3.1 of the paper).
+
+use burn::tensor::{DType, Tensor};
+use serde::Serialize;
+
+/// What a selector says of one window of frames.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WindowSelection {
+    /// Redundancy of each frame: its mean similarity with the window.
+    pub scores: Vec<f32>,
+    /// Kept frames, as positions in the window, ascending.
+    pub kept: Vec<usize>,
+}
+
+/// Decides which frames of a window to keep. The temporal stage of a pipeline is any such value.
+pub trait FrameSelector: Send + Sync {
+    /// Frames per window.
+    fn window(&self) -> usize;
+
+    /// Whether selection runs for a video of `frames` when `limit` frames fit.
+    fn applies(&self, frames: usize, limit: usize) -> bool;
+
+    /// Selects from one window.
+    ///
+    /// # Shapes
+    /// - `features`: `[frames, tokens, channels]`, at most [`FrameSelector::window`] frames
+    fn select_window(&self, features: Tensor<3>) -> WindowSelection;
+
+    /// Most frames kept of a whole video.
+    fn max_frames(&self) -> usize;
+}
+
+/// LongVU's temporal reduction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TemporalStage {
+    /// Frames per window.
+    pub window: usize,
+    /// Mean similarity from which a frame is dropped.
+    pub threshold: f64,
+    /// Whether a frame's similarity with itself counts in the mean.
+    pub count_self: bool,
+    /// Whether it runs even when every frame would fit.
+    pub always: bool,
+    /// Most frames kept of a whole video.
+    pub max_frames: usize,
+}
+
+impl Default for TemporalStage {
+    /// The published package's settings.
+    fn default() -> Self {
+        Self { window: 16, threshold: 0.83, count_self: true, always: false, max_frames: 400 }
+    }
+}
+
+impl TemporalStage {
+    /// Mean cosine similarity of each frame with the frames of its window, the middle frame's set to 0.
+    fn redundancy(&self, features: Tensor<3>) -> Vec<f32> {
+        let [frames, tokens, channels] = features.dims();
+        if frames == 0 {
+            return Vec::new();
+        }
+        let flat = features.cast(DType::F32).reshape([frames, tokens * channels]);
+        let norm = flat.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
+        let flat = flat / norm;
+        let similarity = flat.clone().matmul(flat.transpose());
+        let others = if self.count_self { frames } else { frames - 1 };
+        let total: Vec<f32> = similarity.clone().sum_dim(1).into_data().iter::<f32>().collect();
+        let own: Vec<f32> = if self.count_self {
+            vec![0.0; frames]
+        } else {
+            let all: Vec<f32> = similarity.into_data().iter::<f32>().collect();
+            (0..frames).map(|i| all[i * frames + i]).collect()
+        };
+        let mean = |(total, own): (&f32, &f32)| (total - own) / others.max(1) as f32;
+        let mut scores: Vec<f32> = total.iter().zip(&own).map(mean).collect();
+        // The middle frame stays whatever it looks like, so that no window vanishes.
+        scores[frames / 2] = 0.0;
+        scores
+    }
+}
+
+impl FrameSelector for TemporalStage {
+    fn window(&self) -> usize {
+        self.window
+    }
+
+    fn applies(&self, frames: usize, limit: usize) -> bool {
+        self.always || frames >= limit
+    }
+
+    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
+        let scores = self.redundancy(features);
+        let kept = (0..scores.len()).filter(|&i| f64::from(scores[i]) < self.threshold).collect();
+        WindowSelection { scores, kept }
+    }
+
+    fn max_frames(&self) -> usize {
+        self.max_frames
+    }
+}
+
+/// What the temporal stage did to a video.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TemporalReport {
+    /// Frames that came in.
+    pub frames: usize,
+    /// Redundancy of each frame.
+    pub scores: Vec<f32>,
+    /// Frames that a reduction keeps, ascending.
+    pub selected: Vec<usize>,
+}
+
+/// Runs a [`FrameSelector`] over a video, window by window, as its frames arrive.
+pub struct TemporalReduction<'a> {
+    selector: &'a dyn FrameSelector,
+    report: TemporalReport,
+}
+
+impl<'a> TemporalReduction<'a> {
+    /// A reduction that has seen no frame yet.
+    pub fn new(selector: &'a dyn FrameSelector) -> Self {
+        Self { selector, report: TemporalReport::default() }
+    }
+
+    /// Selects from the next window; every window but a video's last must be full.
+    ///
+    /// # Shapes
+    /// - `features`: `[frames, tokens, channels]`
+    pub fn push(&mut self, features: Tensor<3>) -> WindowSelection {
+        let selection = self.selector.select_window(features);
+        let start = self.report.frames;
+        self.report.selected.extend(selection.kept.iter().map(|i| start + i));
+        self.report.frames += selection.scores.len();
+        self.report.scores.extend_from_slice(&selection.scores);
+        selection
+    }
+
+    /// The whole video's selection: evenly spread frames when more than the selector's most are left.
+    pub fn finish(mut self) -> TemporalReport {
+        let (left, most) = (self.report.selected.len(), self.selector.max_frames());
+        if left > most && self.report.frames >= self.selector.window() {
+            let spread = (0..most).map(|i| self.report.selected[(i as f64 * left as f64 / most as f64) as usize]);
+            self.report.selected = spread.collect();
+        }
+        self.report
+    }
+
+    /// Reduces the features of a whole video at once: `[frames, tokens, channels]`.
+    pub fn run(selector: &'a dyn FrameSelector, features: Tensor<3>) -> TemporalReport {
+        let mut reduction = Self::new(selector);
+        for window in features.split(selector.window(), 0) {
+            reduction.push(window);
+        }
+        reduction.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, TensorData};
+    use proptest::prelude::*;
+
+    fn features(frames: usize, seed: u64) -> Tensor<3> {
+        let value = |i: usize| (((i as u64 + 1).wrapping_mul(seed | 1) >> 7) % 1000) as f32 / 500.0 - 1.0;
+        let values: Vec<f32> = (0..frames * 12).map(value).collect();
+        Tensor::from_data(TensorData::new(values, [frames, 4, 3]), &Device::default())
+    }
+
+    #[test]
+    fn alike_frames_collapse_to_the_middle_one_of_each_window() {
+        let still = features(1, 3).repeat_dim(0, 37);
+        let report = TemporalReduction::run(&TemporalStage::default(), still);
+        assert_eq!(report.selected, [8, 24, 34]);
+    }
+
+    #[test]
+    fn a_single_frame_stays() {
+        for count_self in [true, false] {
+            let stage = TemporalStage { count_self, ..TemporalStage::default() };
+            assert_eq!(TemporalReduction::run(&stage, features(1, 5)).selected, [0]);
+        }
+    }
+
+    #[test]
+    fn the_cap_spreads_evenly() {
+        let stage = TemporalStage { threshold: 2.0, max_frames: 4, ..TemporalStage::default() };
+        let report = TemporalReduction::run(&stage, features(18, 9));
+        assert_eq!(report.selected, [0, 4, 9, 13]);
+        // Fewer frames than one window are never capped, as in the package.
+        let report = TemporalReduction::run(&stage, features(15, 9));
+        assert_eq!(report.selected.len(), 15);
+    }
+
+    proptest! {
+        #[test]
+        fn selections_are_ordered_and_no_window_vanishes(frames in 1usize..80, seed in any::<u64>(), threshold in -1.0f64..1.0) {
+            let stage = TemporalStage { threshold, ..TemporalStage::default() };
+            let report = TemporalReduction::run(&stage, features(frames, seed));
+            prop_assert_eq!(report.frames, frames);
+            prop_assert!(report.selected.is_sorted_by(|a, b| a < b));
+            prop_assert!(report.selected.iter().all(|&i| i < frames));
+            if threshold > 0.0 {
+                for start in (0..frames).step_by(16) {
+                    let end = (start + 16).min(frames);
+                    prop_assert!(report.selected.iter().any(|i| (start..end).contains(i)));
+                }
+            }
+        }
+    }
+}

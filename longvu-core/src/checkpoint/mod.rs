@@ -1,0 +1,44 @@
+//! Checkpoints: where they are, which files they have, and their tensors.
+//!
+//! [`Repo`] finds a model's files, in a local folder or on the Hugging Face Hub. [`Checkpoint`] opens its weights:
+//! one file or shards, safetensors or PyTorch pickles. [`Synthetic`] stands in for a checkpoint of any size by a
+//! rule that fills tensors from their names.
+
+mod convert;
+#[cfg(feature = "hub")]
+mod hub;
+mod pickle;
+mod repo;
+mod safetensors;
+mod shards;
+mod synthetic;
+mod writer;
+
+use burn::tensor::TensorData;
+
+pub use repo::{Download, Repo, RepoOptions};
+pub use shards::Checkpoint;
+pub use synthetic::{Synthetic, synthetic_value, synthetic_values};
+pub use writer::SafetensorsWriter;
+
+use crate::{Dtype, Result};
+
+/// A collection of named tensors that a model can be loaded from.
+pub trait TensorSource: Send + Sync {
+    /// Where the tensors come from, for messages.
+    fn describe(&self) -> String;
+
+    /// All names, in no particular order; empty for a source that has whatever it is asked for.
+    fn names(&self) -> Vec<String>;
+
+    /// The shape of tensor `name`, or `None` when there is none.
+    ///
+    /// `wanted` is the shape that the model asks for; a source that has whatever it is asked for returns it.
+    fn shape(&self, name: &str, wanted: &[usize]) -> Option<Vec<usize>>;
+
+    /// The values of tensor `name`, of `shape` and converted to `dtype`.
+    ///
+    /// # Errors
+    /// A damaged or unreadable file, or an element type that is no float.
+    fn read(&self, name: &str, shape: &[usize], dtype: Dtype) -> Result<TensorData>;
+}

@@ -1,0 +1,57 @@
+//! PyTorch checkpoints (`pytorch_model.bin`, `.pt`, `.pth`), read through burn-store's pickle reader.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::TensorData;
+use burn_store::pytorch_reader::{DType as FileDtype, PytorchReader};
+
+use super::convert::{Stored, tensor_data};
+use crate::{Dtype, Error, Result};
+
+/// A parsed pickle; tensor bytes are read from the file when asked for.
+pub struct PickleFile {
+    path: PathBuf,
+    reader: PytorchReader,
+}
+
+impl PickleFile {
+    pub fn open(path: &Path) -> Result<Self> {
+        let reader = PytorchReader::new(path).map_err(|e| Error::BadWeights {
+            path: path.to_owned(),
+            reason: format!("{e}; if the file was cut short, download it again"),
+        })?;
+        Ok(Self { path: path.to_owned(), reader })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.reader.tensors().keys().map(String::as_str)
+    }
+
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.reader.get(name).map(|t| t.shape())
+    }
+
+    /// Name of the stored element type.
+    pub fn dtype_name(&self, name: &str) -> Option<String> {
+        self.reader.get(name).map(|t| stored(t.dtype()).map_or(format!("{:?}", t.dtype()), |s| s.name().to_owned()))
+    }
+
+    pub fn read(&self, name: &str, dtype: Dtype) -> Result<TensorData> {
+        let bad = |reason: String| Error::BadWeights { path: self.path.clone(), reason };
+        let tensor = self.reader.get(name).ok_or_else(|| bad(format!("no tensor is called {name}")))?;
+        let stored = stored(tensor.dtype())
+            .ok_or_else(|| bad(format!("{name} holds {:?}; f32, f16 and bf16 weights can be read", tensor.dtype())))?;
+        let bytes = tensor.read().map_err(Error::io(&self.path))?;
+        Ok(tensor_data(&bytes, stored, tensor.shape(), dtype))
+    }
+}
+
+fn stored(dtype: FileDtype) -> Option<Stored> {
+    match dtype {
+        FileDtype::F64 => Some(Stored::F64),
+        FileDtype::F32 => Some(Stored::F32),
+        FileDtype::F16 => Some(Stored::F16),
+        FileDtype::BF16 => Some(Stored::Bf16),
+        _ => None,
+    }
+}

@@ -1,0 +1,81 @@
+//! Safetensors files, memory-mapped: a tensor's bytes are touched when it is read.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::TensorData;
+use memmap2::Mmap;
+use safetensors::{Dtype as FileDtype, SafeTensors};
+
+use super::convert::{Stored, tensor_data};
+use crate::{Dtype, Error, Result};
+
+/// A mapped file and where each tensor lies in it.
+pub struct SafetensorsFile {
+    path: PathBuf,
+    map: Mmap,
+    entries: HashMap<String, Entry>,
+}
+
+struct Entry {
+    dtype: FileDtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
+}
+
+impl SafetensorsFile {
+    /// Maps the file and parses its header, which states every tensor's place and is checked against the file's size.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bad = |reason: String| Error::BadWeights { path: path.to_owned(), reason };
+        let file = File::open(path).map_err(Error::io(path))?;
+        // SAFETY: the map is read-only and private to this struct. Another process that shortens the file while it
+        // is mapped would fault this one, as with every reader that maps weights; checkpoints are not edited in use.
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
+        let parsed = SafeTensors::deserialize(&map).map_err(|e| {
+            bad(format!("{e} ({} bytes); the file is truncated or damaged, download it again", map.len()))
+        })?;
+        let start = map.as_ptr() as usize;
+        let mut entries = HashMap::new();
+        for (name, view) in parsed.tensors() {
+            let offset = view.data().as_ptr() as usize - start;
+            let bytes = offset..offset + view.data().len();
+            entries.insert(name, Entry { dtype: view.dtype(), shape: view.shape().to_vec(), bytes });
+        }
+        Ok(Self { path: path.to_owned(), map, entries })
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|e| e.shape.as_slice())
+    }
+
+    /// Name of the stored element type.
+    pub fn dtype_name(&self, name: &str) -> Option<String> {
+        self.entries.get(name).map(|e| stored(e.dtype).map_or(format!("{:?}", e.dtype), |s| s.name().to_owned()))
+    }
+
+    pub fn read(&self, name: &str, dtype: Dtype) -> Result<TensorData> {
+        let bad = |reason: String| Error::BadWeights { path: self.path.clone(), reason };
+        let entry = self.entries.get(name).ok_or_else(|| bad(format!("no tensor is called {name}")))?;
+        let stored = stored(entry.dtype)
+            .ok_or_else(|| bad(format!("{name} holds {:?}; f32, f16 and bf16 weights can be read", entry.dtype)))?;
+        Ok(tensor_data(&self.map[entry.bytes.clone()], stored, &entry.shape, dtype))
+    }
+}
+
+fn stored(dtype: FileDtype) -> Option<Stored> {
+    match dtype {
+        FileDtype::F64 => Some(Stored::F64),
+        FileDtype::F32 => Some(Stored::F32),
+        FileDtype::F16 => Some(Stored::F16),
+        FileDtype::BF16 => Some(Stored::Bf16),
+        _ => None,
+    }
+}

@@ -1,0 +1,112 @@
+//! `config.json` of a DINOv2 tower.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ensure, read_json};
+use crate::Result;
+
+/// Sizes of a DINOv2, under their Hugging Face names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dinov2Config {
+    /// `dinov2`.
+    #[serde(default = "model_type")]
+    pub model_type: String,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Number of transformer layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads.
+    pub num_attention_heads: usize,
+    /// Feed-forward width as a multiple of `hidden_size`, before the SwiGLU correction.
+    #[serde(default = "mlp_ratio")]
+    pub mlp_ratio: f64,
+    /// SwiGLU feed-forward (giant) or a GELU MLP (small, base, large).
+    #[serde(default)]
+    pub use_swiglu_ffn: bool,
+    /// Side in pixels that the position grid was trained for.
+    #[serde(default = "image_size")]
+    pub image_size: usize,
+    /// Side of a patch in pixels.
+    #[serde(default = "patch_size")]
+    pub patch_size: usize,
+    /// Colour channels.
+    #[serde(default = "num_channels")]
+    pub num_channels: usize,
+    /// Added to the variance in layer norms.
+    #[serde(default = "layer_norm_eps")]
+    pub layer_norm_eps: f64,
+    /// Biases on queries, keys and values.
+    #[serde(default = "qkv_bias")]
+    pub qkv_bias: bool,
+}
+
+fn model_type() -> String {
+    "dinov2".into()
+}
+fn mlp_ratio() -> f64 {
+    4.0
+}
+fn image_size() -> usize {
+    224
+}
+fn patch_size() -> usize {
+    16
+}
+fn num_channels() -> usize {
+    3
+}
+fn layer_norm_eps() -> f64 {
+    1e-6
+}
+fn qkv_bias() -> bool {
+    true
+}
+
+impl Dinov2Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// A missing or malformed file, another `model_type`, or sizes that do not fit each other.
+    pub fn read(path: &Path) -> Result<Self> {
+        let config: Self = read_json(path)?;
+        let (width, heads) = (config.hidden_size, config.num_attention_heads);
+        ensure(path, config.model_type == "dinov2", || {
+            format!("`model_type` is `{}`, expected `dinov2`", config.model_type)
+        })?;
+        ensure(path, heads > 0 && width > 0 && width.is_multiple_of(heads), || {
+            format!("`hidden_size` ({width}) must be a multiple of `num_attention_heads` ({heads})")
+        })?;
+        ensure(path, config.patch_size > 0 && config.image_size >= config.patch_size, || {
+            "`image_size` must be at least one `patch_size`".into()
+        })?;
+        ensure(path, config.num_channels == 3, || "`num_channels` must be 3 (RGB)".into())?;
+        Ok(config)
+    }
+
+    /// Side of the trained position grid in patches: 37 for 518 pixels.
+    pub fn position_side(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+
+    /// Width of the feed-forward layer; with SwiGLU two thirds of the nominal width, rounded up to a multiple of 8.
+    pub fn intermediate_size(&self) -> usize {
+        let nominal = (self.hidden_size as f64 * self.mlp_ratio) as usize;
+        if self.use_swiglu_ffn { ((nominal as f64 * 2.0 / 3.0) as usize).div_ceil(8) * 8 } else { nominal }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn giant_has_the_published_swiglu_width() {
+        let json = r#"{"hidden_size": 1536, "num_hidden_layers": 40, "num_attention_heads": 24,
+            "use_swiglu_ffn": true, "image_size": 518, "patch_size": 14}"#;
+        let config: Dinov2Config = serde_json::from_str(json).unwrap();
+        assert_eq!(config.intermediate_size(), 4096);
+        assert_eq!(config.position_side(), 37);
+    }
+}

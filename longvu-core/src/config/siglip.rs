@@ -1,0 +1,101 @@
+//! `config.json` of a SigLIP tower: the vision model's own file, or the two-tower file that embeds it.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ensure, invalid, read_json};
+use crate::Result;
+
+/// Sizes of SigLIP's vision half, under their Hugging Face names; the defaults are Hugging Face's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SiglipConfig {
+    /// Width of the residual stream.
+    #[serde(default = "hidden_size")]
+    pub hidden_size: usize,
+    /// Width of the feed-forward layer.
+    #[serde(default = "intermediate_size")]
+    pub intermediate_size: usize,
+    /// Number of transformer layers.
+    #[serde(default = "layers")]
+    pub num_hidden_layers: usize,
+    /// Attention heads.
+    #[serde(default = "layers")]
+    pub num_attention_heads: usize,
+    /// Colour channels.
+    #[serde(default = "num_channels")]
+    pub num_channels: usize,
+    /// Input side in pixels.
+    #[serde(default = "image_size")]
+    pub image_size: usize,
+    /// Side of a patch in pixels.
+    #[serde(default = "patch_size")]
+    pub patch_size: usize,
+    /// Added to the variance in layer norms.
+    #[serde(default = "layer_norm_eps")]
+    pub layer_norm_eps: f64,
+    /// Feed-forward activation; `gelu_pytorch_tanh`.
+    #[serde(default = "hidden_act")]
+    pub hidden_act: String,
+}
+
+fn hidden_size() -> usize {
+    768
+}
+fn intermediate_size() -> usize {
+    3072
+}
+fn layers() -> usize {
+    12
+}
+fn num_channels() -> usize {
+    3
+}
+fn image_size() -> usize {
+    224
+}
+fn patch_size() -> usize {
+    16
+}
+fn layer_norm_eps() -> f64 {
+    1e-6
+}
+fn hidden_act() -> String {
+    "gelu_pytorch_tanh".into()
+}
+
+impl SiglipConfig {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// A missing or malformed file, another `model_type`, or sizes that do not fit each other.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut raw: serde_json::Value = read_json(path)?;
+        let model_type = raw.get("model_type").and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        match model_type.as_str() {
+            "siglip_vision_model" => {}
+            "siglip" => {
+                raw = raw.get("vision_config").cloned().ok_or_else(|| invalid(path, "`vision_config` is missing"))?;
+            }
+            other => return Err(invalid(path, format!("`model_type` is `{other}`, expected `siglip`"))),
+        }
+        let config: Self = serde_json::from_value(raw).map_err(|e| invalid(path, e.to_string()))?;
+        let (width, heads) = (config.hidden_size, config.num_attention_heads);
+        ensure(path, heads > 0 && width > 0 && width.is_multiple_of(heads), || {
+            format!("`hidden_size` ({width}) must be a multiple of `num_attention_heads` ({heads})")
+        })?;
+        ensure(path, config.patch_size > 0 && config.image_size >= config.patch_size, || {
+            "`image_size` must be at least one `patch_size`".into()
+        })?;
+        ensure(path, config.num_channels == 3, || "`num_channels` must be 3 (RGB)".into())?;
+        ensure(path, config.hidden_act == "gelu_pytorch_tanh", || {
+            format!("`hidden_act` is `{}`; SigLIP uses `gelu_pytorch_tanh`", config.hidden_act)
+        })?;
+        Ok(config)
+    }
+
+    /// Side of the patch grid: 27 for 384 pixels.
+    pub fn patch_side(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+}

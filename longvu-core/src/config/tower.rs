@@ -1,0 +1,95 @@
+//! Which vision towers a LongVU checkpoint was made with, and where they may lie.
+
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// A family of vision towers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TowerFamily {
+    /// `google/siglip-so400m-patch14-384` and its kin.
+    Siglip,
+    /// `facebook/dinov2-giant` and its kin.
+    Dinov2,
+}
+
+/// One entry of `mm_vision_tower_aux_list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TowerRef {
+    /// The entry as written.
+    pub entry: String,
+    /// Its family.
+    pub family: TowerFamily,
+    /// The Hugging Face repository that holds its weights.
+    pub repo: String,
+    /// Input side in pixels where the entry fixes it with `-resNNN`.
+    pub resolution: Option<usize>,
+}
+
+/// Where the published package finds the SigLIP that its configs call `siglip/CLIP-ViT-SO400M-14-384`.
+const SIGLIP_ALIASES: [(&str, &str); 2] = [
+    ("siglip/clip-vit-so400m-14-384", "google/siglip-so400m-patch14-384"),
+    ("siglip/clip-vit-so400m-14", "google/siglip-so400m-patch14-224"),
+];
+
+impl FromStr for TowerRef {
+    type Err = Error;
+
+    fn from_str(entry: &str) -> Result<Self> {
+        let lower = entry.to_ascii_lowercase();
+        let (base, resolution) = match lower.rsplit_once("-res") {
+            Some((base, digits)) if digits.parse::<usize>().is_ok_and(|n| n > 0) => {
+                (&entry[..base.len()], digits.parse().ok())
+            }
+            _ => (entry, None),
+        };
+        let alias = SIGLIP_ALIASES.iter().find(|(name, _)| base.eq_ignore_ascii_case(name));
+        let repo = alias.map_or(base, |(_, repo)| repo).to_owned();
+        let family = if lower.contains("dinov2") {
+            TowerFamily::Dinov2
+        } else if lower.contains("siglip") {
+            TowerFamily::Siglip
+        } else {
+            return Err(Error::Config {
+                path: "mm_vision_tower_aux_list".into(),
+                reason: format!("`{entry}` names no known tower; a DINOv2 or a SigLIP is expected"),
+            });
+        };
+        Ok(Self { entry: entry.to_owned(), family, repo, resolution })
+    }
+}
+
+impl TowerRef {
+    /// Folder names under which a local copy is looked for, likeliest first.
+    pub fn folder_names(&self) -> Vec<String> {
+        let family = match self.family {
+            TowerFamily::Siglip => "siglip",
+            TowerFamily::Dinov2 => "dinov2",
+        };
+        let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let mut names = vec![self.repo.clone(), base(&self.repo), family.to_owned(), base(&self.entry)];
+        names.dedup();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_entries_are_understood() {
+        let dino: TowerRef = "facebook/dinov2-giant-res378".parse().unwrap();
+        assert_eq!((dino.repo.as_str(), dino.resolution), ("facebook/dinov2-giant", Some(378)));
+        assert_eq!(dino.family, TowerFamily::Dinov2);
+        let siglip: TowerRef = "siglip/CLIP-ViT-SO400M-14-384".parse().unwrap();
+        assert_eq!((siglip.repo.as_str(), siglip.resolution), ("google/siglip-so400m-patch14-384", None));
+        assert!(siglip.folder_names().contains(&"siglip".to_owned()));
+        let odd: TowerRef = "facebook/dinov2-res".parse().unwrap();
+        assert_eq!((odd.repo.as_str(), odd.resolution), ("facebook/dinov2-res", None));
+        assert!("openai/clip-vit-large".parse::<TowerRef>().is_err());
+    }
+}

@@ -1,0 +1,229 @@
+//! From a checkpoint's tensors to a model's parameters.
+//!
+//! A model is a plain struct whose constructor asks a [`Weights`] for each of its tensors by state-dict name and
+//! shape. The constructor runs twice: once to declare what it needs, which is compared with what the checkpoint
+//! has before a byte of data is read, and once to load, one tensor at a time. The declaration alone serves
+//! size listings and the writing of synthetic checkpoints.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::{
+    module::Param,
+    tensor::{Device, Tensor},
+};
+
+use crate::{Dtype, Error, Result, checkpoint::TensorSource, error::Mismatch};
+
+/// A tensor that a model's layout has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// State-dict name.
+    pub name: String,
+    /// Row-major shape.
+    pub shape: Vec<usize>,
+    /// What it is for.
+    pub role: TensorRole,
+}
+
+/// What a tensor of a layout is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TensorRole {
+    /// The model computes with it.
+    Parameter,
+    /// Published files carry it, and nothing here uses it.
+    Unused,
+    /// Some files carry it, though they need not.
+    Tolerated,
+}
+
+impl TensorSpec {
+    /// Number of elements.
+    pub fn num_elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// How to load.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Device that the parameters live on.
+    pub device: Device,
+    /// dtype that the parameters are converted to.
+    pub dtype: Dtype,
+    /// Name of the part, for error messages: "SigLIP tower", say.
+    pub part: String,
+    /// Only names with one of these prefixes belong to the part; empty means all do.
+    pub prefixes: Vec<String>,
+    /// Names with one of these prefixes belong to other parts, though a prefix above matches.
+    pub foreign: Vec<String>,
+}
+
+impl LoadOptions {
+    /// Options for `part`, which owns every tensor of its source.
+    pub fn new(part: impl Into<String>, device: &Device, dtype: Dtype) -> Self {
+        Self { device: device.clone(), dtype, part: part.into(), prefixes: Vec::new(), foreign: Vec::new() }
+    }
+
+    fn owns(&self, name: &str) -> bool {
+        let starts = |list: &[String]| list.iter().any(|prefix| name.starts_with(prefix.as_str()));
+        (self.prefixes.is_empty() || starts(&self.prefixes)) && !starts(&self.foreign)
+    }
+}
+
+/// What a load did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Number of parameters loaded.
+    pub parameters: usize,
+    /// Tensors of the part that the source has and the model does not know.
+    pub unexpected: Vec<String>,
+}
+
+enum Mode {
+    Declare,
+    Load { source: Arc<dyn TensorSource>, device: Device, dtype: Dtype },
+}
+
+struct State {
+    mode: Mode,
+    specs: Mutex<Vec<TensorSpec>>,
+    failure: Mutex<Option<Error>>,
+}
+
+/// A place in a checkpoint's tree of names, from which a module takes its tensors.
+#[derive(Clone)]
+pub struct Weights {
+    state: Arc<State>,
+    prefix: String,
+}
+
+impl Weights {
+    fn new(mode: Mode) -> Self {
+        let state = State { mode, specs: Mutex::default(), failure: Mutex::default() };
+        Self { state: Arc::new(state), prefix: String::new() }
+    }
+
+    /// The place called `name` below this one.
+    #[must_use]
+    pub fn at(&self, name: impl std::fmt::Display) -> Self {
+        let prefix = if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) };
+        Self { state: self.state.clone(), prefix }
+    }
+
+    /// The tensor `name` of `shape`, as a parameter.
+    ///
+    /// While declaring, and after a failed read, the parameter is an empty stand-in; [`load`] then returns no model.
+    pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Param<Tensor<D>> {
+        let name = self.record(name, &shape, TensorRole::Parameter);
+        let tensor = match &self.state.mode {
+            Mode::Declare => Tensor::zeros([0; D], &stand_in_device()),
+            Mode::Load { source, device, dtype } => {
+                let data = source.read(&name, &shape, *dtype).unwrap_or_else(|error| {
+                    lock(&self.state.failure).get_or_insert(error);
+                    burn::tensor::TensorData::new(Vec::<f32>::new(), [0; D])
+                });
+                Tensor::from_data(data, (device, (*dtype).into()))
+            }
+        };
+        Param::from_tensor(tensor)
+    }
+
+    /// Notes a tensor that published checkpoints carry here and that this implementation does not use.
+    pub fn unused(&self, name: &str, shape: &[usize]) {
+        self.record(name, shape, TensorRole::Unused);
+    }
+
+    /// Notes a tensor that some checkpoints carry here although it follows from others.
+    pub fn tolerated(&self, name: &str, shape: &[usize]) {
+        self.record(name, shape, TensorRole::Tolerated);
+    }
+
+    fn record(&self, name: &str, shape: &[usize], role: TensorRole) -> String {
+        let name = if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) };
+        lock(&self.state.specs).push(TensorSpec { name: name.clone(), shape: shape.to_vec(), role });
+        name
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the empty stand-ins of a declaration live: a CPU backend when there is one, so that no GPU is touched.
+fn stand_in_device() -> Device {
+    #[cfg(feature = "flex")]
+    return Device::flex();
+    #[cfg(not(feature = "flex"))]
+    Device::default()
+}
+
+/// The tensors that `build` asks for, without loading any.
+pub fn declare<M>(build: impl FnOnce(&Weights) -> M) -> Vec<TensorSpec> {
+    let weights = Weights::new(Mode::Declare);
+    build(&weights);
+    std::mem::take(&mut *lock(&weights.state.specs))
+}
+
+/// Checks `source` against what `build` needs, then builds the model from it.
+///
+/// # Errors
+/// [`Error::Mismatch`] with every missing and mis-shaped tensor, before any data is read; read errors of the source.
+pub fn load<M>(
+    source: Arc<dyn TensorSource>,
+    options: &LoadOptions,
+    build: impl Fn(&Weights) -> M,
+) -> Result<(M, LoadReport)> {
+    options.dtype.check_supported(&options.device)?;
+    let specs = declare(&build);
+    let unexpected = compare(source.as_ref(), options, &specs)?;
+    for name in &unexpected {
+        tracing::warn!(part = options.part, tensor = name, "not used: the model has no such tensor");
+    }
+    let mode = Mode::Load { source, device: options.device.clone(), dtype: options.dtype };
+    let weights = Weights::new(mode);
+    let model = build(&weights);
+    if let Some(error) = lock(&weights.state.failure).take() {
+        return Err(error);
+    }
+    let parameters = specs.iter().filter(|s| s.role == TensorRole::Parameter).map(TensorSpec::num_elements).sum();
+    Ok((model, LoadReport { parameters, unexpected }))
+}
+
+/// Compares names and shapes; returns the unexpected names, which do no harm.
+fn compare(source: &dyn TensorSource, options: &LoadOptions, specs: &[TensorSpec]) -> Result<Vec<String>> {
+    let known: std::collections::HashSet<&str> = specs.iter().map(|s| s.name.as_str()).collect();
+    let names = source.names();
+    let unexpected = names.into_iter().filter(|n| options.owns(n) && !known.contains(n.as_str()));
+    let mut mismatch = Mismatch { unexpected: unexpected.collect(), ..Mismatch::default() };
+    mismatch.unexpected.sort();
+    for spec in specs.iter().filter(|s| s.role == TensorRole::Parameter) {
+        match source.shape(&spec.name, &spec.shape) {
+            None => mismatch.missing.push(spec.name.clone()),
+            Some(found) if found != spec.shape => {
+                mismatch.misshaped.push((spec.name.clone(), spec.shape.clone(), found));
+            }
+            Some(_) => {}
+        }
+    }
+    if mismatch.missing.is_empty() && mismatch.misshaped.is_empty() {
+        return Ok(mismatch.unexpected);
+    }
+    mismatch.origin = format!("{} from {}", options.part, source.describe());
+    mismatch.hint = hint(&mismatch);
+    Err(Error::Mismatch(Box::new(mismatch)))
+}
+
+/// Names the configuration key behind the shapes that are known to have been published wrong.
+fn hint(mismatch: &Mismatch) -> String {
+    let position =
+        mismatch.misshaped.iter().find(|(name, ..)| name.contains("vision_sampler") && name.contains("pos_embed"));
+    match position {
+        Some((_, want, got)) if want.len() == 2 && got.len() == 2 => format!(
+            "the aggregator was trained with {} key(s) per query and tower, the configuration implies {}: \
+             `query_num_list` and `image_token_len` are 144 for video models and 576 for image-stage models",
+            got[0], want[0]
+        ),
+        _ if mismatch.misshaped.is_empty() => "check that every file of the checkpoint is there".into(),
+        _ => "check that config.json belongs to these weights".into(),
+    }
+}

@@ -1,0 +1,91 @@
+//! Keys and values of the positions seen so far.
+
+use burn::tensor::{DType, Device, Tensor};
+use longvu_core::config::DecoderConfig;
+
+/// Positions by which a cache grows beyond what was asked for, so that growth stays rare.
+const GROWTH: usize = 256;
+
+/// A key/value cache of fixed storage: new positions are written in place.
+///
+/// Burn's slice assignment writes in place only while a tensor has a single owner, so a layer's storage is taken
+/// out of the cache, written, and put back, and views of it are dropped before the next step.
+#[derive(Debug)]
+pub struct KvCache {
+    layers: Vec<LayerCache>,
+    len: usize,
+}
+
+/// One layer's share of a [`KvCache`].
+#[derive(Debug)]
+pub(crate) struct LayerCache {
+    /// `[1, kv_heads, capacity, head_dim]`, taken out while it is written.
+    keys: Option<Tensor<4>>,
+    values: Option<Tensor<4>>,
+}
+
+impl KvCache {
+    /// An empty cache with room for `capacity` positions; it grows when more are pushed.
+    pub fn new(config: &DecoderConfig, capacity: usize, device: &Device, dtype: DType) -> Self {
+        let shape = [1, config.kv_heads(), capacity.max(1), config.head_size()];
+        let empty = || Some(Tensor::zeros(shape, (device, dtype)));
+        let layer = |_| LayerCache { keys: empty(), values: empty() };
+        Self { layers: (0..config.num_hidden_layers).map(layer).collect(), len: 0 }
+    }
+
+    /// Positions held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no position is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Forgets every position from `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    pub(crate) fn layer(&mut self, index: usize) -> &mut LayerCache {
+        &mut self.layers[index]
+    }
+
+    pub(crate) fn advance(&mut self, positions: usize) {
+        self.len += positions;
+    }
+}
+
+impl LayerCache {
+    /// Writes keys and values of new positions at `start`; returns those of all positions so far.
+    ///
+    /// # Shapes
+    /// - `key`, `value`: `[1, kv_heads, new, head_dim]`
+    /// - output: `[1, kv_heads, start + new, head_dim]` each
+    pub fn push(&mut self, start: usize, key: Tensor<4>, value: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        (write(&mut self.keys, start, key), write(&mut self.values, start, value))
+    }
+}
+
+fn write(slot: &mut Option<Tensor<4>>, start: usize, new: Tensor<4>) -> Tensor<4> {
+    let [batch, heads, count, head_dim] = new.dims();
+    let end = start + count;
+    let storage = match slot.take() {
+        Some(storage) if storage.dims()[2] >= end => storage,
+        old => {
+            let capacity = end + GROWTH;
+            let grown = Tensor::zeros([batch, heads, capacity, head_dim], (&new.device(), new.dtype()));
+            match old {
+                Some(old) if start > 0 => {
+                    grown.slice_assign([0..batch, 0..heads, 0..start, 0..head_dim], old.narrow(2, 0, start))
+                }
+                _ => grown,
+            }
+        }
+    };
+    let storage = storage.slice_assign([0..batch, 0..heads, start..end, 0..head_dim], new);
+    let seen = storage.clone().narrow(2, 0, end);
+    *slot = Some(storage);
+    seen
+}

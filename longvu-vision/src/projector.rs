@@ -1,0 +1,91 @@
+//! From aggregated frames to the language model's tokens: projection, unpadding, and a newline after every row.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{DType, Tensor},
+};
+use longvu_core::{
+    Weights,
+    nn::Linear,
+    ops::{self, Interpolation},
+};
+
+use crate::{Result, SizePair};
+
+/// `mm_projector` and `image_newline` of a checkpoint.
+#[derive(Module, Debug)]
+pub struct MmProjector {
+    linear_1: Linear,
+    linear_2: Linear,
+    image_newline: Param<Tensor<1>>,
+}
+
+impl MmProjector {
+    /// Takes the projector from the `model` level of a checkpoint, to a language model of width `hidden_size`.
+    pub fn new(channels: usize, hidden_size: usize, weights: &Weights) -> Self {
+        let projector = weights.at("mm_projector");
+        Self {
+            linear_1: Linear::new(&projector.at(0), channels, hidden_size, true),
+            linear_2: Linear::new(&projector.at(2), hidden_size, hidden_size, true),
+            image_newline: weights.tensor("image_newline", [hidden_size]),
+        }
+    }
+
+    /// `[frames, cells, channels]` to `[frames, cells, hidden_size]`.
+    pub fn forward(&self, features: Tensor<3>) -> Tensor<3> {
+        self.linear_2.forward(ops::gelu(self.linear_1.forward(features)))
+    }
+
+    /// The tokens of frames at full resolution.
+    ///
+    /// # Shapes
+    /// - `features`: `[frames, side^2, channels]`, from the aggregator
+    /// - output: `[frames, tokens, hidden_size]`, with 12 * 13 = 156 tokens for a square frame
+    ///
+    /// # Errors
+    /// [`crate::Error::TooElongated`] when unpadding leaves nothing.
+    pub fn full_tokens(&self, features: Tensor<3>, size: SizePair) -> Result<Tensor<3>> {
+        let side = features.dims()[1].isqrt();
+        self.lay_out(features, side, size)
+    }
+
+    /// The tokens of frames at low resolution: the grid is resampled to `low x low` before it is projected.
+    ///
+    /// # Shapes
+    /// - `features`: `[frames, side^2, channels]`, from the aggregator
+    /// - output: `[frames, tokens, hidden_size]`, with 8 * 9 = 72 tokens for a square frame
+    ///
+    /// # Errors
+    /// [`crate::Error::TooElongated`] when unpadding leaves nothing.
+    pub fn low_tokens(&self, features: Tensor<3>, low: usize, size: SizePair) -> Result<Tensor<3>> {
+        let side = features.dims()[1].isqrt();
+        let features = ops::resample_grid(features, side, low, Interpolation::Bilinear, None);
+        self.lay_out(features, low, size.scaled(side, low))
+    }
+
+    fn lay_out(&self, features: Tensor<3>, side: usize, size: SizePair) -> Result<Tensor<3>> {
+        let kept = size.kept_cells(side)?;
+        let frames = features.dims()[0];
+        let dtype = self.image_newline.val().dtype();
+        let tokens = self.forward(features.cast(dtype));
+        let hidden = tokens.dims()[2];
+        let grid = tokens.reshape([frames, side, side, hidden]).narrow(1, kept.rows.start, kept.rows.len()).narrow(
+            2,
+            kept.columns.start,
+            kept.columns.len(),
+        );
+        let newline = self.image_newline.val().reshape([1, 1, 1, hidden]);
+        let newline = newline.expand([frames, kept.rows.len(), 1, hidden]);
+        Ok(Tensor::cat(vec![grid, newline], 2).reshape([frames, kept.tokens_with_newlines(), hidden]))
+    }
+
+    /// Width of the language model.
+    pub fn hidden_size(&self) -> usize {
+        self.image_newline.val().dims()[0]
+    }
+
+    /// The dtype that tokens come in.
+    pub fn dtype(&self) -> DType {
+        self.image_newline.val().dtype()
+    }
+}
