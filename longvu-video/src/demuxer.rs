@@ -1,8 +1,9 @@
 //! From a file to the packets of its video stream.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use ffmpeg::format::context::{Input, StreamIo};
 use ffmpeg::format::stream::Disposition;
@@ -24,6 +25,47 @@ pub(crate) struct Demuxer {
     path: PathBuf,
     packets: usize,
     damaged: bool,
+    failure: Failure,
+}
+
+/// The reader's own latest error. FFmpeg reports some faults of a file's content with the numbers of system errors, so only
+/// this tells a bad disk from a bad video.
+#[derive(Clone, Default)]
+struct Failure(Arc<Mutex<Option<String>>>);
+
+impl Failure {
+    fn note<T>(&self, result: std::io::Result<T>) -> std::io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() != std::io::ErrorKind::Interrupted
+            && let Ok(mut latest) = self.0.lock()
+        {
+            *latest = Some(error.to_string());
+        }
+        result
+    }
+
+    fn get(&self) -> Option<String> {
+        self.0.lock().ok().and_then(|latest| latest.clone())
+    }
+}
+
+/// A reader that notes its errors.
+struct Watched<R> {
+    reader: R,
+    failure: Failure,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.failure.note(self.reader.read(buffer))
+    }
+}
+
+impl<R: Seek> Seek for Watched<R> {
+    // A seek that fails is a question answered (demuxers try places that do not exist), not a bad disk.
+    fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
+        self.reader.seek(position)
+    }
 }
 
 impl Demuxer {
@@ -42,18 +84,23 @@ impl Demuxer {
     /// extension could turn a text file into a "video" of ANSI art.
     pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path) -> Result<Self> {
         ffi::silence();
-        let refused = |error: ffmpeg::Error| match error {
-            ffmpeg::Error::Other { .. } => Error::Read {
+        let failure = Failure::default();
+        let refused = |error: ffmpeg::Error| match failure.get() {
+            Some(reason) => Error::Read {
                 path: path.to_owned(),
                 packets: 0,
-                reason: error.to_string(),
+                reason,
             },
-            error => Error::NotAVideo {
+            None => Error::NotAVideo {
                 path: path.to_owned(),
                 reason: error.to_string(),
             },
         };
-        let io = StreamIo::from_read_seek_with_capacity(reader, BUFFER_SIZE).map_err(refused)?;
+        let watched = Watched {
+            reader,
+            failure: failure.clone(),
+        };
+        let io = StreamIo::from_read_seek_with_capacity(watched, BUFFER_SIZE).map_err(refused)?;
         let mut settings = Dictionary::new();
         // A playlist must not make us open other places.
         settings.set("protocol_whitelist", "file");
@@ -83,6 +130,7 @@ impl Demuxer {
             path: path.to_owned(),
             packets: 0,
             damaged: false,
+            failure,
         })
     }
 
@@ -101,18 +149,18 @@ impl Demuxer {
                     return Ok(Some(packet));
                 }
                 Ok(()) => {}
-                Err(ffmpeg::Error::Eof) => return Ok(None),
-                Err(ffmpeg::Error::Other {
-                    errno: ffmpeg::error::EAGAIN,
-                }) if invalid < MAX_INVALID_READS => invalid += 1,
-                Err(error @ (ffmpeg::Error::Other { .. } | ffmpeg::Error::Exit)) => {
-                    return Err(Error::Read {
-                        path: self.path.clone(),
-                        packets: self.packets,
-                        reason: error.to_string(),
-                    });
-                }
-                Err(_) => {
+                Err(error) => {
+                    if let Some(reason) = self.failure.get() {
+                        let (path, packets) = (self.path.clone(), self.packets);
+                        return Err(Error::Read {
+                            path,
+                            packets,
+                            reason,
+                        });
+                    }
+                    if error == ffmpeg::Error::Eof {
+                        return Ok(None);
+                    }
                     self.damaged = true;
                     invalid += 1;
                     if invalid > MAX_INVALID_READS {
@@ -172,4 +220,89 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
         });
     }
     File::open(path).map_err(io_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::decoder::Decoder;
+
+    /// A file on a disk that cannot be read past some byte.
+    struct BadDisk {
+        file: Cursor<Vec<u8>>,
+        good: Arc<AtomicU64>,
+    }
+
+    impl Read for BadDisk {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let left = self
+                .good
+                .load(Ordering::Relaxed)
+                .saturating_sub(self.file.position());
+            if left == 0 {
+                return Err(std::io::Error::other("bad sector"));
+            }
+            let wanted = buffer
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.file.read(&mut buffer[..wanted])
+        }
+    }
+
+    impl Seek for BadDisk {
+        fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
+            self.file.seek(position)
+        }
+    }
+
+    /// The golden transport stream on a disk that is good up to the returned place.
+    fn disk(good: u64) -> (BadDisk, Arc<AtomicU64>) {
+        let folder = std::env::var_os("LONGVU_GOLDEN_DIR").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden"),
+            PathBuf::from,
+        );
+        let bytes = std::fs::read(folder.join("videos/mpeg2.ts")).expect("the golden videos");
+        let good = Arc::new(AtomicU64::new(good));
+        let disk = BadDisk {
+            file: Cursor::new(bytes),
+            good: Arc::clone(&good),
+        };
+        (disk, good)
+    }
+
+    #[test]
+    fn a_failing_read_while_opening_or_scanning_is_an_error() {
+        for good in [0, 100, 200_000, 300_000] {
+            let opened = Demuxer::from_reader(disk(good).0, Path::new("a.ts"));
+            let error = opened
+                .and_then(|mut demuxer| crate::scan::Scan::run(&mut demuxer).map(|_| ()))
+                .unwrap_err();
+            assert!(
+                matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")),
+                "{good}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn frames_before_a_failing_read_still_come() {
+        let (disk, good) = disk(u64::MAX);
+        let demuxer = Demuxer::from_reader(disk, Path::new("a.ts")).unwrap();
+        good.store(300_000, Ordering::Relaxed);
+        let mut decoder = Decoder::new(demuxer, usize::MAX).unwrap();
+        let error = loop {
+            match decoder.advance() {
+                Ok(more) => assert!(more, "the end, instead of an error"),
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")),
+            "{error}"
+        );
+        assert!((100..300).contains(&decoder.decoded), "{}", decoder.decoded);
+    }
 }
