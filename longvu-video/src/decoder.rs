@@ -41,7 +41,7 @@ impl Decoder {
         };
         let mut context = codec::Context::from_parameters(parameters).map_err(unsupported)?;
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(16));
-        ffi::set_threads(&mut context, threads);
+        ffi::configure(&mut context, threads);
         let decoder = context.decoder().video().map_err(unsupported)?;
         Ok(Self {
             demuxer,

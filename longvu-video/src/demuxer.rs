@@ -176,6 +176,12 @@ impl Demuxer {
         self.damaged
     }
 
+    /// The length in seconds that the container's headers give.
+    pub fn declared_duration(&self) -> Option<f64> {
+        let units = self.input.duration();
+        (units > 0).then(|| units as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE))
+    }
+
     /// The file's name in messages.
     pub fn path(&self) -> &Path {
         &self.path

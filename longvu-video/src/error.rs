@@ -192,6 +192,17 @@ pub enum Warning {
         found: usize,
     },
 
+    /// The pictures end well before the length that the container declares: a cut file, or sound that goes on alone.
+    #[error(
+        "pictures end at {found:.2} s of a declared {declared:.2} s; the file may be cut short"
+    )]
+    EndsEarly {
+        /// Seconds the container declares.
+        declared: f64,
+        /// Seconds of video found.
+        found: f64,
+    },
+
     /// The file ends in the middle of a frame, or its last part cannot be parsed. What came before is used.
     #[error("the file ends in damaged data; the {found} frames before it are used")]
     DamagedEnd {

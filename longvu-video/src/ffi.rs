@@ -11,6 +11,8 @@ use ffmpeg::software::scaling::Flags;
 use ffmpeg::{Packet, frame};
 use ffmpeg_next as ffmpeg;
 
+use crate::MAX_PIXELS;
+
 /// Silences FFmpeg's own printing to standard error, once a process, so that a program that wants it can turn it on again.
 pub(crate) fn silence() {
     static SILENCE: Once = Once::new();
@@ -47,12 +49,14 @@ pub(crate) fn picture_size(parameters: &ffmpeg::codec::Parameters) -> (u32, u32)
     )
 }
 
-/// Lets a decoder use `count` threads, by frames or by slices, whichever the codec can.
-pub(crate) fn set_threads(context: &mut ffmpeg::codec::Context, count: usize) {
-    // SAFETY: the context is alive and not opened yet; both fields are plain settings to be made before opening.
+/// Settings of a decoder before it is opened: `threads` threads, by frames or by slices, whichever the codec can, and no
+/// picture over the crate's limit, should a stream grow to one midway.
+pub(crate) fn configure(context: &mut ffmpeg::codec::Context, threads: usize) {
+    // SAFETY: the context is alive and not opened yet; the fields are plain settings to be made before opening.
     unsafe {
         (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
-        (*context.as_mut_ptr()).thread_count = c_int::try_from(count).unwrap_or(1);
+        (*context.as_mut_ptr()).thread_count = c_int::try_from(threads).unwrap_or(1);
+        (*context.as_mut_ptr()).max_pixels = i64::try_from(MAX_PIXELS).unwrap_or(i64::MAX);
     }
 }
 

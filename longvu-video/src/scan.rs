@@ -69,7 +69,8 @@ impl Scan {
             });
         }
         let mut warnings = Vec::new();
-        if declared > packets.count {
+        // AVI counts empty chunks, which stand for a repeated frame, as frames.
+        if declared > packets.count && demuxer.input.format().name() != "avi" {
             warnings.push(Warning::Truncated {
                 declared,
                 found: packets.count,
@@ -80,7 +81,25 @@ impl Scan {
             });
         }
         tracing::debug!(path = %demuxer.path().display(), packets = all, shown = packets.shown, declared, "scanned");
-        Ok(packets.finish(average_fps, time_base, warnings))
+        let mut scan = packets.finish(average_fps, time_base, warnings);
+        scan.compare_duration(demuxer.declared_duration());
+        Ok(scan)
+    }
+
+    /// Warns of a file that ends early, where no frame count told so. Half a second is a usual difference between streams.
+    fn compare_duration(&mut self, declared: Option<f64>) {
+        let found = self.duration;
+        if let Some(declared) = declared
+            && !self
+                .warnings
+                .iter()
+                .any(|w| matches!(w, Warning::Truncated { .. } | Warning::DamagedEnd { .. }))
+            && found > 0.0
+            && declared > found + 0.5
+            && declared > found * 1.05
+        {
+            self.warnings.push(Warning::EndsEarly { declared, found });
+        }
     }
 }
 

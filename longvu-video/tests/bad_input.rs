@@ -156,6 +156,41 @@ fn transport_stream_cut_in_the_middle() {
 }
 
 #[test]
+fn files_without_a_frame_count_cut_in_the_middle() {
+    let folder = scratch();
+    for (name, codec) in [
+        ("a.mkv", "libx264"),
+        ("a.avi", "mpeg4"),
+        ("b.avi", "mpeg4 -bf 2"),
+    ] {
+        let arguments = format!("-f lavfi -i testsrc=d=4:s=160x120:r=25 -c:v {codec}");
+        let whole = ffmpeg(&arguments, &folder.path().join(name));
+        let sound = Video::open(&whole).unwrap();
+        let untimed = |warning: &Warning| matches!(warning, Warning::NoTimestamps { .. });
+        assert!(
+            sound.warnings().iter().all(untimed),
+            "{name}: {:?}",
+            sound.warnings()
+        );
+        let half = cut(&whole, 1, 2, &folder.path().join("half"));
+        let video = Video::open(&half).unwrap();
+        let said = |warning: &Warning| {
+            matches!(
+                warning,
+                Warning::EndsEarly { .. } | Warning::DamagedEnd { .. }
+            )
+        };
+        assert!(
+            video.warnings().iter().any(said),
+            "{name}: {:?}",
+            video.warnings()
+        );
+        let (frames, _) = read_all(&video);
+        assert!((1..4).contains(&frames.len()), "{name}: {}", frames.len());
+    }
+}
+
+#[test]
 fn damage_in_the_middle_shifts_no_frame() {
     let folder = scratch();
     let whole = golden_video("video3.mp4");
