@@ -1,1 +1,32 @@
-//! stub
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod decoder;
+mod demuxer;
+mod error;
+mod ffi;
+mod frame;
+mod frames;
+mod image_file;
+mod info;
+mod options;
+mod orientation;
+mod sampling;
+mod scan;
+mod sniff;
+mod timeline;
+mod video;
+
+pub use error::{Error, Result, Warning};
+pub use frame::Frame;
+pub use frames::{Frames, Stats};
+pub use image_file::{is_image, open_image};
+pub use info::VideoInfo;
+pub use options::{Sampling, VideoOptions};
+pub use video::Video;
+
+/// The largest picture this crate decodes, in pixels (16384 x 8192).
+///
+/// Such a frame takes 400 MB as RGB. A file that claims more is refused with
+/// [`Error::TooLarge`] before the picture is allocated.
+pub const MAX_PIXELS: u64 = 1 << 27;

@@ -1,0 +1,262 @@
+//! What can go wrong, and what went wrong without stopping the work.
+
+use std::path::PathBuf;
+
+/// The result of this crate's calls.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a video or an image could not be read.
+///
+/// Every message says what happened, to which file, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The path leads nowhere.
+    #[error("{}: no such file; check the path", path.display())]
+    NotFound {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// The path is a directory, a pipe or a device.
+    #[error("{}: not a regular file; name a video or image file (a pipe must be saved first)", path.display())]
+    NotAFile {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// The operating system refused to open or read the file.
+    #[error("{}: cannot be opened: {source}; check its permissions", path.display())]
+    Io {
+        /// The path as given.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+
+    /// The file has no bytes.
+    #[error("{}: the file is empty; copy or download it again", path.display())]
+    EmptyFile {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// FFmpeg knows no container that looks like this file.
+    #[error("{}: not a video FFmpeg can read ({reason}); check that it plays elsewhere", path.display())]
+    NotAVideo {
+        /// The path as given.
+        path: PathBuf,
+        /// FFmpeg's reason.
+        reason: String,
+    },
+
+    /// An MP4 or QuickTime file without its index (the `moov` box).
+    #[error("{}: the MP4 index (moov box) is missing, so no frame can be found; the recording or download was cut short: fetch it again or repair it from a similar file", path.display())]
+    NoIndex {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// The file holds sound or subtitles only. Cover art does not count.
+    #[error("{}: there is no video stream in this file{}; give a file with pictures", path.display(), if *.has_audio { " (only audio)" } else { "" })]
+    NoVideoStream {
+        /// The path as given.
+        path: PathBuf,
+        /// Whether the file has sound.
+        has_audio: bool,
+    },
+
+    /// The installed FFmpeg has no decoder for this codec, or the decoder refuses the stream.
+    #[error("{}: cannot decode codec {codec}: {reason}; install an FFmpeg with this decoder or convert the file", path.display())]
+    UnsupportedCodec {
+        /// The path as given.
+        path: PathBuf,
+        /// FFmpeg's name of the codec.
+        codec: String,
+        /// FFmpeg's reason.
+        reason: String,
+    },
+
+    /// There is a video stream, but not one frame could be decoded.
+    #[error("{}: the video stream has no frame that can be decoded; the file is cut short or damaged: fetch it again", path.display())]
+    NoFrames {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// A picture over [`MAX_PIXELS`](crate::MAX_PIXELS).
+    #[error("{}: pictures of {width}x{height} are over the limit of {} pixels; scale the file down first", path.display(), crate::MAX_PIXELS)]
+    TooLarge {
+        /// The path as given.
+        path: PathBuf,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+
+    /// A setting that makes no sense whatever the video.
+    #[error("{option} is {value}, but must be {expected}")]
+    InvalidOption {
+        /// Which setting.
+        option: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+
+    /// The asked-for times contain no frame of this video.
+    #[error("{}: no frame lies in {range}; the video lasts {duration:.3} s", path.display())]
+    OutOfRange {
+        /// The path as given.
+        path: PathBuf,
+        /// What was asked for.
+        range: String,
+        /// Length of the video in seconds.
+        duration: f64,
+    },
+
+    /// Reading broke off with an error of the file system, not of the video.
+    #[error("{}: reading failed after {packets} packets: {reason}; check the disk or network and try again", path.display())]
+    Read {
+        /// The path as given.
+        path: PathBuf,
+        /// Video packets read before.
+        packets: usize,
+        /// The system's reason.
+        reason: String,
+    },
+
+    /// Decoding cannot go on.
+    #[error("{}: decoding stopped after {frames} frames: {reason}", path.display())]
+    Decode {
+        /// The path as given.
+        path: PathBuf,
+        /// Frames decoded before.
+        frames: usize,
+        /// FFmpeg's reason.
+        reason: String,
+    },
+
+    /// A decoded frame could not be turned into RGB.
+    #[error("{}: frame {index} ({format}, {width}x{height}) cannot be converted to RGB; convert the file to a common pixel format such as yuv420p", path.display())]
+    Convert {
+        /// The path as given.
+        path: PathBuf,
+        /// The frame's index in the video.
+        index: usize,
+        /// FFmpeg's name of the pixel format.
+        format: String,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+
+    /// An image file that the `image` crate cannot read.
+    #[error("{}: cannot be read as an image: {source}; give a PNG, JPEG, WebP, GIF or BMP file", path.display())]
+    Image {
+        /// The path as given.
+        path: PathBuf,
+        /// The decoder's reason.
+        source: image::ImageError,
+    },
+
+    /// A frame made by the caller whose bytes do not fit its size.
+    #[error(
+        "a {width}x{height} RGB frame needs a positive size and {expected} bytes, but got {got}; pass [height, width, 3] bytes"
+    )]
+    FrameSize {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Bytes the size asks for.
+        expected: u64,
+        /// Bytes given.
+        got: usize,
+    },
+}
+
+/// Something about a video that its user should know, though frames still come.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The container promises more frames than the file holds.
+    #[error("the file is cut short: {found} of {declared} frames are there")]
+    Truncated {
+        /// Frames the container declares.
+        declared: usize,
+        /// Frames found.
+        found: usize,
+    },
+
+    /// The pictures end well before the length that the container declares: a cut file, or sound that goes on alone.
+    #[error(
+        "pictures end at {found:.2} s of a declared {declared:.2} s; the file may be cut short"
+    )]
+    EndsEarly {
+        /// Seconds the container declares.
+        declared: f64,
+        /// Seconds of video found.
+        found: f64,
+    },
+
+    /// The file ends in the middle of a frame, or its last part cannot be parsed. What came before is used.
+    #[error("the file ends in damaged data; the {found} frames before it are used")]
+    DamagedEnd {
+        /// Frames found.
+        found: usize,
+    },
+
+    /// Frames have no usable times. Times are computed from the frame rate instead.
+    #[error("the file has no consistent timestamps; times are frame number / {average_fps} fps")]
+    NoTimestamps {
+        /// The rate used.
+        average_fps: f64,
+    },
+
+    /// The container gives no frame rate and none can be derived: every frame counts as a step.
+    #[error("the frame rate is unknown; sampling by rate takes every frame")]
+    UnknownFrameRate,
+
+    /// The display matrix is not a multiple of a quarter turn. The picture is left as stored.
+    #[error("the file asks for a rotation that is not a quarter turn; it is ignored")]
+    UnusualRotation,
+
+    /// Packets the decoder refused, or frames it could only guess at.
+    #[error(
+        "the video is damaged: {packets} packets could not be decoded and {frames} frames have errors"
+    )]
+    Damaged {
+        /// Refused packets.
+        packets: usize,
+        /// Frames that came out with errors in them.
+        frames: usize,
+    },
+
+    /// Sampled frames that could not be decoded.
+    #[error(
+        "{missing} sampled frames could not be decoded and {replaced} were replaced by a later frame"
+    )]
+    MissingFrames {
+        /// Sampled frames without a substitute.
+        missing: usize,
+        /// Sampled frames for which the next decodable frame stands.
+        replaced: usize,
+    },
+
+    /// The picture size changes within the stream. All frames are scaled to the first size.
+    #[error(
+        "the picture size changes to {width}x{height} at frame {index}; frames are scaled to the first size"
+    )]
+    SizeChanged {
+        /// The first frame with another size.
+        index: usize,
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+    },
+}

@@ -1,0 +1,198 @@
+//! One pass over the packets of a video, without decoding, to learn its frames and their times.
+
+use ffmpeg::codec;
+use ffmpeg_next as ffmpeg;
+
+use crate::demuxer::Demuxer;
+use crate::timeline::Timeline;
+use crate::{Error, Result, Warning, ffi};
+
+/// What the packets of a video stream say.
+pub(crate) struct Scan {
+    pub timeline: Timeline,
+    /// Frames a second on average; 0 if unknown.
+    pub average_fps: f64,
+    /// Length in seconds, the last frame's included.
+    pub duration: f64,
+    /// Video packets worth decoding.
+    pub packets: usize,
+    pub warnings: Vec<Warning>,
+}
+
+/// Timestamps and flags gathered packet by packet.
+#[derive(Default)]
+struct Packets {
+    count: usize,
+    shown: usize,
+    pts: Vec<i64>,
+    pts_missing: bool,
+    last_dts: Option<i64>,
+    dts_jumps_back: bool,
+    last_duration: i64,
+    /// Whether the latest packet was incomplete, and whether it shows a frame.
+    last_is_cut: bool,
+    last_is_shown: bool,
+}
+
+impl Scan {
+    /// Reads the whole stream once. A container's own frame count is not used: it is absent in streams, a promise in files
+    /// that were cut, and blind to edit lists.
+    pub fn run(demuxer: &mut Demuxer) -> Result<Self> {
+        let (codec, declared, average_fps, time_base) = {
+            let stream = demuxer
+                .input
+                .stream(demuxer.stream)
+                .ok_or_else(|| Error::NoFrames {
+                    path: demuxer.path().to_owned(),
+                })?;
+            let rate = positive(stream.avg_frame_rate())
+                .or(positive(stream.rate()))
+                .unwrap_or(0.0);
+            let declared = usize::try_from(stream.frames()).unwrap_or(0);
+            (
+                stream.parameters().id(),
+                declared,
+                rate,
+                positive(stream.time_base()).unwrap_or(0.0),
+            )
+        };
+        let mut packets = Packets::default();
+        while let Some(packet) = demuxer.next_packet()? {
+            packets.add(&packet, codec);
+        }
+
+        let all = packets.count;
+        let cut = packets.drop_incomplete_end();
+        if packets.shown == 0 {
+            return Err(Error::NoFrames {
+                path: demuxer.path().to_owned(),
+            });
+        }
+        let mut warnings = Vec::new();
+        // AVI counts empty chunks, which stand for a repeated frame, as frames.
+        if declared > packets.count && demuxer.input.format().name() != "avi" {
+            warnings.push(Warning::Truncated {
+                declared,
+                found: packets.count,
+            });
+        } else if cut || demuxer.damaged() {
+            warnings.push(Warning::DamagedEnd {
+                found: packets.shown,
+            });
+        }
+        tracing::debug!(path = %demuxer.path().display(), packets = all, shown = packets.shown, declared, "scanned");
+        let mut scan = packets.finish(average_fps, time_base, warnings);
+        scan.compare_duration(demuxer.declared_duration());
+        Ok(scan)
+    }
+
+    /// Warns of a file that ends early, where no frame count told so. Half a second is a usual difference between streams.
+    fn compare_duration(&mut self, declared: Option<f64>) {
+        let found = self.duration;
+        if let Some(declared) = declared
+            && !self
+                .warnings
+                .iter()
+                .any(|w| matches!(w, Warning::Truncated { .. } | Warning::DamagedEnd { .. }))
+            && found > 0.0
+            && declared > found + 0.5
+            && declared > found * 1.05
+        {
+            self.warnings.push(Warning::EndsEarly { declared, found });
+        }
+    }
+}
+
+impl Packets {
+    fn add(&mut self, packet: &ffmpeg::Packet, codec: codec::Id) {
+        self.count += 1;
+        self.last_is_cut = packet.is_corrupt();
+        self.last_is_shown = !ffi::is_hidden(packet) && !is_invisible_vp8(packet, codec);
+        if let Some(dts) = packet.dts() {
+            self.dts_jumps_back |= self.last_dts.is_some_and(|last| dts < last);
+            self.last_dts = Some(dts);
+        }
+        if self.last_is_shown {
+            self.shown += 1;
+            self.last_duration = packet.duration();
+            match packet.pts() {
+                Some(pts) if !self.pts_missing => self.pts.push(pts),
+                Some(_) => {}
+                None => self.pts_missing = true,
+            }
+        }
+    }
+
+    /// Forgets a last packet that the end of the file cut through: a decoder would make up the missing part of its picture.
+    fn drop_incomplete_end(&mut self) -> bool {
+        if self.last_is_cut {
+            self.count -= 1;
+            if self.last_is_shown {
+                self.shown -= 1;
+                if !self.pts_missing {
+                    self.pts.pop();
+                }
+            }
+        }
+        self.last_is_cut
+    }
+
+    fn finish(mut self, average_fps: f64, time_base: f64, mut warnings: Vec<Warning>) -> Scan {
+        self.pts.sort_unstable();
+        let distinct = self.pts.is_sorted_by(|a, b| a < b);
+        // Timestamps that start again (joined transport streams) would sort frames into the wrong order.
+        let timed = !self.pts_missing && distinct && !self.dts_jumps_back && time_base > 0.0;
+        let span = match (self.pts.first(), self.pts.last()) {
+            (Some(first), Some(last)) if timed => {
+                (i128::from(*last) - i128::from(*first)) as f64 * time_base
+            }
+            _ => 0.0,
+        };
+        let average_fps = if average_fps > 0.0 || span <= 0.0 {
+            average_fps
+        } else {
+            (self.shown - 1) as f64 / span
+        };
+        if average_fps <= 0.0 {
+            warnings.push(Warning::UnknownFrameRate);
+        }
+        let frame_seconds = if average_fps > 0.0 {
+            1.0 / average_fps
+        } else {
+            0.0
+        };
+        let duration = if timed {
+            let last = self.last_duration as f64 * time_base;
+            span + if last > 0.0 { last } else { frame_seconds }
+        } else {
+            warnings.push(Warning::NoTimestamps { average_fps });
+            self.shown as f64 * frame_seconds
+        };
+        let timeline = Timeline::new(
+            timed.then_some(self.pts),
+            self.shown,
+            time_base,
+            average_fps,
+        );
+        Scan {
+            timeline,
+            average_fps,
+            duration,
+            packets: self.count,
+            warnings,
+        }
+    }
+}
+
+fn positive(rational: ffmpeg::Rational) -> Option<f64> {
+    (rational.numerator() > 0 && rational.denominator() > 0).then(|| f64::from(rational))
+}
+
+/// VP8 keeps reference pictures that are never shown in packets of their own, marked by a bit of the first byte.
+fn is_invisible_vp8(packet: &ffmpeg::Packet, codec: codec::Id) -> bool {
+    codec == codec::Id::VP8
+        && packet
+            .data()
+            .and_then(<[u8]>::first)
+            .is_some_and(|byte| byte & 0x10 == 0)
+}

@@ -1,0 +1,194 @@
+//! An opened video: what it is, and which of its frames will be taken.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use image::metadata::Orientation;
+
+use crate::demuxer::Demuxer;
+use crate::frames::{Frames, Plan};
+use crate::options::{Sampling, VideoOptions};
+use crate::scan::Scan;
+use crate::{Error, MAX_PIXELS, Result, VideoInfo, Warning, ffi, orientation, sampling};
+
+/// A video file, scanned but not decoded.
+///
+/// Opening reads the file once without decoding, to count its frames and learn their times (8 bytes a frame are kept).
+/// [`frames`](Self::frames) then decodes it; it can be called again.
+#[derive(Debug, Clone)]
+pub struct Video {
+    info: VideoInfo,
+    plan: Arc<Plan>,
+    timestamps: Vec<f64>,
+    warnings: Vec<Warning>,
+}
+
+impl Video {
+    /// Opens a video to be sampled at one frame a second, as LongVU does.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_with`](Self::open_with).
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, VideoOptions::default())
+    }
+
+    /// Opens a video with settings of one's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidOption`] for settings that make no sense; [`Error::NotFound`], [`Error::NotAFile`],
+    /// [`Error::EmptyFile`], [`Error::Io`] or [`Error::Read`] if the file cannot be read; [`Error::NotAVideo`],
+    /// [`Error::NoIndex`], [`Error::NoVideoStream`] or [`Error::NoFrames`] if there is no video in it;
+    /// [`Error::TooLarge`] over [`MAX_PIXELS`]; [`Error::OutOfRange`] if no frame lies in the asked-for range.
+    pub fn open_with(path: impl AsRef<Path>, options: VideoOptions) -> Result<Self> {
+        let path = path.as_ref();
+        options.validate()?;
+        let mut demuxer = Demuxer::open(path)?;
+        let (mut info, coded_size, stored_as) = describe(&demuxer, path)?;
+        let scan = Scan::run(&mut demuxer)?;
+        let mut warnings = scan.warnings;
+        let stored_as = stored_as.unwrap_or_else(|| {
+            warnings.push(Warning::UnusualRotation);
+            Orientation::NoTransforms
+        });
+        let turn = if options.autorotate {
+            stored_as
+        } else {
+            Orientation::NoTransforms
+        };
+
+        (info.width, info.height) = orientation::turned_size(turn, coded_size);
+        (info.rotation, info.mirrored) = orientation::describe(stored_as);
+        info.frame_count = scan.timeline.len();
+        info.average_fps = scan.average_fps;
+        info.duration = scan.duration;
+        for warning in &warnings {
+            tracing::warn!(path = %path.display(), "{warning}");
+        }
+
+        let indices = sampling::sampled_indices(&options, &scan.timeline, scan.average_fps);
+        check_range(&options, &indices, path, scan.duration)?;
+        let timestamps = indices
+            .iter()
+            .map(|index| scan.timeline.time(*index))
+            .collect();
+        let plan = Plan {
+            indices,
+            timeline: scan.timeline,
+            packets: scan.packets,
+            coded_size,
+            turn,
+        };
+        Ok(Self {
+            info,
+            plan: Arc::new(plan),
+            timestamps,
+            warnings,
+        })
+    }
+
+    /// What the file is.
+    pub fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    /// Indices of the frames that will be taken, ascending, counted in displayed frames from 0.
+    pub fn sampled_indices(&self) -> &[usize] {
+        &self.plan.indices
+    }
+
+    /// Times of those frames, in seconds since the first frame of the video.
+    pub fn sampled_timestamps(&self) -> &[f64] {
+        &self.timestamps
+    }
+
+    /// What is wrong with the file as far as opening could tell.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Starts decoding: an iterator over the sampled frames, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_with`](Self::open_with), for the file is opened again; [`Error::UnsupportedCodec`] if FFmpeg has no decoder
+    /// for it.
+    pub fn frames(&self) -> Result<Frames> {
+        Frames::start(
+            &self.info.path,
+            Arc::clone(&self.plan),
+            self.warnings.clone(),
+        )
+    }
+}
+
+/// The facts in the headers, the stored size (width, height), and the orientation if it is a usual one.
+fn describe(
+    demuxer: &Demuxer,
+    path: &Path,
+) -> Result<(VideoInfo, (u32, u32), Option<Orientation>)> {
+    let no_frames = || Error::NoFrames {
+        path: path.to_owned(),
+    };
+    let stream = demuxer.input.stream(demuxer.stream).ok_or_else(no_frames)?;
+    let parameters = stream.parameters();
+    let (width, height) = ffi::picture_size(&parameters);
+    match u64::from(width) * u64::from(height) {
+        // Headers without a size belong to streams in which FFmpeg found no picture to look at.
+        0 => return Err(no_frames()),
+        pixels if pixels > MAX_PIXELS => {
+            return Err(Error::TooLarge {
+                path: path.to_owned(),
+                width,
+                height,
+            });
+        }
+        _ => {}
+    }
+    let info = VideoInfo {
+        path: PathBuf::from(path),
+        container: demuxer.input.format().name().to_owned(),
+        codec: parameters.id().name().to_owned(),
+        width,
+        height,
+        frame_count: 0,
+        average_fps: 0.0,
+        duration: 0.0,
+        rotation: 0,
+        mirrored: false,
+        has_audio: demuxer.has_audio(),
+    };
+    Ok((info, (width, height), orientation::of_stream(&stream)))
+}
+
+/// Refuses an empty choice, and times that lie past the end.
+fn check_range(
+    options: &VideoOptions,
+    indices: &[usize],
+    path: &Path,
+    duration: f64,
+) -> Result<()> {
+    let out_of_range = |range: String| {
+        Err(Error::OutOfRange {
+            path: path.to_owned(),
+            range,
+            duration,
+        })
+    };
+    if let Sampling::Timestamps(times) = &options.sampling
+        && let Some(time) = times.iter().find(|time| **time > duration)
+    {
+        return out_of_range(format!("the time {time} s"));
+    }
+    if indices.is_empty() {
+        let (start, end) = (
+            options.start.unwrap_or(0.0),
+            options
+                .end
+                .map_or("the end".into(), |end| format!("{end} s")),
+        );
+        return out_of_range(format!("{start} s to {end}"));
+    }
+    Ok(())
+}
