@@ -122,7 +122,18 @@ impl LongVuConfig {
     /// # Errors
     /// A missing or malformed file, an unknown `model_type`, or values that do not fit each other.
     pub fn read(path: &Path) -> Result<Self> {
-        let raw: serde_json::Value = read_json(path)?;
+        Self::read_with(path, &serde_json::Map::new())
+    }
+
+    /// The same, with some values replaced before anything is checked.
+    ///
+    /// # Errors
+    /// As [`LongVuConfig::read`].
+    pub fn read_with(path: &Path, overrides: &serde_json::Map<String, serde_json::Value>) -> Result<Self> {
+        let mut raw: serde_json::Value = read_json(path)?;
+        if let Some(values) = raw.as_object_mut() {
+            values.extend(overrides.clone());
+        }
         let model_type = raw.get("model_type").and_then(|v| v.as_str()).unwrap_or_default();
         family(model_type).ok_or_else(|| {
             invalid(

@@ -1,0 +1,123 @@
+//! Generation: from a prompt's embeddings to token ids, one at a time.
+
+use burn::tensor::{DType, Tensor};
+use serde::Serialize;
+
+use crate::{Decoder, GenerationConfig, KvCache, LogitsSampler, Result};
+
+/// Prompt positions pushed through the decoder at once.
+const PREFILL_CHUNK: usize = 512;
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended its turn.
+    Stop,
+    /// `max_new_tokens` was reached.
+    Length,
+    /// One of the caller's stop strings came up.
+    StopString,
+}
+
+/// An answer being generated: an iterator of token ids, the end-of-turn token not included.
+pub struct Generation<'a> {
+    decoder: &'a Decoder,
+    cache: KvCache,
+    sampler: LogitsSampler,
+    config: GenerationConfig,
+    /// Final-norm output of the last position, `[1, 1, hidden_size]`, while its logits are not yet used.
+    last: Option<Tensor<3>>,
+    generated: Vec<u32>,
+    finished: Option<FinishReason>,
+}
+
+impl<'a> Generation<'a> {
+    /// Pushes the prompt through `decoder`, continuing `cache`; only the last position will meet `lm_head`.
+    ///
+    /// # Shapes
+    /// - `inputs_embeds`: `[positions, hidden_size]`, at least one position
+    ///
+    /// # Errors
+    /// Settings out of range.
+    pub fn new(decoder: &'a Decoder, inputs_embeds: Tensor<2>, cache: Option<KvCache>, config: &GenerationConfig) -> Result<Self> {
+        config.validate()?;
+        let positions = inputs_embeds.dims()[0];
+        let mut cache = cache.unwrap_or_else(|| decoder.new_cache(positions + config.max_new_tokens));
+        let last = decoder.prefill(inputs_embeds.unsqueeze(), &mut cache, PREFILL_CHUNK);
+        Ok(Self {
+            decoder,
+            cache,
+            sampler: LogitsSampler::new(config)?,
+            config: config.clone(),
+            last: Some(last),
+            generated: Vec::new(),
+            finished: None,
+        })
+    }
+
+    /// The ids so far.
+    pub fn generated(&self) -> &[u32] {
+        &self.generated
+    }
+
+    /// Why generation ended, once it has.
+    pub fn finish_reason(&self) -> Option<FinishReason> {
+        self.finished
+    }
+
+    /// The cache, with the prompt and every generated position but the last.
+    pub fn into_cache(self) -> KvCache {
+        self.cache
+    }
+
+    /// Scores of the vocabulary for the next token: `vocab_size` numbers.
+    pub fn next_logits(&mut self) -> Vec<f32> {
+        let last = self.advance();
+        self.last = Some(last.clone());
+        self.decoder.logits(last).cast(DType::F32).into_data().iter::<f32>().collect()
+    }
+
+    /// The final-norm output to sample from: the prompt's at first, then that of the newest token.
+    fn advance(&mut self) -> Tensor<3> {
+        match (self.last.take(), self.generated.last()) {
+            (Some(last), _) => last,
+            (None, newest) => {
+                let newest = newest.copied().unwrap_or_default();
+                let embeds = self.decoder.embed(&[newest]).unsqueeze();
+                self.decoder.forward(embeds, &mut self.cache)
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<u32>> {
+        if self.generated.len() >= self.config.max_new_tokens {
+            self.finished = Some(FinishReason::Length);
+            return Ok(None);
+        }
+        let logits = self.next_logits();
+        let id = self.sampler.sample(&logits, &self.generated)?;
+        self.last = None;
+        if self.config.eos_token_ids.contains(&id) {
+            self.finished = Some(FinishReason::Stop);
+            return Ok(None);
+        }
+        self.generated.push(id);
+        Ok(Some(id))
+    }
+}
+
+impl Iterator for Generation<'_> {
+    type Item = Result<u32>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished.is_some() {
+            return None;
+        }
+        let step = self.step();
+        if step.is_err() {
+            self.finished = Some(FinishReason::Stop);
+        }
+        step.transpose()
+    }
+}

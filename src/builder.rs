@@ -1,0 +1,315 @@
+//! Loading a model.
+
+use std::{path::PathBuf, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    Result,
+    compress::{Budget, FrameScorer, FrameSelector, Preset, QueryStage, TokenPruner},
+    core::{
+        Device, Dtype, LoadOptions,
+        checkpoint::{Checkpoint, Download, Repo, RepoOptions},
+        config::{LanguageModel, LongVuConfig, PreprocessorConfig, TowerFamily},
+        load,
+    },
+    error::Error,
+    llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids},
+    model::{LongVu, Parts, Stages},
+    towers::{Tower, TowerFiles, check_siglip_size},
+    vision::{AggregatorConfig, MmProjector, Preprocessor, SpatialVisionAggregator},
+};
+
+/// Files of a checkpoint's text side, of which some may be absent.
+const TEXT_FILES: [&str; 8] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+];
+
+/// What to load, where to, and with which settings; made by [`LongVu::builder`].
+#[derive(Clone)]
+pub struct LongVuBuilder {
+    model: String,
+    towers: Option<PathBuf>,
+    device: Device,
+    dtype: Dtype,
+    preset: Preset,
+    overrides: Map<String, Value>,
+    tower_batch: Option<usize>,
+    selector: Option<Arc<dyn FrameSelector>>,
+    scorer: Option<Arc<dyn FrameScorer>>,
+    pruner: Option<Arc<dyn TokenPruner>>,
+    repo: RepoOptions,
+}
+
+impl LongVuBuilder {
+    pub(crate) fn new(model: String, device: Device) -> Self {
+        Self {
+            model,
+            towers: None,
+            device,
+            dtype: Dtype::F32,
+            preset: Preset::Package,
+            overrides: Map::new(),
+            tower_batch: None,
+            selector: None,
+            scorer: None,
+            pruner: None,
+            repo: RepoOptions::default(),
+        }
+    }
+
+    /// The device that the model runs on; a CPU unless set.
+    #[must_use]
+    pub fn device(mut self, device: &Device) -> Self {
+        self.device = device.clone();
+        self
+    }
+
+    /// The dtype that weights are held and computed in; f32 unless set.
+    #[must_use]
+    pub fn dtype(mut self, dtype: Dtype) -> Self {
+        self.dtype = dtype;
+        self
+    }
+
+    /// The folder that holds the towers' folders, instead of the model's surroundings and the Hub.
+    #[must_use]
+    pub fn towers(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.towers = Some(folder.into());
+        self
+    }
+
+    /// Where the stages' settings come from.
+    #[must_use]
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = preset;
+        self
+    }
+
+    /// Mean similarity from which the temporal stage drops a frame, whatever the preset says.
+    #[must_use]
+    pub fn dino_threshold(self, threshold: f64) -> Self {
+        self.config_value("dino_threshold", threshold)
+    }
+
+    /// Cosine similarity from which the spatial stage drops a token, whatever the preset says.
+    #[must_use]
+    pub fn drop_threshold(self, threshold: f64) -> Self {
+        self.config_value("drop_threshold", threshold)
+    }
+
+    /// Longest prompt in tokens, visual tokens included.
+    #[must_use]
+    pub fn max_len(self, tokens: usize) -> Self {
+        self.config_value("tokenizer_model_max_length", tokens)
+    }
+
+    /// Replaces any value of the model's `config.json`.
+    #[must_use]
+    pub fn config_value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.overrides.insert(key.into(), value.into());
+        self
+    }
+
+    /// Frames that go through a tower at once: more use a GPU better and take more memory.
+    #[must_use]
+    pub fn tower_batch(mut self, frames: usize) -> Self {
+        self.tower_batch = Some(frames);
+        self
+    }
+
+    /// Replaces the temporal stage.
+    #[must_use]
+    pub fn temporal_stage(mut self, stage: Arc<dyn FrameSelector>) -> Self {
+        self.selector = Some(stage);
+        self
+    }
+
+    /// Replaces the query-guided stage's score.
+    #[must_use]
+    pub fn query_stage(mut self, stage: Arc<dyn FrameScorer>) -> Self {
+        self.scorer = Some(stage);
+        self
+    }
+
+    /// Replaces the spatial stage.
+    #[must_use]
+    pub fn spatial_stage(mut self, stage: Arc<dyn TokenPruner>) -> Self {
+        self.pruner = Some(stage);
+        self
+    }
+
+    /// Branch, tag or commit of the model's repository on the Hub.
+    #[must_use]
+    pub fn revision(mut self, revision: impl Into<String>) -> Self {
+        self.repo.revision = Some(revision.into());
+        self
+    }
+
+    /// Called as downloads go on.
+    #[must_use]
+    pub fn on_download(mut self, progress: Download) -> Self {
+        self.repo.progress = Some(progress);
+        self
+    }
+
+    /// Finds, checks and loads everything.
+    ///
+    /// # Errors
+    /// Missing files, unknown or inconsistent configurations, weights that do not fit them, a dtype that the device
+    /// lacks, and failed downloads; sizes and shapes are checked before any weight is read.
+    pub fn load(self) -> Result<LongVu> {
+        self.dtype.check_supported(&self.device)?;
+        let files = ModelFiles::find(&self.model, self.towers.as_deref(), &self.repo, &self.overrides)?;
+        let config = &files.config;
+        let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
+        let checkpoint = Arc::new(Checkpoint::open(&files.repo)?);
+        let (aggregator, projector) = self.load_connector(&files, &checkpoint)?;
+        let options = LoadOptions {
+            foreign: CONNECTOR.map(str::to_owned).to_vec(),
+            ..LoadOptions::new("language model", &self.device, self.dtype)
+        };
+        let build = |w: &crate::core::Weights| Decoder::new(&config.decoder, config.language_model(), w);
+        let (decoder, _) = load(checkpoint, &options, build)?;
+        let siglip = Tower {
+            model: files.siglip.load_siglip(&files.siglip_config, &self.device, self.dtype)?,
+            preprocessor: Preprocessor::new(files.siglip_pixels.clone()),
+        };
+        let dinov2 = Tower {
+            model: files.dinov2.load_dinov2(&files.dinov2_config, &self.device, self.dtype)?,
+            preprocessor: Preprocessor::new(files.dinov2_pixels.clone()),
+        };
+        let stages = self.stages(config)?;
+        Ok(LongVu::from_parts(Parts {
+            device: self.device,
+            dtype: self.dtype,
+            siglip,
+            dinov2,
+            aggregator,
+            projector,
+            decoder,
+            tokenizer,
+            template,
+            eos_token_ids,
+            stages,
+            config: files.config,
+        }))
+    }
+
+    fn load_text(&self, files: &ModelFiles) -> Result<(Tokenizer, ChatTemplate, Vec<u32>)> {
+        for name in TEXT_FILES {
+            files.repo.try_get(name)?;
+        }
+        let config_path = files.repo.get("config.json")?;
+        let dir = config_path.parent().unwrap_or(&config_path);
+        let tokenizer = Tokenizer::from_dir(dir)?;
+        let template = match files.config.language_model() {
+            LanguageModel::Qwen2 => ChatTemplate::ChatMl,
+            LanguageModel::Llama => ChatTemplate::for_llama(dir)?,
+        };
+        let decoder = &files.config.decoder;
+        let declared = decoder.eos_token_id.as_ref().map_or(&[][..], |ids| ids.as_slice());
+        let mut eos = load_eos_token_ids(dir, declared)?;
+        eos.extend(tokenizer.end_of_turn_ids());
+        eos.sort_unstable();
+        eos.dedup();
+        Ok((tokenizer, template, eos))
+    }
+
+    fn load_connector(
+        &self,
+        files: &ModelFiles,
+        checkpoint: &Arc<Checkpoint>,
+    ) -> Result<(SpatialVisionAggregator, MmProjector)> {
+        let aggregator = files.aggregator_config();
+        let hidden = files.config.decoder.hidden_size;
+        let options = LoadOptions {
+            prefixes: CONNECTOR.map(str::to_owned).to_vec(),
+            ..LoadOptions::new("vision connector", &self.device, self.dtype)
+        };
+        let build = |w: &crate::core::Weights| build_connector(&aggregator, hidden, w);
+        Ok(load(checkpoint.clone(), &options, build)?.0)
+    }
+
+    fn stages(&self, config: &LongVuConfig) -> Result<Stages> {
+        let mut settings = self.preset.settings(config);
+        if self.overrides.contains_key("dino_threshold") {
+            settings.temporal.threshold = config.dino_threshold;
+        }
+        if self.overrides.contains_key("drop_threshold") {
+            settings.spatial.threshold = config.drop_threshold;
+        }
+        let on_cpu = self.device == crate::default_device();
+        let tower_batch = self.tower_batch.unwrap_or(if on_cpu { 1 } else { 8 });
+        if tower_batch == 0 {
+            return Err(Error::Setting { name: "tower_batch", value: "0".into(), expected: "use 1 or more" });
+        }
+        Ok(Stages {
+            budget: Budget::new(config),
+            selector: self.selector.clone().unwrap_or_else(|| Arc::new(settings.temporal)),
+            scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
+            pruner: self.pruner.clone().unwrap_or_else(|| Arc::new(settings.spatial)),
+            tower_batch,
+        })
+    }
+}
+
+/// Names, under a checkpoint's root, of what lies between the towers and the language model.
+pub(crate) const CONNECTOR: [&str; 4] =
+    ["model.mm_projector", "model.vision_sampler_", "model.vision_query", "model.image_newline"];
+
+/// Takes aggregator and projector from the root of a checkpoint.
+pub(crate) fn build_connector(
+    aggregator: &AggregatorConfig,
+    hidden_size: usize,
+    weights: &crate::core::Weights,
+) -> (SpatialVisionAggregator, MmProjector) {
+    let model = weights.at("model");
+    let projector = MmProjector::new(aggregator.channels, hidden_size, &model);
+    (SpatialVisionAggregator::new(aggregator, &model), projector)
+}
+
+/// A LongVU checkpoint's files and its towers', found and their configurations checked, no weight read.
+pub(crate) struct ModelFiles {
+    pub repo: Repo,
+    pub config: LongVuConfig,
+    pub siglip: TowerFiles,
+    pub siglip_config: crate::core::config::SiglipConfig,
+    pub siglip_pixels: PreprocessorConfig,
+    pub dinov2: TowerFiles,
+    pub dinov2_config: crate::core::config::Dinov2Config,
+    pub dinov2_pixels: PreprocessorConfig,
+}
+
+impl ModelFiles {
+    pub fn find(
+        model: &str,
+        towers: Option<&std::path::Path>,
+        options: &RepoOptions,
+        overrides: &Map<String, Value>,
+    ) -> Result<Self> {
+        let repo = Repo::find(model, options)?;
+        let config = LongVuConfig::read_with(&repo.get("config.json")?, overrides)?;
+        let refs = config.towers()?;
+        let tower = |family: TowerFamily| {
+            let found = refs.iter().find(|t| t.family == family).unwrap_or(&refs[0]);
+            TowerFiles::find(found, towers, &repo, options)
+        };
+        let (siglip, dinov2) = (tower(TowerFamily::Siglip)?, tower(TowerFamily::Dinov2)?);
+        let (siglip_config, dinov2_config) = (siglip.siglip_config()?, dinov2.dinov2_config()?);
+        let (siglip_pixels, dinov2_pixels) = (siglip.preprocessor()?, dinov2.preprocessor()?);
+        check_siglip_size(&siglip_config, &siglip_pixels, &siglip.repo)?;
+        Ok(Self { repo, config, siglip, siglip_config, siglip_pixels, dinov2, dinov2_config, dinov2_pixels })
+    }
+
+    pub fn aggregator_config(&self) -> AggregatorConfig {
+        AggregatorConfig::new(&self.config, self.siglip_config.hidden_size, self.dinov2_config.hidden_size)
+    }
+}

@@ -1,0 +1,109 @@
+//! Everything that can go wrong between a file and an answer.
+
+use crate::{compress, core, llm, vision};
+
+/// Result with this crate's [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What failed; each message says what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Configuration, checkpoint, device or dtype.
+    #[error(transparent)]
+    Core(#[from] core::Error),
+
+    /// A video or image file.
+    #[cfg(feature = "video")]
+    #[error(transparent)]
+    Video(#[from] crate::video::Error),
+
+    /// A frame that cannot be preprocessed or unpadded.
+    #[error(transparent)]
+    Vision(#[from] vision::Error),
+
+    /// Tokenizer, prompt or generation settings.
+    #[error(transparent)]
+    Llm(#[from] llm::Error),
+
+    /// A preset's name.
+    #[error(transparent)]
+    Preset(#[from] compress::UnknownPreset),
+
+    /// A video source of the caller's failed.
+    #[error("the frame source failed: {0}")]
+    Source(Box<dyn std::error::Error + Send + Sync>),
+
+    /// A video without a single frame.
+    #[error("the video has no frames to look at; check the file, and --start/--end if they are set")]
+    NoFrames,
+
+    /// Nothing was asked.
+    #[error("the question is empty; ask something, \"What happens in this video?\" for example")]
+    EmptyQuestion,
+
+    /// The prompt's text alone does not fit.
+    #[error(
+        "the prompt has {tokens} tokens of text, and the model's window of {window} must also hold the video and \
+         {reserved} tokens of answer; shorten the question, or start a new chat"
+    )]
+    PromptTooLong {
+        /// Tokens of text.
+        tokens: usize,
+        /// The model's window.
+        window: usize,
+        /// Tokens reserved for the answer.
+        reserved: usize,
+    },
+
+    /// The prompt's places and the videos and images given do not match.
+    #[error("the prompt has {places} place(s) for a video or image, but {given} were given")]
+    PlaceholderCount {
+        /// `<image>` placeholders in the prompt.
+        places: usize,
+        /// Videos and images given.
+        given: usize,
+    },
+
+    /// A video encoded by one model was given to another.
+    #[error(
+        "this video was encoded with features of {found} channels and {cells} cells a frame, the model has {expected}; \
+         encode it with the model that is asked"
+    )]
+    ForeignEncoding {
+        /// Channels of the encoded video.
+        found: usize,
+        /// Cells a frame of the encoded video.
+        cells: usize,
+        /// Channels of the model.
+        expected: usize,
+    },
+
+    /// The towers are neither beside the model nor downloadable.
+    #[error(
+        "the {family} tower was not found: looked for {}; pass its folder's parent as `towers` (--towers DIR), or \
+         allow a download of {repo}: {reason}",
+        looked_for.join(", ")
+    )]
+    TowerNotFound {
+        /// Which tower.
+        family: &'static str,
+        /// Local places tried.
+        looked_for: Vec<String>,
+        /// The repository on the Hub.
+        repo: String,
+        /// Why it could not be had from there.
+        reason: String,
+    },
+
+    /// A setting with no meaning.
+    #[error("{name} is {value}; {expected}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+}

@@ -1,0 +1,122 @@
+//! What a model can be shown: videos, images, and frames of the caller's own.
+
+use crate::{Error, Result};
+
+/// One RGB picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// Position among the video's frames.
+    pub index: usize,
+    /// Seconds from the start.
+    pub timestamp: f64,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `[height, width, 3]` bytes.
+    pub rgb: Vec<u8>,
+}
+
+impl Frame {
+    /// A frame from RGB bytes, `[height, width, 3]`.
+    ///
+    /// # Errors
+    /// When the buffer is not of that length, or empty.
+    pub fn new(index: usize, timestamp: f64, width: u32, height: u32, rgb: Vec<u8>) -> Result<Self> {
+        let expected = u64::from(width) * u64::from(height) * 3;
+        let found = rgb.len() as u64;
+        if expected != found || expected == 0 {
+            return Err(crate::vision::Error::FrameSize { width, height, expected, found }.into());
+        }
+        Ok(Self { index, timestamp, width, height, rgb })
+    }
+}
+
+/// Whether frames are a video's or an image's, which are unpadded and budgeted differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VisualKind {
+    /// Frames in time order.
+    Video,
+    /// A single picture.
+    Image,
+}
+
+/// A stream of frames about to be encoded.
+pub struct Clip {
+    pub(crate) kind: VisualKind,
+    pub(crate) expected: Option<usize>,
+    pub(crate) frames: Box<dyn Iterator<Item = Result<Frame>> + Send>,
+}
+
+impl Clip {
+    /// A video from frames that arrive one at a time, in time order.
+    ///
+    /// `expected` is how many are coming, for progress reports.
+    pub fn from_frames<I>(frames: I, expected: Option<usize>) -> Self
+    where
+        I: IntoIterator<Item = Result<Frame>>,
+        I::IntoIter: Send + 'static,
+    {
+        Self { kind: VisualKind::Video, expected, frames: Box::new(frames.into_iter()) }
+    }
+
+    /// An image.
+    pub fn from_image(frame: Frame) -> Self {
+        Self { kind: VisualKind::Image, expected: Some(1), frames: Box::new(std::iter::once(Ok(frame))) }
+    }
+}
+
+/// Anything that [`crate::LongVu::encode`] takes.
+pub trait IntoClip {
+    /// Starts the stream of frames.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    fn into_clip(self) -> Result<Clip>;
+}
+
+impl IntoClip for Clip {
+    fn into_clip(self) -> Result<Clip> {
+        Ok(self)
+    }
+}
+
+impl IntoClip for Vec<Frame> {
+    fn into_clip(self) -> Result<Clip> {
+        let expected = Some(self.len());
+        Ok(Clip::from_frames(self.into_iter().map(Ok), expected))
+    }
+}
+
+#[cfg(feature = "video")]
+impl From<crate::video::Frame> for Frame {
+    fn from(frame: crate::video::Frame) -> Self {
+        let crate::video::Frame { index, timestamp, width, height, rgb } = frame;
+        Self { index, timestamp, width, height, rgb }
+    }
+}
+
+/// A picture file's frame is an image.
+#[cfg(feature = "video")]
+impl IntoClip for crate::video::Frame {
+    fn into_clip(self) -> Result<Clip> {
+        Ok(Clip::from_image(self.into()))
+    }
+}
+
+#[cfg(feature = "video")]
+impl IntoClip for crate::video::Video {
+    fn into_clip(self) -> Result<Clip> {
+        (&self).into_clip()
+    }
+}
+
+#[cfg(feature = "video")]
+impl IntoClip for &crate::video::Video {
+    fn into_clip(self) -> Result<Clip> {
+        let expected = Some(self.sampled_indices().len());
+        let frames = self.frames()?.map(|frame| frame.map(Frame::from).map_err(Error::from));
+        Ok(Clip::from_frames(frames, expected))
+    }
+}

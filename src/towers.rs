@@ -1,0 +1,126 @@
+//! Finding and loading the vision towers.
+
+use std::{path::{Path, PathBuf}, sync::Arc};
+
+use crate::{
+    Error, Result,
+    core::{
+        Device, Dtype, LoadOptions,
+        checkpoint::{Checkpoint, Repo, RepoOptions},
+        config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
+        load,
+    },
+    vision::{Dinov2, Preprocessor, Siglip},
+};
+
+/// A tower's files, found.
+pub(crate) struct TowerFiles {
+    pub tower: TowerRef,
+    pub repo: Repo,
+}
+
+impl TowerFiles {
+    /// Looks for `tower` in `folder` if given, beside and inside the model, and then on the Hub.
+    pub fn find(tower: &TowerRef, folder: Option<&Path>, model: &Repo, options: &RepoOptions) -> Result<Self> {
+        let mut looked_for = Vec::new();
+        for base in places(folder, model) {
+            for name in tower.folder_names() {
+                let path = base.join(&name);
+                if path.join("config.json").is_file() {
+                    return Ok(Self { tower: tower.clone(), repo: Repo::folder(path) });
+                }
+                looked_for.push(path.display().to_string());
+            }
+        }
+        let fail = |reason: String| Error::TowerNotFound {
+            family: family_name(tower.family),
+            looked_for: looked_for.clone(),
+            repo: tower.repo.clone(),
+            reason,
+        };
+        // The revision belongs to the model's own repository.
+        let options = RepoOptions { revision: None, ..options.clone() };
+        let repo = Repo::find(&tower.repo, &options).map_err(|e| fail(e.to_string()))?;
+        repo.get("config.json").map_err(|e| fail(e.to_string()))?;
+        Ok(Self { tower: tower.clone(), repo })
+    }
+
+    pub fn preprocessor(&self) -> Result<PreprocessorConfig> {
+        match self.repo.try_get("preprocessor_config.json")? {
+            Some(path) => Ok(PreprocessorConfig::read(&path, &self.tower)?),
+            None => {
+                let path = self.repo.local_path("preprocessor_config.json");
+                match self.tower.resolution {
+                    Some(size) => Ok(PreprocessorConfig::published(self.tower.family, size)),
+                    None => Err(crate::core::Error::NotFound {
+                        path,
+                        hint: "it states the tower's input size; take it from the tower's repository".into(),
+                    }
+                    .into()),
+                }
+            }
+        }
+    }
+
+    pub fn siglip_config(&self) -> Result<SiglipConfig> {
+        Ok(SiglipConfig::read(&self.repo.get("config.json")?)?)
+    }
+
+    pub fn dinov2_config(&self) -> Result<Dinov2Config> {
+        Ok(Dinov2Config::read(&self.repo.get("config.json")?)?)
+    }
+
+    pub fn load_siglip(&self, config: &SiglipConfig, device: &Device, dtype: Dtype) -> Result<Siglip> {
+        let options = LoadOptions {
+            // The two-tower file also has the text half, and two scalars.
+            foreign: vec!["text_model.".into(), "logit_".into()],
+            ..LoadOptions::new("SigLIP tower", device, dtype)
+        };
+        let source = Arc::new(Checkpoint::open(&self.repo)?);
+        Ok(load(source, &options, |w| Siglip::new(config, w))?.0)
+    }
+
+    pub fn load_dinov2(&self, config: &Dinov2Config, device: &Device, dtype: Dtype) -> Result<Dinov2> {
+        let options = LoadOptions::new("DINOv2 tower", device, dtype);
+        let source = Arc::new(Checkpoint::open(&self.repo)?);
+        Ok(load(source, &options, |w| Dinov2::new(config, w))?.0)
+    }
+}
+
+/// Folders that may hold tower folders.
+fn places(folder: Option<&Path>, model: &Repo) -> Vec<PathBuf> {
+    if let Some(folder) = folder {
+        return vec![folder.to_owned()];
+    }
+    let Some(model) = model.as_folder() else { return Vec::new() };
+    let beside = model.canonicalize().ok().and_then(|m| m.parent().map(Path::to_owned));
+    beside.into_iter().chain([model.to_owned()]).collect()
+}
+
+fn family_name(family: TowerFamily) -> &'static str {
+    match family {
+        TowerFamily::Siglip => "SigLIP",
+        TowerFamily::Dinov2 => "DINOv2",
+    }
+}
+
+/// A tower with its preprocessing.
+pub(crate) struct Tower<M> {
+    pub model: M,
+    pub preprocessor: Preprocessor,
+}
+
+/// Checks that the position grid of a SigLIP, which is not resampled, fits its input.
+pub(crate) fn check_siglip_size(config: &SiglipConfig, preprocessor: &PreprocessorConfig, repo: &Repo) -> Result<()> {
+    if config.image_size == preprocessor.size {
+        return Ok(());
+    }
+    Err(crate::core::Error::Config {
+        path: repo.local_path("preprocessor_config.json"),
+        reason: format!(
+            "the input side is {} pixels, but config.json's `image_size` is {}; the two must agree",
+            preprocessor.size, config.image_size
+        ),
+    }
+    .into())
+}
