@@ -1,1 +1,17 @@
-//! stub
+//! The language side of LongVU: the tokenizer, prompts with places for images and videos, how
+//! tokens are picked, and text as it is generated.
+
+mod bpe_files;
+mod byte_level;
+mod error;
+mod files;
+mod prompt;
+mod tokenizer;
+mod tokenizer_config;
+
+pub use error::{Error, Result};
+pub use prompt::{
+    DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, Message, PromptIds, Role,
+    tokenize_prompt,
+};
+pub use tokenizer::Tokenizer;
