@@ -6,6 +6,8 @@ mod byte_level;
 mod error;
 mod files;
 mod prompt;
+mod stop_strings;
+mod text_stream;
 mod tokenizer;
 mod tokenizer_config;
 
@@ -14,4 +16,5 @@ pub use prompt::{
     DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, Message, PromptIds, Role,
     tokenize_prompt,
 };
+pub use text_stream::TextStream;
 pub use tokenizer::Tokenizer;
