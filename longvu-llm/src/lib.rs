@@ -3,15 +3,22 @@
 
 mod bpe_files;
 mod byte_level;
+mod chat_template;
+mod conversation;
 mod error;
 mod files;
+mod jinja;
 mod prompt;
 mod stop_strings;
+mod strftime;
 mod text_stream;
 mod tokenizer;
 mod tokenizer_config;
 
+pub use chat_template::ChatTemplate;
+pub use conversation::Conversation;
 pub use error::{Error, Result};
+pub use jinja::JinjaTemplate;
 pub use prompt::{
     DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, Message, PromptIds, Role,
     tokenize_prompt,
