@@ -7,7 +7,9 @@ mod chat_template;
 mod conversation;
 mod error;
 mod files;
+mod generation_config;
 mod jinja;
+mod logits;
 mod prompt;
 mod stop_strings;
 mod strftime;
@@ -18,7 +20,9 @@ mod tokenizer_config;
 pub use chat_template::ChatTemplate;
 pub use conversation::Conversation;
 pub use error::{Error, Result};
+pub use generation_config::{GenerationConfig, load_eos_token_ids};
 pub use jinja::JinjaTemplate;
+pub use logits::LogitsSampler;
 pub use prompt::{
     DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, Message, PromptIds, Role,
     tokenize_prompt,
