@@ -40,7 +40,12 @@ impl<'a> Generation<'a> {
     ///
     /// # Errors
     /// Settings out of range.
-    pub fn new(decoder: &'a Decoder, inputs_embeds: Tensor<2>, cache: Option<KvCache>, config: &GenerationConfig) -> Result<Self> {
+    pub fn new(
+        decoder: &'a Decoder,
+        inputs_embeds: Tensor<2>,
+        cache: Option<KvCache>,
+        config: &GenerationConfig,
+    ) -> Result<Self> {
         config.validate()?;
         let positions = inputs_embeds.dims()[0];
         let mut cache = cache.unwrap_or_else(|| decoder.new_cache(positions + config.max_new_tokens));

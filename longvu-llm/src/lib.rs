@@ -1,10 +1,38 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bpe_files;
+mod byte_level;
+mod chat_template;
+mod conversation;
 mod decoder;
+mod error;
+mod files;
+mod generate;
+mod generation_config;
+mod jinja;
 mod kv_cache;
+mod logits;
+mod prompt;
 mod rotary;
+mod stop_strings;
+mod strftime;
+mod text_stream;
+mod tokenizer;
+mod tokenizer_config;
 
+pub use chat_template::ChatTemplate;
+pub use conversation::Conversation;
 pub use decoder::Decoder;
+pub use error::{Error, Result};
+pub use generate::{FinishReason, Generation};
+pub use generation_config::{GenerationConfig, load_eos_token_ids};
+pub use jinja::JinjaTemplate;
 pub use kv_cache::KvCache;
+pub use logits::LogitsSampler;
+pub use prompt::{
+    DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, Message, PromptIds, Role, tokenize_prompt,
+};
 pub use rotary::{RotaryEmbedding, rotate};
+pub use text_stream::TextStream;
+pub use tokenizer::Tokenizer;

@@ -25,14 +25,8 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// Opens the codec of the demuxer's stream, to be fed its first `packets` packets, on all cores.
     pub fn new(demuxer: Demuxer, packets: usize) -> Result<Self> {
-        let no_frames = || Error::NoFrames {
-            path: demuxer.path().to_owned(),
-        };
-        let parameters = demuxer
-            .input
-            .stream(demuxer.stream)
-            .ok_or_else(no_frames)?
-            .parameters();
+        let no_frames = || Error::NoFrames { path: demuxer.path().to_owned() };
+        let parameters = demuxer.input.stream(demuxer.stream).ok_or_else(no_frames)?.parameters();
         let codec = parameters.id();
         let unsupported = |error: ffmpeg::Error| Error::UnsupportedCodec {
             path: demuxer.path().to_owned(),
@@ -66,15 +60,8 @@ impl Decoder {
                     }
                     return Ok(true);
                 }
-                Err(ffmpeg::Error::Other {
-                    errno: ffmpeg::error::EAGAIN,
-                }) if !self.draining => self.feed()?,
-                Err(
-                    ffmpeg::Error::Eof
-                    | ffmpeg::Error::Other {
-                        errno: ffmpeg::error::EAGAIN,
-                    },
-                ) => return Ok(false),
+                Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) if !self.draining => self.feed()?,
+                Err(ffmpeg::Error::Eof | ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => return Ok(false),
                 Err(error) => self.note_damage(error)?,
             }
         }
@@ -82,11 +69,7 @@ impl Decoder {
 
     /// Hands the decoder one packet, or the end of the stream so that it gives up the pictures it holds back.
     fn feed(&mut self) -> Result<()> {
-        let packet = if self.packets_left > 0 {
-            self.demuxer.next_packet()?
-        } else {
-            None
-        };
+        let packet = if self.packets_left > 0 { self.demuxer.next_packet()? } else { None };
         let sent = match packet {
             Some(packet) => {
                 self.packets_left -= 1;
@@ -104,10 +87,7 @@ impl Decoder {
     fn note_damage(&mut self, error: ffmpeg::Error) -> Result<()> {
         self.damaged_packets += 1;
         tracing::debug!(path = %self.demuxer.path().display(), %error, "a packet cannot be decoded");
-        let out_of_memory = error
-            == ffmpeg::Error::Other {
-                errno: ffmpeg::error::ENOMEM,
-            };
+        let out_of_memory = error == ffmpeg::Error::Other { errno: ffmpeg::error::ENOMEM };
         let endless = self.draining && self.damaged_packets > self.decoded + 100_000;
         if out_of_memory || endless {
             return Err(Error::Decode {

@@ -86,52 +86,27 @@ impl Demuxer {
         ffi::silence();
         let failure = Failure::default();
         let refused = |error: ffmpeg::Error| match failure.get() {
-            Some(reason) => Error::Read {
-                path: path.to_owned(),
-                packets: 0,
-                reason,
-            },
-            None => Error::NotAVideo {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            },
+            Some(reason) => Error::Read { path: path.to_owned(), packets: 0, reason },
+            None => Error::NotAVideo { path: path.to_owned(), reason: error.to_string() },
         };
-        let watched = Watched {
-            reader,
-            failure: failure.clone(),
-        };
+        let watched = Watched { reader, failure: failure.clone() };
         let io = StreamIo::from_read_seek_with_capacity(watched, BUFFER_SIZE).map_err(refused)?;
         let mut settings = Dictionary::new();
         // A playlist must not make us open other places.
         settings.set("protocol_whitelist", "file");
-        let mut input =
-            ffmpeg::format::input_from_stream(io, None, Some(settings)).map_err(refused)?;
+        let mut input = ffmpeg::format::input_from_stream(io, None, Some(settings)).map_err(refused)?;
         if input.format().name() == "tty" {
-            return Err(Error::NotAVideo {
-                path: path.to_owned(),
-                reason: "it is text".into(),
-            });
+            return Err(Error::NotAVideo { path: path.to_owned(), reason: "it is text".into() });
         }
 
         let video = input.streams().best(media::Type::Video);
-        let stream =
-            video.filter(|stream| !stream.disposition().contains(Disposition::ATTACHED_PIC));
+        let stream = video.filter(|stream| !stream.disposition().contains(Disposition::ATTACHED_PIC));
         let Some(stream) = stream.map(|stream| stream.index()) else {
             let has_audio = has_audio(&input);
-            return Err(Error::NoVideoStream {
-                path: path.to_owned(),
-                has_audio,
-            });
+            return Err(Error::NoVideoStream { path: path.to_owned(), has_audio });
         };
         ffi::keep_only_stream(&mut input, stream);
-        Ok(Self {
-            input,
-            stream,
-            path: path.to_owned(),
-            packets: 0,
-            damaged: false,
-            failure,
-        })
+        Ok(Self { input, stream, path: path.to_owned(), packets: 0, damaged: false, failure })
     }
 
     /// The next packet of the video stream, or `None` at the end.
@@ -152,11 +127,7 @@ impl Demuxer {
                 Err(error) => {
                     if let Some(reason) = self.failure.get() {
                         let (path, packets) = (self.path.clone(), self.packets);
-                        return Err(Error::Read {
-                            path,
-                            packets,
-                            reason,
-                        });
+                        return Err(Error::Read { path, packets, reason });
                     }
                     if error == ffmpeg::Error::Eof {
                         return Ok(None);
@@ -198,32 +169,21 @@ fn lacks_index(path: &Path) -> bool {
 }
 
 fn has_audio(input: &Input) -> bool {
-    input
-        .streams()
-        .any(|stream| stream.parameters().medium() == media::Type::Audio)
+    input.streams().any(|stream| stream.parameters().medium() == media::Type::Audio)
 }
 
 /// Opens a regular, non-empty file, with an error that says which of that failed.
 pub(crate) fn open_file(path: &Path) -> Result<File> {
     let io_error = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::NotFound {
-            path: path.to_owned(),
-        },
-        _ => Error::Io {
-            path: path.to_owned(),
-            source,
-        },
+        std::io::ErrorKind::NotFound => Error::NotFound { path: path.to_owned() },
+        _ => Error::Io { path: path.to_owned(), source },
     };
     let metadata = std::fs::metadata(path).map_err(io_error)?;
     if !metadata.is_file() {
-        return Err(Error::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(Error::NotAFile { path: path.to_owned() });
     }
     if metadata.len() == 0 {
-        return Err(Error::EmptyFile {
-            path: path.to_owned(),
-        });
+        return Err(Error::EmptyFile { path: path.to_owned() });
     }
     File::open(path).map_err(io_error)
 }
@@ -244,16 +204,11 @@ mod tests {
 
     impl Read for BadDisk {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-            let left = self
-                .good
-                .load(Ordering::Relaxed)
-                .saturating_sub(self.file.position());
+            let left = self.good.load(Ordering::Relaxed).saturating_sub(self.file.position());
             if left == 0 {
                 return Err(std::io::Error::other("bad sector"));
             }
-            let wanted = buffer
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX));
+            let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             self.file.read(&mut buffer[..wanted])
         }
     }
@@ -266,16 +221,11 @@ mod tests {
 
     /// The golden transport stream on a disk that is good up to the returned place.
     fn disk(good: u64) -> (BadDisk, Arc<AtomicU64>) {
-        let folder = std::env::var_os("LONGVU_GOLDEN_DIR").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden"),
-            PathBuf::from,
-        );
+        let folder = std::env::var_os("LONGVU_GOLDEN_DIR")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden"), PathBuf::from);
         let bytes = std::fs::read(folder.join("videos/mpeg2.ts")).expect("the golden videos");
         let good = Arc::new(AtomicU64::new(good));
-        let disk = BadDisk {
-            file: Cursor::new(bytes),
-            good: Arc::clone(&good),
-        };
+        let disk = BadDisk { file: Cursor::new(bytes), good: Arc::clone(&good) };
         (disk, good)
     }
 
@@ -283,13 +233,8 @@ mod tests {
     fn a_failing_read_while_opening_or_scanning_is_an_error() {
         for good in [0, 100, 200_000, 300_000] {
             let opened = Demuxer::from_reader(disk(good).0, Path::new("a.ts"));
-            let error = opened
-                .and_then(|mut demuxer| crate::scan::Scan::run(&mut demuxer).map(|_| ()))
-                .unwrap_err();
-            assert!(
-                matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")),
-                "{good}: {error}"
-            );
+            let error = opened.and_then(|mut demuxer| crate::scan::Scan::run(&mut demuxer).map(|_| ())).unwrap_err();
+            assert!(matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")), "{good}: {error}");
         }
     }
 
@@ -305,10 +250,7 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        assert!(
-            matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")), "{error}");
         assert!((100..300).contains(&decoder.decoded), "{}", decoder.decoded);
     }
 }

@@ -193,9 +193,7 @@ pub enum Warning {
     },
 
     /// The pictures end well before the length that the container declares: a cut file, or sound that goes on alone.
-    #[error(
-        "pictures end at {found:.2} s of a declared {declared:.2} s; the file may be cut short"
-    )]
+    #[error("pictures end at {found:.2} s of a declared {declared:.2} s; the file may be cut short")]
     EndsEarly {
         /// Seconds the container declares.
         declared: f64,
@@ -226,9 +224,7 @@ pub enum Warning {
     UnusualRotation,
 
     /// Packets the decoder refused, or frames it could only guess at.
-    #[error(
-        "the video is damaged: {packets} packets could not be decoded and {frames} frames have errors"
-    )]
+    #[error("the video is damaged: {packets} packets could not be decoded and {frames} frames have errors")]
     Damaged {
         /// Refused packets.
         packets: usize,
@@ -237,9 +233,7 @@ pub enum Warning {
     },
 
     /// Sampled frames that could not be decoded.
-    #[error(
-        "{missing} sampled frames could not be decoded and {replaced} were replaced by a later frame"
-    )]
+    #[error("{missing} sampled frames could not be decoded and {replaced} were replaced by a later frame")]
     MissingFrames {
         /// Sampled frames without a substitute.
         missing: usize,
@@ -248,9 +242,7 @@ pub enum Warning {
     },
 
     /// The picture size changes within the stream. All frames are scaled to the first size.
-    #[error(
-        "the picture size changes to {width}x{height} at frame {index}; frames are scaled to the first size"
-    )]
+    #[error("the picture size changes to {width}x{height} at frame {index}; frames are scaled to the first size")]
     SizeChanged {
         /// The first frame with another size.
         index: usize,

@@ -22,11 +22,8 @@ pub(crate) fn silence() {
 /// Tells the demuxer to skip all streams but one, which saves reading the audio.
 pub(crate) fn keep_only_stream(input: &mut ffmpeg::format::context::Input, keep: usize) {
     for mut stream in input.streams_mut() {
-        let discard = if stream.index() == keep {
-            ffi::AVDiscard::AVDISCARD_DEFAULT
-        } else {
-            ffi::AVDiscard::AVDISCARD_ALL
-        };
+        let discard =
+            if stream.index() == keep { ffi::AVDiscard::AVDISCARD_DEFAULT } else { ffi::AVDiscard::AVDISCARD_ALL };
         // SAFETY: the stream belongs to `input`, which is borrowed mutably here, and the field is a plain setting.
         unsafe { (*stream.as_mut_ptr()).discard = discard };
     }
@@ -43,10 +40,7 @@ pub(crate) fn is_hidden(packet: &Packet) -> bool {
 pub(crate) fn picture_size(parameters: &ffmpeg::codec::Parameters) -> (u32, u32) {
     // SAFETY: the parameters are alive, and the fields are plain integers.
     let (width, height) = unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
-    (
-        u32::try_from(width).unwrap_or(0),
-        u32::try_from(height).unwrap_or(0),
-    )
+    (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0))
 }
 
 /// Settings of a decoder before it is opened: `threads` threads, by frames or by slices, whichever the codec can, and no
@@ -110,13 +104,7 @@ impl Key {
             known @ (1..=7 | 9..=10) => known,
             _ => ffi::AVColorSpace::AVCOL_SPC_BT470BG as c_int,
         };
-        Self {
-            format: picture.format(),
-            source: (picture.width(), picture.height()),
-            target,
-            matrix,
-            full_range,
-        }
+        Self { format: picture.format(), source: (picture.width(), picture.height()), target, matrix, full_range }
     }
 }
 

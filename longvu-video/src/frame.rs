@@ -27,30 +27,15 @@ impl Frame {
         let pixels = u64::from(width) * u64::from(height);
         let expected = pixels.saturating_mul(3);
         if pixels == 0 || pixels > MAX_PIXELS || rgb.len() as u64 != expected {
-            return Err(Error::FrameSize {
-                width,
-                height,
-                expected,
-                got: rgb.len(),
-            });
+            return Err(Error::FrameSize { width, height, expected, got: rgb.len() });
         }
-        Ok(Self {
-            index: 0,
-            timestamp: 0.0,
-            width,
-            height,
-            rgb,
-        })
+        Ok(Self { index: 0, timestamp: 0.0, width, height, rgb })
     }
 
     /// The same picture at another place in time: its index, and seconds since the first frame.
     #[must_use]
     pub fn at(self, index: usize, timestamp: f64) -> Self {
-        Self {
-            index,
-            timestamp,
-            ..self
-        }
+        Self { index, timestamp, ..self }
     }
 }
 
@@ -74,17 +59,8 @@ mod tests {
     #[test]
     fn length_must_fit_the_size() {
         let frame = Frame::from_rgb(2, 3, vec![7; 18]).unwrap().at(4, 1.5);
-        assert_eq!(
-            (frame.index, frame.timestamp, frame.rgb.len()),
-            (4, 1.5, 18)
-        );
-        for (width, height, bytes) in [
-            (2, 3, 17),
-            (2, 3, 19),
-            (0, 3, 0),
-            (3, 0, 0),
-            (u32::MAX, u32::MAX, 0),
-        ] {
+        assert_eq!((frame.index, frame.timestamp, frame.rgb.len()), (4, 1.5, 18));
+        for (width, height, bytes) in [(2, 3, 17), (2, 3, 19), (0, 3, 0), (3, 0, 0), (u32::MAX, u32::MAX, 0)] {
             let error = Frame::from_rgb(width, height, vec![0; bytes]).unwrap_err();
             assert!(matches!(error, Error::FrameSize { .. }), "{error}");
         }

@@ -71,12 +71,7 @@ impl Frames {
         Ok(Self::new(path, plan, decoder, warnings))
     }
 
-    pub(crate) fn new(
-        path: &Path,
-        plan: Arc<Plan>,
-        decoder: Decoder,
-        warnings: Vec<Warning>,
-    ) -> Self {
+    pub(crate) fn new(path: &Path, plan: Arc<Plan>, decoder: Decoder, warnings: Vec<Warning>) -> Self {
         Self {
             path: path.to_owned(),
             plan,
@@ -111,10 +106,7 @@ impl Frames {
             if !self.decoder.advance()? {
                 break;
             }
-            let index = self
-                .plan
-                .timeline
-                .position(self.decoder.picture.pts(), self.next_in_order);
+            let index = self.plan.timeline.position(self.decoder.picture.pts(), self.next_in_order);
             self.next_in_order = index + 1;
             if self.claim(index) {
                 return self.convert(index).map(Some);
@@ -127,9 +119,7 @@ impl Frames {
     /// Whether the picture at `index` is to be handed out: it is a sample, or the first after lost samples.
     fn claim(&mut self, index: usize) -> bool {
         let due = self.plan.indices.get(self.taken..).unwrap_or_default();
-        let due = due
-            .get(..due.partition_point(|sample| *sample <= index))
-            .unwrap_or_default();
+        let due = due.get(..due.partition_point(|sample| *sample <= index)).unwrap_or_default();
         let Some(latest) = due.last() else {
             return false;
         };
@@ -145,25 +135,12 @@ impl Frames {
         let (width, height) = (picture.width(), picture.height());
         if (width, height) != size && !self.size_changed {
             self.size_changed = true;
-            self.warnings.push(Warning::SizeChanged {
-                index,
-                width,
-                height,
-            });
+            self.warnings.push(Warning::SizeChanged { index, width, height });
         }
-        let rgb = self
-            .converter
-            .convert(picture, size)
-            .and_then(|rgb| orientation::turn(turn, size, rgb));
+        let rgb = self.converter.convert(picture, size).and_then(|rgb| orientation::turn(turn, size, rgb));
         let Some(rgb) = rgb else {
             let format = format!("{:?}", picture.format()).to_lowercase();
-            return Err(Error::Convert {
-                path: self.path.clone(),
-                index,
-                format,
-                width,
-                height,
-            });
+            return Err(Error::Convert { path: self.path.clone(), index, format, width, height });
         };
         self.stats.converted += 1;
         let (width, height) = orientation::turned_size(turn, size);
@@ -174,35 +151,18 @@ impl Frames {
     fn finish(&mut self) -> Result<()> {
         self.stats.missing += self.plan.indices.len() - self.taken;
         self.taken = self.plan.indices.len();
-        let Stats {
-            converted,
-            damaged_packets,
-            damaged_frames,
-            missing,
-            replaced,
-            ..
-        } = self.stats();
+        let Stats { converted, damaged_packets, damaged_frames, missing, replaced, .. } = self.stats();
         let known = self.warnings.len();
         if damaged_packets > 0 || damaged_frames > 0 {
-            self.warnings.push(Warning::Damaged {
-                packets: damaged_packets,
-                frames: damaged_frames,
-            });
+            self.warnings.push(Warning::Damaged { packets: damaged_packets, frames: damaged_frames });
         }
         if missing > 0 || replaced > 0 {
-            self.warnings
-                .push(Warning::MissingFrames { missing, replaced });
+            self.warnings.push(Warning::MissingFrames { missing, replaced });
         }
         for warning in self.warnings.iter().skip(known) {
             tracing::warn!(path = %self.path.display(), "{warning}");
         }
-        if converted == 0 {
-            Err(Error::NoFrames {
-                path: self.path.clone(),
-            })
-        } else {
-            Ok(())
-        }
+        if converted == 0 { Err(Error::NoFrames { path: self.path.clone() }) } else { Ok(()) }
     }
 }
 
@@ -219,11 +179,7 @@ impl Iterator for Frames {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = if self.done {
-            0
-        } else {
-            self.plan.indices.len() - self.taken
-        };
+        let left = if self.done { 0 } else { self.plan.indices.len() - self.taken };
         // One more for an error at the end.
         (0, Some(left + usize::from(!self.done)))
     }
@@ -233,9 +189,6 @@ impl std::iter::FusedIterator for Frames {}
 
 impl std::fmt::Debug for Frames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Frames")
-            .field("path", &self.path)
-            .field("stats", &self.stats())
-            .finish_non_exhaustive()
+        f.debug_struct("Frames").field("path", &self.path).field("stats", &self.stats()).finish_non_exhaustive()
     }
 }

@@ -21,30 +21,18 @@ use crate::{Error, Frame, MAX_PIXELS, Result};
 /// [`Error::Image`] if it is no image or a damaged one; [`Error::TooLarge`] over [`MAX_PIXELS`].
 pub fn open_image(path: impl AsRef<Path>) -> Result<Frame> {
     let path = path.as_ref();
-    let failed = |source| Error::Image {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Image { path: path.to_owned(), source };
     let reader = ImageReader::new(BufReader::new(open_file(path)?));
-    let mut reader = reader.with_guessed_format().map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let mut reader = reader.with_guessed_format().map_err(|source| Error::Io { path: path.to_owned(), source })?;
     // Our own limit on the size below takes the place of the crate's limit on memory.
     reader.no_limits();
     let mut decoder = reader.into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(Error::TooLarge {
-            path: path.to_owned(),
-            width,
-            height,
-        });
+        return Err(Error::TooLarge { path: path.to_owned(), width, height });
     }
     // Broken EXIF data should not hide a good picture.
-    let orientation = decoder
-        .orientation()
-        .unwrap_or(image::metadata::Orientation::NoTransforms);
+    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
     let picture = picture.into_rgb8();
@@ -72,12 +60,6 @@ pub fn is_image(path: impl AsRef<Path>) -> bool {
 
 fn is_animated(mut file: BufReader<File>) -> bool {
     file.rewind().is_ok()
-        && GifDecoder::new(file).is_ok_and(|decoder| {
-            decoder
-                .into_frames()
-                .take(2)
-                .filter(std::result::Result::is_ok)
-                .count()
-                > 1
-        })
+        && GifDecoder::new(file)
+            .is_ok_and(|decoder| decoder.into_frames().take(2).filter(std::result::Result::is_ok).count() > 1)
 }

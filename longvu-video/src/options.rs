@@ -53,13 +53,7 @@ pub struct VideoOptions {
 
 impl Default for VideoOptions {
     fn default() -> Self {
-        Self {
-            sampling: Sampling::default(),
-            start: None,
-            end: None,
-            max_frames: None,
-            autorotate: true,
-        }
+        Self { sampling: Sampling::default(), start: None, end: None, max_frames: None, autorotate: true }
     }
 }
 
@@ -106,37 +100,19 @@ impl VideoOptions {
     /// [`Error::InvalidOption`] for a rate or time that is not a finite number in its range, an end that is not after the
     /// start, or a count of 0.
     pub fn validate(&self) -> Result<()> {
-        let wrong = |option, value: String, expected| {
-            Err(Error::InvalidOption {
-                option,
-                value,
-                expected,
-            })
-        };
+        let wrong = |option, value: String, expected| Err(Error::InvalidOption { option, value, expected });
         match &self.sampling {
             Sampling::Fps(fps) if !(fps.is_finite() && *fps > 0.0) => {
-                return wrong(
-                    "the sampling rate (fps)",
-                    fps.to_string(),
-                    "a number above 0",
-                );
+                return wrong("the sampling rate (fps)", fps.to_string(), "a number above 0");
             }
             Sampling::Every(0) => return wrong("the sampling step", "0".into(), "at least 1"),
             Sampling::Uniform(0) => return wrong("the number of frames", "0".into(), "at least 1"),
             Sampling::Timestamps(times) if times.is_empty() => {
-                return wrong(
-                    "the list of timestamps",
-                    "empty".into(),
-                    "at least one time",
-                );
+                return wrong("the list of timestamps", "empty".into(), "at least one time");
             }
             Sampling::Timestamps(times) => {
                 if let Some(time) = times.iter().find(|time| !is_time(**time)) {
-                    return wrong(
-                        "a timestamp",
-                        time.to_string(),
-                        "a number of seconds, 0 or more",
-                    );
+                    return wrong("a timestamp", time.to_string(), "a number of seconds, 0 or more");
                 }
             }
             _ => {}
@@ -167,8 +143,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let base = VideoOptions::default;
-        let rates = [0.0, -1.0, f64::NAN, f64::INFINITY]
-            .map(|fps| base().with_sampling(Sampling::Fps(fps)));
+        let rates = [0.0, -1.0, f64::NAN, f64::INFINITY].map(|fps| base().with_sampling(Sampling::Fps(fps)));
         let rest = [
             base().with_sampling(Sampling::Every(0)),
             base().with_sampling(Sampling::Uniform(0)),
@@ -185,25 +160,14 @@ mod tests {
         ];
         for options in rates.into_iter().chain(rest) {
             let error = options.validate().unwrap_err();
-            assert!(
-                matches!(error, Error::InvalidOption { .. }),
-                "{options:?}: {error}"
-            );
+            assert!(matches!(error, Error::InvalidOption { .. }), "{options:?}: {error}");
         }
     }
 
     #[test]
     fn sense_is_accepted() {
         VideoOptions::default().validate().unwrap();
-        VideoOptions::default()
-            .with_start(0.0)
-            .with_end(0.1)
-            .with_max_frames(1)
-            .validate()
-            .unwrap();
-        VideoOptions::default()
-            .with_sampling(Sampling::Timestamps(vec![3.0, 0.0]))
-            .validate()
-            .unwrap();
+        VideoOptions::default().with_start(0.0).with_end(0.1).with_max_frames(1).validate().unwrap();
+        VideoOptions::default().with_sampling(Sampling::Timestamps(vec![3.0, 0.0])).validate().unwrap();
     }
 }

@@ -51,19 +51,11 @@ pub(crate) fn describe(orientation: Orientation) -> (u32, bool) {
 
 /// The size (width, height) of a picture once turned.
 pub(crate) fn turned_size(orientation: Orientation, (width, height): (u32, u32)) -> (u32, u32) {
-    if describe(orientation).0 % 180 == 90 {
-        (height, width)
-    } else {
-        (width, height)
-    }
+    if describe(orientation).0 % 180 == 90 { (height, width) } else { (width, height) }
 }
 
 /// Turns RGB bytes `[height, width, 3]`; `None` if their length does not fit the size.
-pub(crate) fn turn(
-    orientation: Orientation,
-    (width, height): (u32, u32),
-    rgb: Vec<u8>,
-) -> Option<Vec<u8>> {
+pub(crate) fn turn(orientation: Orientation, (width, height): (u32, u32), rgb: Vec<u8>) -> Option<Vec<u8>> {
     if orientation == Orientation::NoTransforms {
         return Some(rgb);
     }
@@ -81,21 +73,13 @@ mod tests {
     /// Where FFmpeg's definition of the matrix puts each pixel, worked out point by point.
     fn by_definition([a, b, c, d]: [i32; 4], pixels: &[u8]) -> Vec<u8> {
         let (width, height) = (SIZE.0 as i32, SIZE.1 as i32);
-        let points: Vec<(i32, i32)> = (0..height)
-            .flat_map(|q| (0..width).map(move |p| (a * p + c * q, b * p + d * q)))
-            .collect();
+        let points: Vec<(i32, i32)> =
+            (0..height).flat_map(|q| (0..width).map(move |p| (a * p + c * q, b * p + d * q))).collect();
         let left = points.iter().map(|point| point.0).min().unwrap();
         let top = points.iter().map(|point| point.1).min().unwrap();
-        let mut placed: Vec<_> = points
-            .iter()
-            .map(|(x, y)| (y - top, x - left))
-            .zip(pixels.chunks(3))
-            .collect();
+        let mut placed: Vec<_> = points.iter().map(|(x, y)| (y - top, x - left)).zip(pixels.chunks(3)).collect();
         placed.sort();
-        placed
-            .into_iter()
-            .flat_map(|(_, pixel)| pixel.to_vec())
-            .collect()
+        placed.into_iter().flat_map(|(_, pixel)| pixel.to_vec()).collect()
     }
 
     #[test]
@@ -114,21 +98,11 @@ mod tests {
         for [a, b, c, d] in matrices {
             let one = 1 << 16;
             let words = [a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30];
-            let bytes: Vec<u8> = words
-                .iter()
-                .flat_map(|word: &i32| word.to_ne_bytes())
-                .collect();
+            let bytes: Vec<u8> = words.iter().flat_map(|word: &i32| word.to_ne_bytes()).collect();
             let orientation = from_matrix(&bytes).unwrap();
             let turned = turn(orientation, SIZE, pixels.clone()).unwrap();
-            assert_eq!(
-                turned,
-                by_definition([a, b, c, d], &pixels),
-                "{orientation:?}"
-            );
-            assert_eq!(
-                turned_size(orientation, SIZE),
-                if a == 0 { (2, 3) } else { (3, 2) }
-            );
+            assert_eq!(turned, by_definition([a, b, c, d], &pixels), "{orientation:?}");
+            assert_eq!(turned_size(orientation, SIZE), if a == 0 { (2, 3) } else { (3, 2) });
         }
     }
 

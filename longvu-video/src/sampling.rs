@@ -4,15 +4,9 @@ use crate::options::{Sampling, VideoOptions};
 use crate::timeline::Timeline;
 
 /// The indices to take, ascending and distinct; empty if the range holds no frame.
-pub(crate) fn sampled_indices(
-    options: &VideoOptions,
-    timeline: &Timeline,
-    average_fps: f64,
-) -> Vec<usize> {
+pub(crate) fn sampled_indices(options: &VideoOptions, timeline: &Timeline, average_fps: f64) -> Vec<usize> {
     let first = timeline.first_at_or_after(options.start.unwrap_or(0.0));
-    let last = options
-        .end
-        .map_or(timeline.len(), |end| timeline.first_at_or_after(end));
+    let last = options.end.map_or(timeline.len(), |end| timeline.first_at_or_after(end));
     let range = first..last.max(first);
 
     let indices: Vec<usize> = match &options.sampling {
@@ -20,20 +14,17 @@ pub(crate) fn sampled_indices(
         Sampling::Every(step) => range.step_by((*step).max(1)).collect(),
         Sampling::Uniform(count) => spread(range.len(), *count).map(|i| first + i).collect(),
         Sampling::Timestamps(times) => {
-            let mut indices: Vec<usize> = times
-                .iter()
-                .map(|time| timeline.on_screen_at(*time))
-                .filter(|index| range.contains(index))
-                .collect();
+            let mut indices: Vec<usize> =
+                times.iter().map(|time| timeline.on_screen_at(*time)).filter(|index| range.contains(index)).collect();
             indices.sort_unstable();
             indices.dedup();
             indices
         }
     };
     match options.max_frames {
-        Some(cap) if indices.len() > cap => spread(indices.len(), cap)
-            .filter_map(|i| indices.get(i).copied())
-            .collect(),
+        Some(cap) if indices.len() > cap => {
+            spread(indices.len(), cap).filter_map(|i| indices.get(i).copied()).collect()
+        }
         _ => indices,
     }
 }
@@ -61,26 +52,13 @@ mod tests {
     }
 
     fn take(sampling: Sampling, frames: usize, fps: f64) -> Vec<usize> {
-        sampled_indices(
-            &VideoOptions::default().with_sampling(sampling),
-            &even(frames, fps),
-            fps,
-        )
+        sampled_indices(&VideoOptions::default().with_sampling(sampling), &even(frames, fps), fps)
     }
 
     #[test]
     fn halves_round_to_even() {
-        let steps = [
-            (0.5, 1),
-            (0.4, 1),
-            (1.5, 2),
-            (2.5, 2),
-            (3.5, 4),
-            (29.97, 30),
-            (23.976, 24),
-            (0.0, 1),
-            (f64::NAN, 1),
-        ];
+        let steps =
+            [(0.5, 1), (0.4, 1), (1.5, 2), (2.5, 2), (3.5, 4), (29.97, 30), (23.976, 24), (0.0, 1), (f64::NAN, 1)];
         for (fps, expected) in steps {
             assert_eq!(step(fps, 1.0), expected, "{fps}");
         }
@@ -98,10 +76,7 @@ mod tests {
     #[test]
     fn a_range_starts_its_own_count() {
         let options = VideoOptions::default().with_start(1.1).with_end(4.2);
-        assert_eq!(
-            sampled_indices(&options, &even(100, 10.0), 10.0),
-            [11, 21, 31, 41]
-        );
+        assert_eq!(sampled_indices(&options, &even(100, 10.0), 10.0), [11, 21, 31, 41]);
         let late = VideoOptions::default().with_start(10.0);
         assert!(sampled_indices(&late, &even(100, 10.0), 10.0).is_empty());
     }

@@ -42,19 +42,10 @@ impl Scan {
             let stream = demuxer
                 .input
                 .stream(demuxer.stream)
-                .ok_or_else(|| Error::NoFrames {
-                    path: demuxer.path().to_owned(),
-                })?;
-            let rate = positive(stream.avg_frame_rate())
-                .or(positive(stream.rate()))
-                .unwrap_or(0.0);
+                .ok_or_else(|| Error::NoFrames { path: demuxer.path().to_owned() })?;
+            let rate = positive(stream.avg_frame_rate()).or(positive(stream.rate())).unwrap_or(0.0);
             let declared = usize::try_from(stream.frames()).unwrap_or(0);
-            (
-                stream.parameters().id(),
-                declared,
-                rate,
-                positive(stream.time_base()).unwrap_or(0.0),
-            )
+            (stream.parameters().id(), declared, rate, positive(stream.time_base()).unwrap_or(0.0))
         };
         let mut packets = Packets::default();
         while let Some(packet) = demuxer.next_packet()? {
@@ -64,21 +55,14 @@ impl Scan {
         let all = packets.count;
         let cut = packets.drop_incomplete_end();
         if packets.shown == 0 {
-            return Err(Error::NoFrames {
-                path: demuxer.path().to_owned(),
-            });
+            return Err(Error::NoFrames { path: demuxer.path().to_owned() });
         }
         let mut warnings = Vec::new();
         // AVI counts empty chunks, which stand for a repeated frame, as frames.
         if declared > packets.count && demuxer.input.format().name() != "avi" {
-            warnings.push(Warning::Truncated {
-                declared,
-                found: packets.count,
-            });
+            warnings.push(Warning::Truncated { declared, found: packets.count });
         } else if cut || demuxer.damaged() {
-            warnings.push(Warning::DamagedEnd {
-                found: packets.shown,
-            });
+            warnings.push(Warning::DamagedEnd { found: packets.shown });
         }
         tracing::debug!(path = %demuxer.path().display(), packets = all, shown = packets.shown, declared, "scanned");
         let mut scan = packets.finish(average_fps, time_base, warnings);
@@ -90,10 +74,7 @@ impl Scan {
     fn compare_duration(&mut self, declared: Option<f64>) {
         let found = self.duration;
         if let Some(declared) = declared
-            && !self
-                .warnings
-                .iter()
-                .any(|w| matches!(w, Warning::Truncated { .. } | Warning::DamagedEnd { .. }))
+            && !self.warnings.iter().any(|w| matches!(w, Warning::Truncated { .. } | Warning::DamagedEnd { .. }))
             && found > 0.0
             && declared > found + 0.5
             && declared > found * 1.05
@@ -143,24 +124,14 @@ impl Packets {
         // Timestamps that start again (joined transport streams) would sort frames into the wrong order.
         let timed = !self.pts_missing && distinct && !self.dts_jumps_back && time_base > 0.0;
         let span = match (self.pts.first(), self.pts.last()) {
-            (Some(first), Some(last)) if timed => {
-                (i128::from(*last) - i128::from(*first)) as f64 * time_base
-            }
+            (Some(first), Some(last)) if timed => (i128::from(*last) - i128::from(*first)) as f64 * time_base,
             _ => 0.0,
         };
-        let average_fps = if average_fps > 0.0 || span <= 0.0 {
-            average_fps
-        } else {
-            (self.shown - 1) as f64 / span
-        };
+        let average_fps = if average_fps > 0.0 || span <= 0.0 { average_fps } else { (self.shown - 1) as f64 / span };
         if average_fps <= 0.0 {
             warnings.push(Warning::UnknownFrameRate);
         }
-        let frame_seconds = if average_fps > 0.0 {
-            1.0 / average_fps
-        } else {
-            0.0
-        };
+        let frame_seconds = if average_fps > 0.0 { 1.0 / average_fps } else { 0.0 };
         let duration = if timed {
             let last = self.last_duration as f64 * time_base;
             span + if last > 0.0 { last } else { frame_seconds }
@@ -168,19 +139,8 @@ impl Packets {
             warnings.push(Warning::NoTimestamps { average_fps });
             self.shown as f64 * frame_seconds
         };
-        let timeline = Timeline::new(
-            timed.then_some(self.pts),
-            self.shown,
-            time_base,
-            average_fps,
-        );
-        Scan {
-            timeline,
-            average_fps,
-            duration,
-            packets: self.count,
-            warnings,
-        }
+        let timeline = Timeline::new(timed.then_some(self.pts), self.shown, time_base, average_fps);
+        Scan { timeline, average_fps, duration, packets: self.count, warnings }
     }
 }
 
@@ -190,9 +150,5 @@ fn positive(rational: ffmpeg::Rational) -> Option<f64> {
 
 /// VP8 keeps reference pictures that are never shown in packets of their own, marked by a bit of the first byte.
 fn is_invisible_vp8(packet: &ffmpeg::Packet, codec: codec::Id) -> bool {
-    codec == codec::Id::VP8
-        && packet
-            .data()
-            .and_then(<[u8]>::first)
-            .is_some_and(|byte| byte & 0x10 == 0)
+    codec == codec::Id::VP8 && packet.data().and_then(<[u8]>::first).is_some_and(|byte| byte & 0x10 == 0)
 }

@@ -56,23 +56,14 @@ mod tests {
 
     #[test]
     fn finds_the_missing_box() {
-        let (head, index, data) = (
-            boxed(b"ftyp", b"isom"),
-            boxed(b"moov", b"...."),
-            boxed(b"mdat", &[7; 30]),
-        );
+        let (head, index, data) = (boxed(b"ftyp", b"isom"), boxed(b"moov", b"...."), boxed(b"mdat", &[7; 30]));
         let lacks = |parts: &[&[u8]]| is_mp4_without_index(&mut Cursor::new(parts.concat()));
         assert!(!lacks(&[&head, &index, &data]));
         assert!(!lacks(&[&head, &data, &index]));
         assert!(lacks(&[&head, &data]));
         assert!(lacks(&[&head, &data[..20]]));
         assert!(lacks(&[&head, &[0, 0, 0, 0], b"mdat", &[1; 9]]));
-        assert!(lacks(&[
-            &head,
-            &[0, 0, 0, 1],
-            b"mdat",
-            &u64::MAX.to_be_bytes()
-        ]));
+        assert!(lacks(&[&head, &[0, 0, 0, 1], b"mdat", &u64::MAX.to_be_bytes()]));
         assert!(!lacks(&[b"just some text, nothing more"]));
         assert!(!lacks(&[b""]));
     }

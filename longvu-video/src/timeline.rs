@@ -20,12 +20,7 @@ const TOLERANCE: f64 = 1e-6;
 impl Timeline {
     /// `pts` in units of `seconds_per_unit`, sorted and distinct; or `None` to space `frames` frames evenly.
     pub fn new(pts: Option<Vec<i64>>, frames: usize, seconds_per_unit: f64, fps: f64) -> Self {
-        Self {
-            pts: pts.unwrap_or_default(),
-            frames,
-            seconds_per_unit,
-            fps,
-        }
+        Self { pts: pts.unwrap_or_default(), frames, seconds_per_unit, fps }
     }
 
     /// Number of displayed frames.
@@ -43,9 +38,7 @@ impl Timeline {
     pub fn time(&self, index: usize) -> f64 {
         match (self.pts.get(index), self.pts.first()) {
             // A difference of two i64 can overflow i64 in a hostile file.
-            (Some(pts), Some(first)) => {
-                (i128::from(*pts) - i128::from(*first)) as f64 * self.seconds_per_unit
-            }
+            (Some(pts), Some(first)) => (i128::from(*pts) - i128::from(*first)) as f64 * self.seconds_per_unit,
             _ if self.fps > 0.0 => index as f64 / self.fps,
             _ => 0.0,
         }
@@ -68,18 +61,13 @@ impl Timeline {
     /// The frame on screen at `seconds`: the last that starts at or before it.
     pub fn on_screen_at(&self, seconds: f64) -> usize {
         let next = self.first_at_or_after(seconds);
-        if next < self.frames && self.time(next) <= seconds + TOLERANCE {
-            next
-        } else {
-            next.saturating_sub(1)
-        }
+        if next < self.frames && self.time(next) <= seconds + TOLERANCE { next } else { next.saturating_sub(1) }
     }
 
     /// Where a decoded frame belongs: by its timestamp, so that frames lost to damage do not shift later ones, else the
     /// next in order.
     pub fn position(&self, pts: Option<i64>, next_in_order: usize) -> usize {
-        pts.and_then(|pts| self.pts.binary_search(&pts).ok())
-            .map_or(next_in_order, |index| index.max(next_in_order))
+        pts.and_then(|pts| self.pts.binary_search(&pts).ok()).map_or(next_in_order, |index| index.max(next_in_order))
     }
 }
 
@@ -92,14 +80,8 @@ mod tests {
         let line = Timeline::new(Some(vec![-10, 0, 30, 100]), 4, 0.1, 5.0);
         assert!(line.is_timed());
         assert_eq!([0, 1, 2, 3].map(|k| line.time(k)), [0.0, 1.0, 4.0, 11.0]);
-        assert_eq!(
-            [0.0, 0.5, 1.0, 4.1, 11.0, 11.1].map(|t| line.first_at_or_after(t)),
-            [0, 1, 1, 3, 3, 4]
-        );
-        assert_eq!(
-            [0.0, 0.9, 1.0, 3.9, 99.0].map(|t| line.on_screen_at(t)),
-            [0, 0, 1, 1, 3]
-        );
+        assert_eq!([0.0, 0.5, 1.0, 4.1, 11.0, 11.1].map(|t| line.first_at_or_after(t)), [0, 1, 1, 3, 3, 4]);
+        assert_eq!([0.0, 0.9, 1.0, 3.9, 99.0].map(|t| line.on_screen_at(t)), [0, 0, 1, 1, 3]);
         assert_eq!(line.position(Some(30), 1), 2);
         assert_eq!(line.position(Some(31), 1), 1);
         assert_eq!(line.position(Some(-10), 2), 2);

@@ -52,11 +52,7 @@ impl Video {
             warnings.push(Warning::UnusualRotation);
             Orientation::NoTransforms
         });
-        let turn = if options.autorotate {
-            stored_as
-        } else {
-            Orientation::NoTransforms
-        };
+        let turn = if options.autorotate { stored_as } else { Orientation::NoTransforms };
 
         (info.width, info.height) = orientation::turned_size(turn, coded_size);
         (info.rotation, info.mirrored) = orientation::describe(stored_as);
@@ -69,23 +65,9 @@ impl Video {
 
         let indices = sampling::sampled_indices(&options, &scan.timeline, scan.average_fps);
         check_range(&options, &indices, path, scan.duration)?;
-        let timestamps = indices
-            .iter()
-            .map(|index| scan.timeline.time(*index))
-            .collect();
-        let plan = Plan {
-            indices,
-            timeline: scan.timeline,
-            packets: scan.packets,
-            coded_size,
-            turn,
-        };
-        Ok(Self {
-            info,
-            plan: Arc::new(plan),
-            timestamps,
-            warnings,
-        })
+        let timestamps = indices.iter().map(|index| scan.timeline.time(*index)).collect();
+        let plan = Plan { indices, timeline: scan.timeline, packets: scan.packets, coded_size, turn };
+        Ok(Self { info, plan: Arc::new(plan), timestamps, warnings })
     }
 
     /// What the file is.
@@ -115,22 +97,13 @@ impl Video {
     /// As [`open_with`](Self::open_with), for the file is opened again; [`Error::UnsupportedCodec`] if FFmpeg has no decoder
     /// for it.
     pub fn frames(&self) -> Result<Frames> {
-        Frames::start(
-            &self.info.path,
-            Arc::clone(&self.plan),
-            self.warnings.clone(),
-        )
+        Frames::start(&self.info.path, Arc::clone(&self.plan), self.warnings.clone())
     }
 }
 
 /// The facts in the headers, the stored size (width, height), and the orientation if it is a usual one.
-fn describe(
-    demuxer: &Demuxer,
-    path: &Path,
-) -> Result<(VideoInfo, (u32, u32), Option<Orientation>)> {
-    let no_frames = || Error::NoFrames {
-        path: path.to_owned(),
-    };
+fn describe(demuxer: &Demuxer, path: &Path) -> Result<(VideoInfo, (u32, u32), Option<Orientation>)> {
+    let no_frames = || Error::NoFrames { path: path.to_owned() };
     let stream = demuxer.input.stream(demuxer.stream).ok_or_else(no_frames)?;
     let parameters = stream.parameters();
     let (width, height) = ffi::picture_size(&parameters);
@@ -138,11 +111,7 @@ fn describe(
         // Headers without a size belong to streams in which FFmpeg found no picture to look at.
         0 => return Err(no_frames()),
         pixels if pixels > MAX_PIXELS => {
-            return Err(Error::TooLarge {
-                path: path.to_owned(),
-                width,
-                height,
-            });
+            return Err(Error::TooLarge { path: path.to_owned(), width, height });
         }
         _ => {}
     }
@@ -163,31 +132,16 @@ fn describe(
 }
 
 /// Refuses an empty choice, and times that lie past the end.
-fn check_range(
-    options: &VideoOptions,
-    indices: &[usize],
-    path: &Path,
-    duration: f64,
-) -> Result<()> {
-    let out_of_range = |range: String| {
-        Err(Error::OutOfRange {
-            path: path.to_owned(),
-            range,
-            duration,
-        })
-    };
+fn check_range(options: &VideoOptions, indices: &[usize], path: &Path, duration: f64) -> Result<()> {
+    let out_of_range = |range: String| Err(Error::OutOfRange { path: path.to_owned(), range, duration });
     if let Sampling::Timestamps(times) = &options.sampling
         && let Some(time) = times.iter().find(|time| **time > duration)
     {
         return out_of_range(format!("the time {time} s"));
     }
     if indices.is_empty() {
-        let (start, end) = (
-            options.start.unwrap_or(0.0),
-            options
-                .end
-                .map_or("the end".into(), |end| format!("{end} s")),
-        );
+        let (start, end) =
+            (options.start.unwrap_or(0.0), options.end.map_or("the end".into(), |end| format!("{end} s")));
         return out_of_range(format!("{start} s to {end}"));
     }
     Ok(())

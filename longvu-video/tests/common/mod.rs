@@ -8,10 +8,8 @@ use longvu_video::{Frame, Frames, Video, VideoOptions};
 
 /// The folder of golden data: `LONGVU_GOLDEN_DIR`, or the workspace's.
 pub fn golden_dir() -> PathBuf {
-    std::env::var_os("LONGVU_GOLDEN_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden"),
-        PathBuf::from,
-    )
+    std::env::var_os("LONGVU_GOLDEN_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden"), PathBuf::from)
 }
 
 /// A golden video by name.
@@ -31,14 +29,9 @@ pub fn ffmpeg(arguments: &str, output: &Path) -> PathBuf {
         .args(arguments.split_whitespace())
         .arg(output)
         .output()
-        .expect(
-            "these tests make their videos with the `ffmpeg` program: install it (`make deps`)",
-        );
+        .expect("these tests make their videos with the `ffmpeg` program: install it (`make deps`)");
     let message = String::from_utf8_lossy(&result.stderr);
-    assert!(
-        result.status.success(),
-        "ffmpeg {arguments} failed: {message}"
-    );
+    assert!(result.status.success(), "ffmpeg {arguments} failed: {message}");
     output.to_owned()
 }
 
@@ -52,10 +45,7 @@ pub fn cut(from: &Path, numerator: usize, denominator: usize, to: &Path) -> Path
 /// All sampled frames, and the iterator when it is done.
 pub fn read_all(video: &Video) -> (Vec<Frame>, Frames) {
     let mut frames = video.frames().expect("decoding starts");
-    let read = frames
-        .by_ref()
-        .map(|frame| frame.expect("a frame"))
-        .collect();
+    let read = frames.by_ref().map(|frame| frame.expect("a frame")).collect();
     (read, frames)
 }
 

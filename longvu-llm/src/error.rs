@@ -1,0 +1,157 @@
+//! What can go wrong in this crate, and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::prompt::Role;
+
+/// The result of this crate's fallible calls.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A boxed cause from a dependency.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error from the tokenizer, the prompt, the settings or the sampler.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file exists but cannot be read.
+    #[error("cannot read {path}: {source}; check the path and its permissions")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why the system refused.
+        source: std::io::Error,
+    },
+
+    /// A JSON file does not hold what it should.
+    #[error("{path} is not the JSON expected there: {source}; download the file again or correct it")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where the JSON went wrong.
+        source: serde_json::Error,
+    },
+
+    /// A checkpoint folder holds no tokenizer.
+    #[error(
+        "no tokenizer in {dir}: it needs tokenizer.json, or vocab.json together with merges.txt; \
+         download them from the checkpoint's page"
+    )]
+    TokenizerMissing {
+        /// The folder looked into.
+        dir: PathBuf,
+    },
+
+    /// The tokenizer's files exist but cannot be used.
+    #[error("cannot load the tokenizer from {path}: {source}; download the file again")]
+    TokenizerFile {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Cause,
+    },
+
+    /// The tokenizer is of a kind that LongVU's language models do not have.
+    #[error(
+        "the tokenizer in {path} is not a byte-level BPE (its decoder is {found}); \
+         use the tokenizer of a Qwen2 or Llama 3 checkpoint"
+    )]
+    TokenizerKind {
+        /// The file.
+        path: PathBuf,
+        /// The decoder found there.
+        found: String,
+    },
+
+    /// The tokenizer failed on a text or on ids.
+    #[error("the tokenizer failed to {action}: {source}")]
+    Tokenize {
+        /// `encode a text` or `decode token ids`.
+        action: &'static str,
+        /// The tokenizer's own report.
+        source: Cause,
+    },
+
+    /// The checkpoint's chat template cannot be parsed or rendered.
+    #[error(
+        "the chat template in {path} failed: {reason}; \
+         correct it, or remove it to use the built-in template"
+    )]
+    ChatTemplate {
+        /// The file that holds the template.
+        path: PathBuf,
+        /// The template engine's report.
+        reason: String,
+    },
+
+    /// A text contains the placeholder that stands for an image or video.
+    #[error(
+        "the {role} text contains \"<image>\", which is reserved for the place of the image or \
+         video; leave it out, it is put there for you"
+    )]
+    PlaceholderInText {
+        /// Whose text it is.
+        role: Role,
+    },
+
+    /// A text contains a token that structures the prompt.
+    #[error(
+        "the {role} text contains {token:?}, a special token of this model that would change the \
+         conversation's structure; leave it out or write it differently, for example with spaces"
+    )]
+    SpecialTokenInText {
+        /// Whose text it is.
+        role: Role,
+        /// The token found.
+        token: String,
+    },
+
+    /// The turns of a conversation are not in an order that can be answered.
+    #[error(
+        "a conversation must begin and end with a user turn and alternate with the assistant's, \
+         but {problem}"
+    )]
+    TurnOrder {
+        /// What is out of order.
+        problem: String,
+    },
+
+    /// The rendered prompt has lost or gained placeholders.
+    #[error(
+        "the prompt has {found} image placeholders where the conversation has {expected} images \
+         or videos; the chat template drops or repeats the first user turn"
+    )]
+    PlaceholderCount {
+        /// Images and videos in the conversation.
+        expected: usize,
+        /// Placeholders in the rendered prompt.
+        found: usize,
+    },
+
+    /// A setting is outside its range.
+    #[error("{name} is {value}, but must be {expected}")]
+    InvalidSetting {
+        /// The setting's name.
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// The values allowed.
+        expected: &'static str,
+    },
+
+    /// The model gave no logits at all.
+    #[error("there are no logits to pick a token from; the model's vocabulary is empty")]
+    EmptyLogits,
+
+    /// The model's logits are not finite numbers.
+    #[error(
+        "the logit of token {index} is {value}: the model's numbers overflowed; \
+         run in bf16 or f32 instead of f16, and check the checkpoint's files"
+    )]
+    NonFiniteLogit {
+        /// The first offending position, equal to the token id.
+        index: usize,
+        /// Its value.
+        value: f32,
+    },
+}

@@ -1,0 +1,92 @@
+//! The parts of `tokenizer_config.json` that prompts and tokenizers need.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::Result;
+use crate::files::read_json_if_present;
+
+/// The file's name in a checkpoint folder.
+pub(crate) const FILE_NAME: &str = "tokenizer_config.json";
+
+/// `tokenizer_config.json`; every part is optional.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct TokenizerConfig {
+    /// Added tokens by id, written as a decimal string.
+    #[serde(default)]
+    pub added_tokens_decoder: BTreeMap<String, AddedTokenEntry>,
+    /// The Jinja chat template or templates.
+    pub chat_template: Option<ChatTemplateEntry>,
+    pub bos_token: Option<SpecialToken>,
+    pub eos_token: Option<SpecialToken>,
+    pub pad_token: Option<SpecialToken>,
+    pub unk_token: Option<SpecialToken>,
+}
+
+/// One entry of `added_tokens_decoder`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AddedTokenEntry {
+    pub content: String,
+    #[serde(default)]
+    pub special: bool,
+    #[serde(default)]
+    pub single_word: bool,
+    #[serde(default)]
+    pub lstrip: bool,
+    #[serde(default)]
+    pub rstrip: bool,
+    #[serde(default)]
+    pub normalized: bool,
+}
+
+/// A special token, written as its text or as an object with its text.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum SpecialToken {
+    Text(String),
+    Object { content: String },
+}
+
+impl SpecialToken {
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Text(text) | Self::Object { content: text } => text,
+        }
+    }
+}
+
+/// One template, or several with names.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ChatTemplateEntry {
+    One(String),
+    Named(Vec<NamedTemplate>),
+}
+
+/// A template of a list.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NamedTemplate {
+    pub name: String,
+    pub template: String,
+}
+
+impl ChatTemplateEntry {
+    /// The template for plain conversations: the one named `default`, or the only one there is.
+    pub fn into_default(self) -> Option<String> {
+        match self {
+            Self::One(template) => Some(template),
+            Self::Named(mut templates) => {
+                let default = templates.iter().position(|t| t.name == "default");
+                let only = (templates.len() == 1).then_some(0);
+                default.or(only).map(|i| templates.swap_remove(i).template)
+            }
+        }
+    }
+}
+
+/// The folder's `tokenizer_config.json`, empty where there is none.
+pub(crate) fn load(dir: &Path) -> Result<TokenizerConfig> {
+    Ok(read_json_if_present(&dir.join(FILE_NAME))?.unwrap_or_default())
+}
