@@ -1,5 +1,47 @@
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 //! stub
+
+mod answer;
+mod builder;
+mod chat;
+mod encode;
+mod encoded;
+mod error;
+mod frames;
+mod inputs;
+mod inspect;
+mod model;
+mod synth;
+mod towers;
+
 pub use longvu_compress as compress;
 pub use longvu_core as core;
 pub use longvu_llm as llm;
+#[cfg(feature = "video")]
+pub use longvu_video as video;
 pub use longvu_vision as vision;
+
+pub use answer::{Answer, AnswerStream, AnswerTimings};
+pub use builder::LongVuBuilder;
+pub use chat::Chat;
+pub use compress::Preset;
+pub use core::{Device, Dtype, available_devices, parse_device};
+pub use encode::EncodeProgress;
+pub use encoded::{EncodeTimings, EncodedVideo, FrameInfo};
+pub use error::{Error, Result};
+pub use frames::{Clip, Frame, IntoClip, VisualKind};
+pub use inputs::PreparedPrompt;
+pub use inspect::{Inspection, PartSize, inspect};
+pub use llm::{FinishReason, GenerationConfig};
+pub use model::LongVu;
+pub use synth::{SynthProgress, synthesize};
+#[cfg(feature = "video")]
+pub use video::{Sampling, Video, VideoOptions, open_image};
+
+/// The device that models run on unless told otherwise: the CPU where the build has it.
+pub fn default_device() -> Device {
+    #[cfg(feature = "flex")]
+    return Device::flex();
+    #[cfg(not(feature = "flex"))]
+    Device::default()
+}

@@ -1,6 +1,9 @@
 //! Finding and loading the vision towers.
 
-use std::{path::{Path, PathBuf}, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
     Error, Result,
@@ -20,7 +23,7 @@ pub(crate) struct TowerFiles {
 }
 
 impl TowerFiles {
-    /// Looks for `tower` in `folder` if given, beside and inside the model, and then on the Hub.
+    /// Looks for `tower` in `folder` if given, inside and beside the model, and then on the Hub.
     pub fn find(tower: &TowerRef, folder: Option<&Path>, model: &Repo, options: &RepoOptions) -> Result<Self> {
         let mut looked_for = Vec::new();
         for base in places(folder, model) {
@@ -94,7 +97,7 @@ fn places(folder: Option<&Path>, model: &Repo) -> Vec<PathBuf> {
     }
     let Some(model) = model.as_folder() else { return Vec::new() };
     let beside = model.canonicalize().ok().and_then(|m| m.parent().map(Path::to_owned));
-    beside.into_iter().chain([model.to_owned()]).collect()
+    [model.to_owned()].into_iter().chain(beside).collect()
 }
 
 fn family_name(family: TowerFamily) -> &'static str {

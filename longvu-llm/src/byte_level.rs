@@ -37,6 +37,14 @@ fn byte_of(character: char) -> Option<u8> {
     }
 }
 
+/// The character that stands for a byte.
+pub(crate) fn byte_to_char(byte: u8) -> char {
+    match REMAPPED.iter().position(|&remapped| remapped == byte) {
+        Some(place) => char::from_u32(FIRST_REMAPPED + place as u32).unwrap_or_default(),
+        None => char::from(byte),
+    }
+}
+
 /// The bytes of a vocabulary entry. An entry with a character outside the alphabet (an added
 /// token in plain text) stands for its own UTF-8 bytes.
 pub(crate) fn token_bytes(token: &str) -> Vec<u8> {

@@ -17,6 +17,7 @@ mod prompt;
 mod rotary;
 mod stop_strings;
 mod strftime;
+mod synthetic_tokenizer;
 mod text_stream;
 mod tokenizer;
 mod tokenizer_config;
@@ -34,5 +35,6 @@ pub use prompt::{
     DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, Message, PromptIds, Role, tokenize_prompt,
 };
 pub use rotary::{RotaryEmbedding, rotate};
+pub use synthetic_tokenizer::synthetic_tokenizer;
 pub use text_stream::TextStream;
 pub use tokenizer::Tokenizer;

@@ -1,7 +1,10 @@
 //! Reading golden cases and comparing tensors.
 
+mod fused;
 mod lm;
+mod models;
 mod preprocess;
+mod run;
 mod select;
 mod towers;
 

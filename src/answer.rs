@@ -1,0 +1,188 @@
+//! Asking: questions about encoded videos and images, or about nothing at all.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::{
+    EncodedVideo, Error, LongVu, Result,
+    compress::FusionReport,
+    encoded::add,
+    llm::{Conversation, FinishReason, Generation, GenerationConfig, TextStream},
+};
+
+/// Seconds that each step of answering took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct AnswerTimings {
+    /// Stages 2 and 3 and the input embeddings.
+    pub prepare: f64,
+    /// The prompt's way through the language model.
+    pub prefill: f64,
+    /// All tokens of the answer.
+    pub generate: f64,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// Positions of the prompt, visual tokens included.
+    pub prompt_tokens: usize,
+    /// Visual tokens of the prompt.
+    pub visual_tokens: usize,
+    /// Ids of the answer's tokens.
+    pub generated_ids: Vec<u32>,
+    /// What stages 2 and 3 did, for each video or image.
+    pub reports: Vec<FusionReport>,
+    /// For each video or image, the sampled frames that the prompt used.
+    pub selected: Vec<Vec<usize>>,
+    /// Seconds that each step took.
+    pub timings: AnswerTimings,
+}
+
+impl LongVu {
+    /// Asks a question about a video or image; the greedy answer of at most 128 tokens.
+    ///
+    /// # Errors
+    /// An empty question, or one that leaves no room for the video.
+    pub fn ask(&self, visual: &EncodedVideo, question: &str) -> Result<String> {
+        Ok(self.stream(&[visual], question, &self.generation_config())?.finish()?.text)
+    }
+
+    /// Asks a question without a video.
+    ///
+    /// # Errors
+    /// As [`LongVu::ask`].
+    pub fn ask_text(&self, question: &str) -> Result<String> {
+        Ok(self.stream(&[], question, &self.generation_config())?.finish()?.text)
+    }
+
+    /// Asks a question about any number of videos and images; the answer comes in pieces.
+    ///
+    /// `config` is best made from [`LongVu::generation_config`], which knows the model's end tokens.
+    ///
+    /// # Errors
+    /// As [`LongVu::ask`], and settings out of range.
+    pub fn stream(
+        &self,
+        visuals: &[&EncodedVideo],
+        question: &str,
+        config: &GenerationConfig,
+    ) -> Result<AnswerStream<'_>> {
+        let mut conversation = Conversation::new(visuals.len());
+        conversation.push_user(question);
+        self.reply(visuals, &conversation, config)
+    }
+
+    /// Answers the last question of a conversation about `visuals`.
+    ///
+    /// # Errors
+    /// As [`LongVu::stream`], and turns that do not alternate.
+    pub fn reply(
+        &self,
+        visuals: &[&EncodedVideo],
+        conversation: &Conversation,
+        config: &GenerationConfig,
+    ) -> Result<AnswerStream<'_>> {
+        if conversation.turns().last().is_none_or(|turn| turn.content.trim().is_empty()) {
+            return Err(Error::EmptyQuestion);
+        }
+        config.validate()?;
+        let parts = &self.parts;
+        let mut timings = AnswerTimings::default();
+        let start = Instant::now();
+        let prompt = conversation.prompt_ids(&parts.template, &parts.tokenizer)?;
+        let prepared = self.prepare(&prompt, visuals)?;
+        add(&mut timings.prepare, start);
+        let start = Instant::now();
+        let prompt_tokens = prepared.inputs_embeds.dims()[0];
+        let visual_tokens = prepared.visual_tokens();
+        let generation = Generation::new(&parts.decoder, prepared.inputs_embeds, None, config)?;
+        add(&mut timings.prefill, start);
+        Ok(AnswerStream {
+            generation,
+            text: TextStream::new(&parts.tokenizer, &config.stop_strings),
+            done: false,
+            answer: Answer {
+                text: String::new(),
+                finish_reason: FinishReason::Length,
+                prompt_tokens,
+                visual_tokens,
+                generated_ids: Vec::new(),
+                reports: prepared.reports,
+                selected: prepared.selected,
+                timings,
+            },
+        })
+    }
+}
+
+/// An answer as it is generated: an iterator of text pieces, none of which ends inside a character.
+pub struct AnswerStream<'a> {
+    generation: Generation<'a>,
+    text: TextStream,
+    done: bool,
+    answer: Answer,
+}
+
+impl AnswerStream<'_> {
+    /// The answer so far, with what is known of the prompt.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    /// Generates the rest and returns the whole answer.
+    ///
+    /// # Errors
+    /// As the iterator's items.
+    pub fn finish(mut self) -> Result<Answer> {
+        for piece in self.by_ref() {
+            piece?;
+        }
+        Ok(self.answer)
+    }
+
+    /// The next piece of text; `None` once the answer has ended.
+    fn advance(&mut self) -> Result<Option<String>> {
+        while !self.done {
+            match self.generation.next().transpose()? {
+                Some(id) => {
+                    self.answer.generated_ids.push(id);
+                    let piece = self.text.push(id);
+                    if self.text.is_stopped() {
+                        self.done = true;
+                        self.answer.finish_reason = FinishReason::StopString;
+                    }
+                    if piece.is_some() {
+                        return Ok(piece);
+                    }
+                }
+                None => {
+                    self.done = true;
+                    self.answer.finish_reason = self.generation.finish_reason().unwrap_or(FinishReason::Stop);
+                    return Ok(self.text.finish());
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for AnswerStream<'_> {
+    type Item = Result<String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = Instant::now();
+        let piece = self.advance();
+        add(&mut self.answer.timings.generate, start);
+        match &piece {
+            Ok(Some(text)) => self.answer.text.push_str(text),
+            Ok(None) => {}
+            Err(_) => self.done = true,
+        }
+        piece.transpose()
+    }
+}

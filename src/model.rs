@@ -1,0 +1,121 @@
+//! A loaded model.
+
+use std::sync::Arc;
+
+use crate::{
+    LongVuBuilder, Result,
+    compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
+    core::{Device, Dtype, config::LongVuConfig},
+    llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
+    towers::Tower,
+    vision::{Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
+};
+
+/// A LongVU model, ready to look at videos and answer questions about them.
+///
+/// Cloning shares the weights. A model is `Send + Sync`: a server can hold one and answer from many threads.
+#[derive(Clone)]
+pub struct LongVu {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What a [`LongVu`] consists of.
+pub(crate) struct Parts {
+    pub device: Device,
+    pub dtype: Dtype,
+    pub config: LongVuConfig,
+    pub siglip: Tower<Siglip>,
+    pub dinov2: Tower<Dinov2>,
+    pub aggregator: SpatialVisionAggregator,
+    pub projector: MmProjector,
+    pub decoder: Decoder,
+    pub tokenizer: Tokenizer,
+    pub template: ChatTemplate,
+    pub eos_token_ids: Vec<u32>,
+    pub stages: Stages,
+}
+
+/// The compression stages and the budget that they serve.
+pub(crate) struct Stages {
+    pub budget: Budget,
+    pub selector: Arc<dyn FrameSelector>,
+    pub scorer: Arc<dyn FrameScorer>,
+    pub pruner: Arc<dyn TokenPruner>,
+    pub tower_batch: usize,
+}
+
+impl LongVu {
+    /// Loads a model from a local folder or the Hugging Face Hub, in f32, onto `device`.
+    ///
+    /// The vision towers are looked for beside the model and then on the Hub; [`LongVu::builder`] has more settings.
+    ///
+    /// # Errors
+    /// See [`LongVuBuilder::load`].
+    pub fn from_pretrained(model: impl Into<String>, device: &Device) -> Result<Self> {
+        Self::builder(model).device(device).load()
+    }
+
+    /// Settings for loading `model`, a local folder or a Hub id such as `Vision-CAIR/LongVU_Qwen2_7B`.
+    pub fn builder(model: impl Into<String>) -> LongVuBuilder {
+        LongVuBuilder::new(model.into(), crate::default_device())
+    }
+
+    pub(crate) fn from_parts(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// The checkpoint's configuration, replaced values included.
+    pub fn config(&self) -> &LongVuConfig {
+        &self.parts.config
+    }
+
+    /// The device that the model runs on.
+    pub fn device(&self) -> &Device {
+        &self.parts.device
+    }
+
+    /// The dtype of weights and computation.
+    pub fn dtype(&self) -> Dtype {
+        self.parts.dtype
+    }
+
+    /// The token budget.
+    pub fn budget(&self) -> Budget {
+        self.parts.stages.budget
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.parts.tokenizer
+    }
+
+    /// The language model.
+    pub fn decoder(&self) -> &Decoder {
+        &self.parts.decoder
+    }
+
+    /// The DINOv2 tower.
+    pub fn dinov2(&self) -> &Dinov2 {
+        &self.parts.dinov2.model
+    }
+
+    /// The SigLIP tower.
+    pub fn siglip(&self) -> &Siglip {
+        &self.parts.siglip.model
+    }
+
+    /// The aggregator.
+    pub fn aggregator(&self) -> &SpatialVisionAggregator {
+        &self.parts.aggregator
+    }
+
+    /// The projector to the language model.
+    pub fn projector(&self) -> &MmProjector {
+        &self.parts.projector
+    }
+
+    /// Greedy generation settings with this model's end tokens.
+    pub fn generation_config(&self) -> GenerationConfig {
+        GenerationConfig { eos_token_ids: self.parts.eos_token_ids.clone(), ..GenerationConfig::default() }
+    }
+}

@@ -1,0 +1,125 @@
+//! Writing complete model folders of any size whose weights follow the synthetic rule.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, json};
+
+use crate::{
+    Error, Result,
+    builder::ModelFiles,
+    core::{
+        self, Dtype, TensorRole, TensorSpec,
+        checkpoint::{Repo, RepoOptions, SafetensorsWriter, synthetic_values},
+        config::{LanguageModel, PreprocessorConfig},
+    },
+    inspect::part_specs,
+    llm::synthetic_tokenizer,
+};
+
+/// How far writing has come, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SynthProgress {
+    /// The file being written.
+    pub file: PathBuf,
+    /// Bytes of tensors written, of all files.
+    pub done: u64,
+    /// Bytes of tensors to write, of all files.
+    pub total: u64,
+}
+
+/// Writes a LongVU model and both its towers, of the sizes in `config_dir`, to the new folder `out`.
+///
+/// `config_dir` holds LongVU's `config.json`, and the towers' in its subfolders `siglip` and `dinov2` (or wherever a
+/// model's towers are found). `out` gets the same layout with weights stored as `dtype` and a byte-level tokenizer.
+/// One tensor is in memory at a time, and a failed run leaves nothing behind.
+///
+/// # Errors
+/// Incomplete or inconsistent configurations, an `out` that exists, a vocabulary too small for a tokenizer, a full disk.
+pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, mut progress: impl FnMut(&SynthProgress)) -> Result<()> {
+    let name = config_dir.to_string_lossy();
+    let files = ModelFiles::find(&name, None, &RepoOptions::default(), &Map::new())?;
+    if out.exists() {
+        let reason = "already exists; name a new folder, so that nothing is overwritten".to_owned();
+        return Err(core::Error::Config { path: out.to_owned(), reason }.into());
+    }
+    let written = write_all(&files, out, dtype, &mut progress);
+    if written.is_err() {
+        // The folder is this run's own: it did not exist before.
+        let _ = fs::remove_dir_all(out);
+    }
+    written
+}
+
+fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl FnMut(&SynthProgress)) -> Result<()> {
+    let specs = part_specs(files);
+    let model: Vec<TensorSpec> = [specs.decoder, specs.connector].concat();
+    let parts = [
+        (out.to_owned(), &files.repo, model),
+        (out.join("siglip"), &files.siglip.repo, specs.siglip),
+        (out.join("dinov2"), &files.dinov2.repo, specs.dinov2),
+    ];
+    let bytes = |specs: &[TensorSpec]| specs.iter().map(|s| (s.num_elements() * dtype.size()) as u64).sum::<u64>();
+    let total = parts.iter().map(|(_, _, specs)| bytes(specs)).sum();
+    let mut state = SynthProgress { file: PathBuf::new(), done: 0, total };
+    for (folder, repo, specs) in &parts {
+        fs::create_dir_all(folder).map_err(core::Error::io(folder))?;
+        copy(repo, "config.json", folder)?;
+        state.file = folder.join("model.safetensors");
+        write_weights(specs, dtype, &mut state, progress)?;
+    }
+    write_preprocessor(&out.join("siglip"), &files.siglip_pixels)?;
+    write_preprocessor(&out.join("dinov2"), &files.dinov2_pixels)?;
+    write_tokenizer(files, out)
+}
+
+fn copy(repo: &Repo, name: &str, folder: &Path) -> Result<()> {
+    let from = repo.get(name)?;
+    let to = folder.join(name);
+    fs::copy(from, &to).map_err(core::Error::io(&to))?;
+    Ok(())
+}
+
+fn write_weights(
+    specs: &[TensorSpec],
+    dtype: Dtype,
+    state: &mut SynthProgress,
+    progress: &mut impl FnMut(&SynthProgress),
+) -> Result<()> {
+    let specs: Vec<TensorSpec> = specs.iter().filter(|s| s.role != TensorRole::Tolerated).cloned().collect();
+    let mut writer = SafetensorsWriter::create(&state.file, &specs, dtype)?;
+    for spec in &specs {
+        writer.write(&synthetic_values(&spec.name, &spec.shape))?;
+        state.done += (spec.num_elements() * dtype.size()) as u64;
+        progress(state);
+    }
+    Ok(writer.finish()?)
+}
+
+fn write_preprocessor(folder: &Path, config: &PreprocessorConfig) -> Result<()> {
+    let json = json!({
+        "do_normalize": true, "do_rescale": true, "do_resize": true, "resample": 3,
+        "image_mean": config.image_mean, "image_std": config.image_std,
+        "size": { "height": config.size, "width": config.size },
+    });
+    write(&folder.join("preprocessor_config.json"), &json)
+}
+
+fn write_tokenizer(files: &ModelFiles, out: &Path) -> Result<()> {
+    let config = &files.config;
+    let llama = config.language_model() == LanguageModel::Llama;
+    let end_of_turn = config.decoder.eos_token_id.as_ref().and_then(|ids| ids.as_slice().last().copied());
+    let tokenizer =
+        synthetic_tokenizer(llama, config.decoder.vocab_size, end_of_turn).ok_or_else(|| Error::Setting {
+            name: "vocab_size",
+            value: config.decoder.vocab_size.to_string(),
+            expected: "a byte-level tokenizer with its special tokens needs 261 or more",
+        })?;
+    write(&out.join("tokenizer.json"), &tokenizer)
+}
+
+fn write(path: &Path, json: &serde_json::Value) -> Result<()> {
+    Ok(fs::write(path, format!("{json:#}\n")).map_err(core::Error::io(path))?)
+}
