@@ -1,0 +1,137 @@
+//! Full-size modules filled by the synthetic rule, against PyTorch.
+//!
+//! These take about 6 GB of memory and about a minute, so they run on request:
+//! `cargo test -p longvu --test full_size -- --ignored --test-threads=1`
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
+// The golden cases share their support; of it only the reading of files is used here.
+#[allow(dead_code)]
+#[path = "cases/support.rs"]
+mod support;
+
+use std::{path::PathBuf, sync::Arc};
+
+use burn::tensor::{Int, Tensor, TensorData};
+use longvu::{
+    core::{
+        Dtype, LoadOptions, Weights,
+        checkpoint::{Synthetic, synthetic_values},
+        config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
+        load,
+    },
+    llm::Decoder,
+    vision::{AggregatorConfig, Dinov2, MmProjector, Siglip, SizePair, SpatialVisionAggregator},
+};
+use serde_json::json;
+use support::{Case, assert_close, device, golden_dir};
+
+const TOLERANCE: f64 = 1e-3;
+
+fn case(name: &str) -> Case {
+    let path: PathBuf = golden_dir().join("full").join(format!("{name}.safetensors"));
+    Case::open(&path)
+}
+
+fn synthetic<M>(build: impl Fn(&Weights) -> M) -> M {
+    let options = LoadOptions::new("synthetic", &device(), Dtype::F32);
+    load(Arc::new(Synthetic), &options, build).unwrap().0
+}
+
+fn input<const D: usize>(name: &str, shape: [usize; D]) -> Tensor<D> {
+    let values = synthetic_values(&format!("embed_tokens.input.{name}"), &shape);
+    Tensor::from_data(TensorData::new(values, shape), &device())
+}
+
+/// Rows `0, step, 2 * step, ...` of `[1, rows, channels]`, `count` of them.
+fn every(x: Tensor<3>, step: usize, count: usize) -> Tensor<3> {
+    let rows: Vec<i64> = (0..count).map(|i| (i * step) as i64).collect();
+    let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &x.device());
+    x.select(1, rows)
+}
+
+#[test]
+#[ignore = "4.5 GB and 20 s"]
+fn dinov2_giant() {
+    let case = case("full_dinov2_giant");
+    let config: Dinov2Config = serde_json::from_value(json!({
+        "hidden_size": 1536, "num_hidden_layers": 40, "num_attention_heads": 24, "mlp_ratio": 4,
+        "use_swiglu_ffn": true, "image_size": 518, "patch_size": 14,
+    }))
+    .unwrap();
+    let tower = synthetic(|w| Dinov2::new(&config, w));
+    let last = tower.forward(input("dinov2", [1, 3, 378, 378]));
+    let patches = last.dims()[1] - 1;
+    let kept = every(last.narrow(1, 1, patches), 91, case.shape("last_hidden_state")[0]);
+    assert_close("DINOv2-giant", kept, &case.floats("last_hidden_state"), TOLERANCE);
+}
+
+#[test]
+#[ignore = "2 GB and 10 s"]
+fn siglip_so400m() {
+    let case = case("full_siglip_so400m");
+    let config: SiglipConfig = serde_json::from_value(json!({
+        "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16,
+        "image_size": 384, "patch_size": 14,
+    }))
+    .unwrap();
+    let tower = synthetic(|w| Siglip::new(&config, w));
+    let last = tower.forward(input("siglip", [1, 3, 384, 384]));
+    let kept = every(last, 91, case.shape("hidden_state")[0]);
+    assert_close("SigLIP so400m", kept, &case.floats("hidden_state"), TOLERANCE);
+}
+
+#[test]
+#[ignore = "0.2 GB and 2 s"]
+fn connector() {
+    let case = case("full_connector");
+    let config = AggregatorConfig {
+        tower_channels: [1152, 1536],
+        channels: 1024,
+        heads: 16,
+        depth: 3,
+        feature_side: 24,
+        query_side: 12,
+    };
+    let (aggregator, projector) = synthetic(|w| {
+        let model = w.at("model");
+        (SpatialVisionAggregator::new(&config, &model), MmProjector::new(1024, 3584, &model))
+    });
+    let (siglip, dinov2) = (input("connector.0", [1, 576, 1152]), input("connector.1", [1, 576, 1536]));
+    let sampled = aggregator.forward(siglip, dinov2, SizePair::of_video(384, 384));
+    let count = case.shape("sampled")[0];
+    assert_close("aggregator", every(sampled.clone(), 12, count), &case.floats("sampled"), TOLERANCE);
+    let projected = every(projector.forward(sampled), 12, count);
+    assert_close("mm_projector", projected, &case.floats("projected"), TOLERANCE);
+}
+
+fn language_model(name: &str, input_name: &str, family: LanguageModel, config: serde_json::Value) {
+    let case = case(name);
+    let config: DecoderConfig = serde_json::from_value(config).unwrap();
+    let decoder = synthetic(|w| Decoder::new(&config, family, w));
+    let embeds = input(input_name, [1, 24, config.hidden_size]);
+    let last = decoder.forward(embeds, &mut decoder.new_cache(24));
+    let kept = every(last.clone(), 4, case.shape("final_norm_out")[0]);
+    assert_close(&format!("{name}, final norm"), kept, &case.floats("final_norm_out"), TOLERANCE);
+    let logits = decoder.logits(last.narrow(1, 23, 1));
+    assert_close(&format!("{name}, logits"), logits, &case.floats("last_logits"), TOLERANCE);
+}
+
+#[test]
+#[ignore = "6.5 GB and 20 s"]
+fn qwen2_7b_2_layers() {
+    let config = json!({
+        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 2, "num_attention_heads": 28,
+        "num_key_value_heads": 4, "vocab_size": 152_064, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+    });
+    language_model("full_qwen2_2_layers", "qwen2", LanguageModel::Qwen2, config);
+}
+
+#[test]
+#[ignore = "4 GB and 15 s"]
+fn llama_3b_2_layers() {
+    let config = json!({
+        "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 2, "num_attention_heads": 24,
+        "num_key_value_heads": 8, "vocab_size": 128_261, "rms_norm_eps": 1e-5, "rope_theta": 5e5,
+    });
+    language_model("full_llama_2_layers", "llama", LanguageModel::Llama, config);
+}
