@@ -61,7 +61,9 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl F
         (out.join("siglip"), &files.siglip.repo, specs.siglip),
         (out.join("dinov2"), &files.dinov2.repo, specs.dinov2),
     ];
-    let bytes = |specs: &[TensorSpec]| specs.iter().map(|s| (s.num_elements() * dtype.size()) as u64).sum::<u64>();
+    let bytes = |specs: &[TensorSpec]| {
+        specs.iter().filter(|s| published(s)).map(|s| (s.num_elements() * dtype.size()) as u64).sum::<u64>()
+    };
     let total = parts.iter().map(|(_, _, specs)| bytes(specs)).sum();
     let mut state = SynthProgress { file: PathBuf::new(), done: 0, total };
     for (folder, repo, specs) in &parts {
@@ -73,6 +75,11 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl F
     write_preprocessor(&out.join("siglip"), &files.siglip_pixels)?;
     write_preprocessor(&out.join("dinov2"), &files.dinov2_pixels)?;
     write_tokenizer(files, out)
+}
+
+/// Whether a published file of this layout has the tensor.
+fn published(spec: &TensorSpec) -> bool {
+    matches!(spec.role, TensorRole::Parameter | TensorRole::Unused)
 }
 
 fn copy(repo: &Repo, name: &str, folder: &Path) -> Result<()> {
@@ -88,7 +95,7 @@ fn write_weights(
     state: &mut SynthProgress,
     progress: &mut impl FnMut(&SynthProgress),
 ) -> Result<()> {
-    let specs: Vec<TensorSpec> = specs.iter().filter(|s| s.role != TensorRole::Tolerated).cloned().collect();
+    let specs: Vec<TensorSpec> = specs.iter().filter(|s| published(s)).cloned().collect();
     let mut writer = SafetensorsWriter::create(&state.file, &specs, dtype)?;
     for spec in &specs {
         writer.write(&synthetic_values(&spec.name, &spec.shape))?;

@@ -89,7 +89,7 @@ pub struct Mismatch {
     pub origin: String,
     /// Names that the model needs and the checkpoint lacks.
     pub missing: Vec<String>,
-    /// Tensors whose shape is not the configured one: name, expected, found.
+    /// Tensors whose shape is not the configured one: name, expected (empty where there should be none), found.
     pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
     /// Names that the checkpoint has and the model does not know.
     pub unexpected: Vec<String>,
@@ -118,7 +118,10 @@ impl std::fmt::Display for Mismatch {
         };
         list("missing", self.missing.clone())?;
         let misshaped = self.misshaped.iter();
-        let misshaped = misshaped.map(|(n, want, got)| format!("{n}: expected {want:?}, found {got:?}"));
+        let misshaped = misshaped.map(|(name, want, got)| match want[..] {
+            [] => format!("{name}: expected none, found {got:?}"),
+            _ => format!("{name}: expected {want:?}, found {got:?}"),
+        });
         list("of the wrong shape", misshaped.collect())?;
         list("unexpected", self.unexpected.clone())?;
         if !self.hint.is_empty() {

@@ -34,6 +34,8 @@ pub enum TensorRole {
     Unused,
     /// Some files carry it, though they need not.
     Tolerated,
+    /// A file that carries it was made for other sizes than the configuration's.
+    Forbidden,
 }
 
 impl TensorSpec {
@@ -138,6 +140,11 @@ impl Weights {
         self.record(name, shape, TensorRole::Tolerated);
     }
 
+    /// Notes a tensor that a checkpoint of the configured sizes cannot have.
+    pub fn forbidden(&self, name: &str) {
+        self.record(name, &[], TensorRole::Forbidden);
+    }
+
     fn record(&self, name: &str, shape: &[usize], role: TensorRole) -> String {
         let name = if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) };
         lock(&self.state.specs).push(TensorSpec { name: name.clone(), shape: shape.to_vec(), role });
@@ -205,6 +212,11 @@ fn compare(source: &dyn TensorSource, options: &LoadOptions, specs: &[TensorSpec
             Some(_) => {}
         }
     }
+    let found: std::collections::HashSet<String> = source.names().into_iter().collect();
+    for spec in specs.iter().filter(|s| s.role == TensorRole::Forbidden && found.contains(&s.name)) {
+        let shape = source.shape(&spec.name, &spec.shape).unwrap_or_default();
+        mismatch.misshaped.push((spec.name.clone(), Vec::new(), shape));
+    }
     if mismatch.missing.is_empty() && mismatch.misshaped.is_empty() {
         return Ok(mismatch.unexpected);
     }
@@ -218,10 +230,11 @@ fn hint(mismatch: &Mismatch) -> String {
     let position =
         mismatch.misshaped.iter().find(|(name, ..)| name.contains("vision_sampler") && name.contains("pos_embed"));
     match position {
-        Some((_, want, got)) if want.len() == 2 && got.len() == 2 => format!(
-            "the aggregator was trained with {} key(s) per query and tower, the configuration implies {}: \
+        Some((_, want, got)) if got.len() == 2 => format!(
+            "the aggregator was trained with {} keys per query and tower, the configuration implies {}: \
              `query_num_list` and `image_token_len` are 144 for video models and 576 for image-stage models",
-            got[0], want[0]
+            got[0],
+            want.first().unwrap_or(&1)
         ),
         _ if mismatch.misshaped.is_empty() => "check that every file of the checkpoint is there".into(),
         _ => "check that config.json belongs to these weights".into(),

@@ -184,6 +184,7 @@ impl AggregatorLayer {
         let linear = |name: &str, d_input: usize| Linear::new(&weights.at(name), d_input, channels, false);
         // With a single key per query and tower there is no position to tell apart, and no such tensor.
         let towers = if keys > 1 { 2 } else { 0 };
+        (towers..2).for_each(|i| weights.forbidden(&format!("pos_embed_{i}")));
         Self {
             proj_context: linear("proj_context", channels),
             proj_in: linear("proj_in", 2 * channels),
