@@ -74,7 +74,7 @@ impl LongVu {
     /// - `siglip`, `dinov2`: `[frames, feature_side^2, channels]` of each tower, for every sampled frame
     ///
     /// # Errors
-    /// No frames, or a size that unpads to nothing.
+    /// No frames, or a stage that keeps none.
     pub fn encode_features(
         &self,
         kind: VisualKind,
@@ -93,7 +93,6 @@ impl LongVu {
         };
         check_selection(&temporal)?;
         let size = size_pair(kind, (width, height));
-        self.check_size(size)?;
         let features = self.parts.aggregator.forward(siglip, dinov2, size);
         let frames = (0..sampled).map(|i| FrameInfo { sample: i, index: i, timestamp: 0.0 }).collect();
         Ok(EncodedVideo {
@@ -107,14 +106,6 @@ impl LongVu {
             temporal,
             timings: EncodeTimings::default(),
         })
-    }
-
-    /// Refuses frames of which unpadding leaves nothing, before any tower runs.
-    fn check_size(&self, size: SizePair) -> Result<()> {
-        let (side, low) = (self.parts.config.query_side(), self.parts.config.lowres_token);
-        size.kept_cells(side)?;
-        size.scaled(side, low).kept_cells(low)?;
-        Ok(())
     }
 }
 
@@ -192,10 +183,7 @@ impl<'a> Encoder<'a> {
             let frame = frames.next().transpose()?;
             add(&mut self.timings.decode, start);
             let Some(frame) = frame else { break };
-            if self.size.is_none() {
-                self.model.check_size(size_pair(self.kind, (frame.width, frame.height)))?;
-                self.size = Some((frame.width, frame.height));
-            }
+            self.size.get_or_insert((frame.width, frame.height));
             let start = Instant::now();
             let sample = self.seen + window.len();
             let parts = &self.model.parts;

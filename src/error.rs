@@ -18,7 +18,7 @@ pub enum Error {
     #[error(transparent)]
     Video(#[from] crate::video::Error),
 
-    /// A frame that cannot be preprocessed or unpadded.
+    /// A frame whose pixels do not have its size.
     #[error(transparent)]
     Vision(#[from] vision::Error),
 

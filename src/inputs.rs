@@ -29,7 +29,8 @@ impl PreparedPrompt {
 impl LongVu {
     /// Puts the visual tokens of `visuals` in the placeholders' stead, in order.
     ///
-    /// Each video's frames are fitted into what the text, and the videos before it, leave of the window.
+    /// Each video's frames are fitted into what the text, and the videos before it, leave of the window, and are
+    /// scored against the text after the last placeholder.
     ///
     /// # Errors
     /// A prompt whose text leaves no room, another number of places than of videos, or a video that another model
@@ -51,9 +52,9 @@ impl LongVu {
             PreparedPrompt { inputs_embeds: self.embed_text(&segments[0]), reports: Vec::new(), selected: Vec::new() };
         let mut parts = vec![prepared.inputs_embeds.clone()];
         for (i, visual) in visuals.iter().enumerate() {
-            let after: Vec<u32> = segments[i + 1..].concat();
+            let after = &segments[places];
             let taken = prepared.visual_tokens();
-            let (tokens, report, selected) = self.fit(visual, &after, text_len + taken, text_ids + taken)?;
+            let (tokens, report, selected) = self.fit(visual, after, text_len + taken, text_ids + taken)?;
             parts.push(tokens);
             parts.push(self.embed_text(&segments[i + 1]));
             prepared.reports.push(report);
@@ -79,12 +80,12 @@ impl LongVu {
         let selected = rows.iter().map(|&row| visual.frames[row].sample).collect();
         let frames = self.project(visual, &rows)?;
         if visual.kind == VisualKind::Image {
-            let (tokens, report) = frames.image(stages.budget.highres)?;
+            let (tokens, report) = frames.image(stages.budget.highres);
             return Ok((tokens, report, selected));
         }
         let text = self.embed_text(after);
         let (scorer, pruner) = (stages.scorer.as_ref(), stages.pruner.as_ref());
-        let fused = fuse(&frames, text, (text_len, text_ids), &stages.budget, scorer, pruner)?;
+        let fused = fuse(&frames, text, (text_len, text_ids), &stages.budget, scorer, pruner);
         Ok((fused.tokens, fused.report, selected))
     }
 
@@ -110,6 +111,8 @@ impl LongVu {
             features: select(visual.features.clone(), rows),
             size: visual.size,
             low: self.parts.config.lowres_token,
+            samples: rows.iter().map(|&row| visual.frames[row].sample).collect(),
+            frame_pos: self.parts.config.frame_pos,
         })
     }
 
@@ -131,18 +134,44 @@ fn select(features: Tensor<3>, rows: &[usize]) -> Tensor<3> {
     features.select(0, indices)
 }
 
+/// The sinusoid that `frame_pos` models add to the tokens of the frame at position `sample`.
+///
+/// Even channels have the sine of their angle. Odd channels have the cosine of that *sine*, not of the angle: the
+/// package overwrites the angles in place, and models were trained with what comes out.
+fn frame_position(sample: usize, hidden: usize) -> impl Iterator<Item = f32> {
+    let sine = move |even: usize| {
+        let frequency = 1.0 / 10_000f32.powf(even as f32 / hidden as f32);
+        (sample as f32 * frequency).sin()
+    };
+    (0..hidden).map(move |j| if j % 2 == 0 { sine(j) } else { sine(j - 1).cos() })
+}
+
 /// Aggregated frames, projected at either resolution when asked for.
 struct ProjectedFrames<'a> {
     projector: &'a MmProjector,
     features: Tensor<3>,
     size: SizePair,
     low: usize,
+    /// Position of each frame among the sampled ones.
+    samples: Vec<usize>,
+    frame_pos: bool,
 }
 
 impl ProjectedFrames<'_> {
+    /// Adds each frame's position to its tokens, in models with `frame_pos`.
+    fn placed_in_time(&self, tokens: Tensor<3>, samples: &[usize]) -> Tensor<3> {
+        if !self.frame_pos {
+            return tokens;
+        }
+        let [frames, _, hidden] = tokens.dims();
+        let values: Vec<f32> = samples.iter().flat_map(|&sample| frame_position(sample, hidden)).collect();
+        let options = (&tokens.device(), tokens.dtype());
+        tokens + Tensor::from_data(TensorData::new(values, [frames, 1, hidden]), options)
+    }
+
     /// A single image's tokens: low resolution in models that have it.
-    fn image(&self, highres: bool) -> Result<(Tensor<2>, FusionReport)> {
-        let tokens = if highres { self.low()? } else { self.full(None)? };
+    fn image(&self, highres: bool) -> (Tensor<2>, FusionReport) {
+        let tokens = if highres { self.low() } else { self.full(None) };
         let [frames, len, hidden] = tokens.dims();
         let report = FusionReport {
             frames,
@@ -154,28 +183,47 @@ impl ProjectedFrames<'_> {
             query: None,
             spatial: None,
         };
-        Ok((tokens.reshape([frames * len, hidden]), report))
+        (tokens.reshape([frames * len, hidden]), report)
     }
 }
 
 impl FrameTokens for ProjectedFrames<'_> {
-    type Error = Error;
-
     fn frames(&self) -> usize {
         self.features.dims()[0]
     }
 
     fn full_len(&self) -> usize {
         let side = self.features.dims()[1].isqrt();
-        self.size.kept_cells(side).map_or(0, |kept| kept.tokens_with_newlines())
+        self.size.kept_cells(side).tokens_with_newlines()
     }
 
-    fn full(&self, frames: Option<&[usize]>) -> Result<Tensor<3>> {
+    fn full(&self, frames: Option<&[usize]>) -> Tensor<3> {
         let features = frames.map_or_else(|| self.features.clone(), |rows| select(self.features.clone(), rows));
-        Ok(self.projector.full_tokens(features, self.size)?)
+        let samples: Vec<usize> = match frames {
+            Some(rows) => rows.iter().map(|&row| self.samples[row]).collect(),
+            None => self.samples.clone(),
+        };
+        self.placed_in_time(self.projector.full_tokens(features, self.size), &samples)
     }
 
-    fn low(&self) -> Result<Tensor<3>> {
-        Ok(self.projector.low_tokens(self.features.clone(), self.low, self.size)?)
+    fn low(&self) -> Tensor<3> {
+        let tokens = self.projector.low_tokens(self.features.clone(), self.low, self.size);
+        self.placed_in_time(tokens, &self.samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame_position;
+
+    #[test]
+    fn frame_positions_follow_the_package() {
+        let first: Vec<f32> = frame_position(0, 6).collect();
+        assert_eq!(first, [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+        let third: Vec<f32> = frame_position(3, 6).collect();
+        assert!((third[0] - 3f32.sin()).abs() < 1e-6);
+        assert!((third[1] - 3f32.sin().cos()).abs() < 1e-6);
+        let slow = 3.0 / 10_000f32.powf(2.0 / 6.0);
+        assert!((third[2] - slow.sin()).abs() < 1e-6);
     }
 }

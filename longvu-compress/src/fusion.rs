@@ -7,9 +7,6 @@ use crate::{Budget, FrameScorer, QueryReport, SpatialReport, TokenPruner, query_
 
 /// Frames whose tokens can be had at two resolutions.
 pub trait FrameTokens {
-    /// Why tokens could not be made.
-    type Error;
-
     /// Number of frames.
     fn frames(&self) -> usize;
 
@@ -17,16 +14,10 @@ pub trait FrameTokens {
     fn full_len(&self) -> usize;
 
     /// All frames, or those at the given positions, at full resolution: `[frames, full_len, hidden_size]`.
-    ///
-    /// # Errors
-    /// Implementation-specific.
-    fn full(&self, frames: Option<&[usize]>) -> Result<Tensor<3>, Self::Error>;
+    fn full(&self, frames: Option<&[usize]>) -> Tensor<3>;
 
     /// All frames at low resolution: `[frames, low_len, hidden_size]`.
-    ///
-    /// # Errors
-    /// Implementation-specific.
-    fn low(&self) -> Result<Tensor<3>, Self::Error>;
+    fn low(&self) -> Tensor<3>;
 }
 
 /// At which resolution a video's frames went into the prompt.
@@ -77,9 +68,6 @@ pub struct VisualTokens {
 ///
 /// # Shapes
 /// - `text`: `[text_tokens, hidden_size]`, embeddings of the prompt after the placeholder
-///
-/// # Errors
-/// Those of `frames`.
 pub fn fuse<F: FrameTokens>(
     frames: &F,
     text: Tensor<2>,
@@ -87,20 +75,20 @@ pub fn fuse<F: FrameTokens>(
     budget: &Budget,
     scorer: &dyn FrameScorer,
     pruner: &dyn TokenPruner,
-) -> Result<VisualTokens, F::Error> {
+) -> VisualTokens {
     let count = frames.frames();
     let room = budget.room(text_ids);
     let mixed = budget.highres && (budget.high_frames(text_len)..=budget.low_frames(text_len)).contains(&count);
     if !mixed {
-        return Ok(prune(frames.full(None)?, Layout::Full, None, room, pruner));
+        return prune(frames.full(None), Layout::Full, None, room, pruner);
     }
-    let low = frames.low()?;
+    let low = frames.low();
     let query = query_guided(scorer, low.clone(), text, room, frames.full_len());
     if query.full.is_empty() {
-        return Ok(prune(low, Layout::QueryGuided, Some(query), room, pruner));
+        return prune(low, Layout::QueryGuided, Some(query), room, pruner);
     }
-    let full = frames.full(Some(&query.full))?;
-    Ok(interleave(low, full, query))
+    let full = frames.full(Some(&query.full));
+    interleave(low, full, query)
 }
 
 /// Replaces the raised frames' low-resolution tokens by their full ones, in time order.

@@ -124,7 +124,7 @@ impl SpatialVisionAggregator {
     ///
     /// A query whose keys would all be hidden keeps them.
     fn mask(&self, size: SizePair, frames: usize, device: &burn::tensor::Device) -> Option<Tensor<4, Bool>> {
-        let kept = size.kept_or_none(self.feature_side);
+        let kept = size.kept_cells(self.feature_side);
         let reduce = self.feature_side / self.query_side;
         let mut hidden = Vec::new();
         for query in 0..self.query_side * self.query_side {

@@ -19,18 +19,4 @@ pub enum Error {
         /// Bytes given.
         found: u64,
     },
-
-    /// The frame is so long and thin that nothing of it survives unpadding.
-    #[error(
-        "a frame of {a}x{b} pixels is too elongated: once padded to a square, less than one of {side} token rows or \
-         columns shows it; crop the video to at most {side}:1"
-    )]
-    TooElongated {
-        /// First size of the pair.
-        a: usize,
-        /// Second size of the pair.
-        b: usize,
-        /// Side of the token grid.
-        side: usize,
-    },
 }

@@ -10,7 +10,7 @@ use longvu_core::{
     ops::{self, Interpolation},
 };
 
-use crate::{Result, SizePair};
+use crate::SizePair;
 
 /// `mm_projector` and `image_newline` of a checkpoint.
 #[derive(Module, Debug)]
@@ -41,10 +41,7 @@ impl MmProjector {
     /// # Shapes
     /// - `features`: `[frames, side^2, channels]`, from the aggregator
     /// - output: `[frames, tokens, hidden_size]`, with 12 * 13 = 156 tokens for a square frame
-    ///
-    /// # Errors
-    /// [`crate::Error::TooElongated`] when unpadding leaves nothing.
-    pub fn full_tokens(&self, features: Tensor<3>, size: SizePair) -> Result<Tensor<3>> {
+    pub fn full_tokens(&self, features: Tensor<3>, size: SizePair) -> Tensor<3> {
         let side = features.dims()[1].isqrt();
         self.lay_out(features, side, size)
     }
@@ -54,17 +51,14 @@ impl MmProjector {
     /// # Shapes
     /// - `features`: `[frames, side^2, channels]`, from the aggregator
     /// - output: `[frames, tokens, hidden_size]`, with 8 * 9 = 72 tokens for a square frame
-    ///
-    /// # Errors
-    /// [`crate::Error::TooElongated`] when unpadding leaves nothing.
-    pub fn low_tokens(&self, features: Tensor<3>, low: usize, size: SizePair) -> Result<Tensor<3>> {
+    pub fn low_tokens(&self, features: Tensor<3>, low: usize, size: SizePair) -> Tensor<3> {
         let side = features.dims()[1].isqrt();
         let features = ops::resample_grid(features, side, low, Interpolation::Bilinear, None);
         self.lay_out(features, low, size.scaled(side, low))
     }
 
-    fn lay_out(&self, features: Tensor<3>, side: usize, size: SizePair) -> Result<Tensor<3>> {
-        let kept = size.kept_cells(side)?;
+    fn lay_out(&self, features: Tensor<3>, side: usize, size: SizePair) -> Tensor<3> {
+        let kept = size.kept_cells(side);
         let frames = features.dims()[0];
         let dtype = self.image_newline.val().dtype();
         let tokens = self.forward(features.cast(dtype));
@@ -76,7 +70,7 @@ impl MmProjector {
         );
         let newline = self.image_newline.val().reshape([1, 1, 1, hidden]);
         let newline = newline.expand([frames, kept.rows.len(), 1, hidden]);
-        Ok(Tensor::cat(vec![grid, newline], 2).reshape([frames, kept.tokens_with_newlines(), hidden]))
+        Tensor::cat(vec![grid, newline], 2).reshape([frames, kept.tokens_with_newlines(), hidden])
     }
 
     /// Width of the language model.

@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use crate::{Error, Result};
-
 /// The size of a frame in the order that unpadding uses.
 ///
 /// For a video the published package passes (height, width) where its formulas read (width, height), so that rows
@@ -36,25 +34,14 @@ impl SizePair {
         Self { a: scale(self.a), b: scale(self.b) }
     }
 
-    /// The cells of a `side x side` grid that are not padding.
-    ///
-    /// # Errors
-    /// [`Error::TooElongated`] when none is left.
-    pub fn kept_cells(self, side: usize) -> Result<KeptCells> {
-        let cells = self.kept_or_none(side);
-        if cells.rows.is_empty() || cells.columns.is_empty() {
-            return Err(Error::TooElongated { a: self.a, b: self.b, side });
-        }
-        Ok(cells)
-    }
-
-    /// The same, possibly empty.
-    pub(crate) fn kept_or_none(self, side: usize) -> KeptCells {
+    /// The cells of a `side x side` grid that are not padding; all of them for a frame so elongated that none would
+    /// be left, as the package does.
+    pub fn kept_cells(self, side: usize) -> KeptCells {
         let (a, b) = (self.a.max(1) as f64, self.b.max(1) as f64);
         let kept = |along: f64, across: f64| {
             let new = (across * (side as f64 / along)) as usize;
             let pad = side.saturating_sub(new) / 2;
-            pad..side - pad
+            if 2 * pad < side { pad..side - pad } else { 0..side }
         };
         if a / b > 1.0 {
             KeptCells { rows: kept(a, b), columns: 0..side }
@@ -93,20 +80,19 @@ mod tests {
     #[test]
     fn square_frames_keep_everything() {
         let pair = SizePair::of_video(384, 384);
-        assert_eq!(pair.kept_cells(12).unwrap().tokens_with_newlines(), 12 * 13);
-        assert_eq!(pair.scaled(12, 8).kept_cells(8).unwrap().tokens_with_newlines(), 72);
+        assert_eq!(pair.kept_cells(12).tokens_with_newlines(), 12 * 13);
+        assert_eq!(pair.scaled(12, 8).kept_cells(8).tokens_with_newlines(), 72);
     }
 
     #[test]
-    fn a_thread_of_a_frame_is_refused() {
-        let error = SizePair::of_video(16_384, 16).kept_cells(12).unwrap_err();
-        assert!(error.to_string().contains("crop"), "{error}");
+    fn a_thread_of_a_frame_keeps_its_whole_grid() {
+        assert_eq!(SizePair::of_video(16_384, 16).kept_cells(12).tokens_with_newlines(), 12 * 13);
     }
 
     proptest! {
         #[test]
         fn kept_cells_lie_in_the_middle(w in 1u32..5000, h in 1u32..5000, side in 1usize..30) {
-            let cells = SizePair::of_image(w, h).kept_or_none(side);
+            let cells = SizePair::of_image(w, h).kept_cells(side);
             prop_assert_eq!(cells.rows.start, side - cells.rows.end);
             prop_assert_eq!(cells.columns.start, side - cells.columns.end);
             if w == h {

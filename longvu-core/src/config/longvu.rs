@@ -144,7 +144,11 @@ impl LongVuConfig {
                 ),
             )
         })?;
-        let config: Self = serde_json::from_value(raw).map_err(|e| invalid(path, e.to_string()))?;
+        let mut config: Self = serde_json::from_value(raw).map_err(|e| invalid(path, e.to_string()))?;
+        if config.language_model() == LanguageModel::Qwen2 {
+            // The package discards the key for this family.
+            config.decoder.rope_scaling = None;
+        }
         config.check(path)?;
         Ok(config)
     }
