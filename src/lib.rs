@@ -1,5 +1,5 @@
+#![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
-//! stub
 
 mod answer;
 mod builder;
