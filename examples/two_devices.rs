@@ -1,0 +1,45 @@
+//! One model on two devices: how far apart are their logits, and are their answers the same?
+//!
+//! `cargo run --example two_devices -- MODEL VIDEO [DEVICE DEVICE]`, with device strings such as `cpu` and `wgpu:0`;
+//! a backend has to be compiled in with the feature of its name.
+#![allow(clippy::print_stdout)]
+
+use longvu::{
+    Answer, GenerationConfig, LongVu, Video,
+    llm::{Generation, IMAGE_PLACEHOLDER, tokenize_prompt},
+    parse_device,
+};
+
+const QUESTION: &str = "What happens in this video?";
+
+fn run(model: &str, video: &Video, device: &str) -> Result<(Vec<f32>, Answer), Box<dyn std::error::Error>> {
+    let model = LongVu::from_pretrained(model, &parse_device(device)?)?;
+    let encoded = model.encode(video)?;
+    let config = GenerationConfig { max_new_tokens: 24, ..model.generation_config() };
+    let answer = model.stream(&[&encoded], QUESTION, &config)?.finish()?;
+
+    // The scores of a first token, here after a prompt without a chat template.
+    let prompt = tokenize_prompt(model.tokenizer(), &format!("{IMAGE_PLACEHOLDER}\n{QUESTION}"))?;
+    let prepared = model.prepare(&prompt, &[&encoded])?;
+    let logits = Generation::new(model.decoder(), prepared.inputs_embeds, None, &config)?.next_logits();
+
+    println!("{device}: {:.1} s to encode, {:?}", encoded.timings().total(), answer.text);
+    Ok((logits, answer))
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [model, video, devices @ ..] = args.as_slice() else {
+        return Err("usage: two_devices MODEL VIDEO [DEVICE DEVICE]".into());
+    };
+    let device = |i: usize| devices.get(i).map_or("cpu", String::as_str);
+    let video = Video::open(video)?;
+    let (first, first_answer) = run(model, &video, device(0))?;
+    let (second, second_answer) = run(model, &video, device(1))?;
+
+    let difference: f32 = first.iter().zip(&second).map(|(a, b)| (a - b).powi(2)).sum();
+    let norm: f32 = first.iter().map(|a| a.powi(2)).sum();
+    println!("logits: relative error {:.1e}", (difference / norm).sqrt());
+    println!("answers: {}", if first_answer.generated_ids == second_answer.generated_ids { "equal" } else { "differ" });
+    Ok(())
+}
