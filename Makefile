@@ -1,0 +1,65 @@
+# `make help` lists the targets. Artefacts go to CARGO_TARGET_DIR where it is set, else to ./target.
+
+SHELL := bash
+MODEL := tests/golden/checkpoint/longvu_qwen
+CLIP := tests/golden/videos/video3.mp4
+QUESTION := What happens in this video?
+
+# The whole workspace is named in every build, so that dependencies are built with one set of features, once.
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help deps build test outside demo check fmt cuda-check test-backends package bench
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+deps: ## what the build needs beside Rust
+	@tools/deps.sh
+
+build: deps ## every crate, example and test
+	cargo build --workspace --all-targets
+
+test: deps ## the whole test suite
+ifeq ($(NEXTEST),yes)
+	cargo nextest run --workspace
+else
+	cargo test --workspace --lib --bins --tests
+endif
+	cargo test --workspace --doc
+	@tools/outside.sh
+
+outside: deps ## the README's program, in a crate outside the workspace
+	@tools/outside.sh
+
+demo: deps ## a question about a test video, answered by a small untrained model
+	cargo build --workspace --example ask
+	@echo
+	@echo "Asking a model of $(MODEL) about $(CLIP):"
+	@echo "  $(QUESTION)"
+	@echo "Its weights are small and untrained, so the words it answers with are random."
+	@echo
+	@cargo run --quiet --workspace --example ask -- $(MODEL) $(CLIP) "$(QUESTION)"
+
+check: ## formatting, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+fmt: ## formats the code
+	cargo fmt --all
+
+# With DOCS_RS set, cubecl's build script does not download LLVM: the code is type-checked and not linked.
+cuda-check: deps ## type-checks the CUDA build, which needs no GPU
+	DOCS_RS=1 cargo check -p longvu --no-default-features --features cuda,hub,video
+
+# With Vulkan hidden, wgpu falls back to OpenGL on Mesa's software renderer.
+test-backends: ## golden tests on wgpu over a software renderer
+	@tools/deps.sh backends
+	VK_ICD_FILENAMES=/x VK_DRIVER_FILES=/x LONGVU_TEST_DEVICE=wgpu:0 \
+		cargo test -p longvu --test golden --features webgpu --target-dir target/webgpu
+
+package: deps ## packs every crate and checks the sizes
+	@tools/package.sh
+
+bench: deps ## times the stages, preprocessing and resampling
+	cargo bench -p longvu --bench stages

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds and runs the README's first program in a crate outside the workspace, on the small test model.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+crate=$(mktemp -d)
+trap 'rm -rf "$crate"' EXIT
+
+mkdir "$crate/src"
+cat >"$crate/Cargo.toml" <<TOML
+[package]
+name = "outside"
+version = "0.0.0"
+edition = "2024"
+publish = false
+
+[dependencies]
+longvu = { path = "$root" }
+# Not used: it asks for the features that the workspace's benches ask for, so that burn need not be built again.
+ciborium = "0.2"
+
+[workspace]
+$(sed -n '/^\[profile\.dev\]/,/^\[package\]/{/^\[package\]/d;p}' "$root/Cargo.toml")
+TOML
+# The workspace's versions and profile, so that its artefacts serve here too.
+cp "$root/Cargo.lock" "$crate/"
+awk '/^```rust/ { inside = 1; next } /^```/ && inside { exit } inside' "$root/README.md" |
+    sed -e "s|Vision-CAIR/LongVU_Qwen2_7B|$root/tests/golden/checkpoint/longvu_qwen|" \
+        -e "s|clip.mp4|$root/tests/golden/videos/video3.mp4|" >"$crate/src/main.rs"
+
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+cd "$crate"
+cargo build --quiet
+answer=$("$CARGO_TARGET_DIR/debug/outside")
+if [ -z "$answer" ]; then
+    echo "outside: the README's program answered nothing" >&2
+    exit 1
+fi
+echo "outside: the README's program builds and answers: $answer"
