@@ -1,1 +1,78 @@
-fn main() {}
+//! The `longvu` program: see README.md.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod answer;
+mod args;
+mod ask;
+mod chat;
+mod crash;
+mod devices;
+mod inspect;
+mod model;
+mod output;
+mod probe;
+mod progress;
+mod report;
+mod source;
+mod summary;
+mod synth;
+mod time;
+
+use std::{
+    io::{IsTerminal, stderr},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+
+/// The exit code for everything but wrong usage, which has clap's 2.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(cli.verbose);
+    match crash::guard(|| run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<clap::Error>() {
+            Some(usage) => usage.exit(),
+            None => {
+                output::error(&error);
+                ExitCode::from(FAILED)
+            }
+        },
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Ask(args) => ask::run(&args),
+        Command::Chat(args) => chat::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Probe(args) => probe::run(&args),
+        Command::Synth(args) => synth::run(&args),
+        Command::Devices(args) => devices::run(&args),
+    }
+}
+
+fn start_logging(verbose: u8) {
+    let filter = match verbose {
+        // Warnings about a video are printed by the program itself, in one form with or without logs.
+        0 => "warn,longvu_video=error",
+        1 => "warn,longvu=info,longvu_core=info,longvu_llm=info,longvu_compress=info,longvu_vision=info",
+        _ => {
+            "info,longvu=debug,longvu_core=debug,longvu_llm=debug,longvu_compress=debug,longvu_vision=debug,\
+              longvu_video=debug"
+        }
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
+    // A second subscriber is impossible in this program, and logs are not worth failing for.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .try_init();
+}

@@ -1,0 +1,102 @@
+//! One question of a conversation: from its prompt to the streamed answer.
+
+use anyhow::Result;
+use longvu::{Answer, EncodedVideo, GenerationConfig, LongVu, llm::Conversation};
+use serde::Serialize;
+
+use crate::{args::AnswerArgs, output};
+
+/// Everything that answering needs beside the question.
+pub struct Answerer<'a> {
+    pub model: &'a LongVu,
+    /// The video or image, unless only text is asked about.
+    pub visual: Option<&'a EncodedVideo>,
+    pub config: GenerationConfig,
+    /// Whether answers come in one piece, as JSON, rather than as they are generated.
+    pub json: bool,
+}
+
+/// What `--json` prints of an answer.
+#[derive(Serialize)]
+pub struct Printed<'a, T> {
+    pub question: &'a str,
+    pub answer: &'a str,
+    pub finish_reason: longvu::FinishReason,
+    pub prompt_tokens: usize,
+    pub visual_tokens: usize,
+    pub generated_tokens: usize,
+    pub frames: FrameCounts,
+    pub timings: T,
+    pub warnings: &'a [String],
+}
+
+/// How many frames came how far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct FrameCounts {
+    pub sampled: usize,
+    pub kept: usize,
+    pub full_resolution: usize,
+}
+
+impl Answerer<'_> {
+    /// Answers the conversation's last question, streaming to stdout unless in JSON.
+    ///
+    /// # Errors
+    /// As [`LongVu::reply`], and a stdout that cannot be written to.
+    pub fn answer(&self, conversation: &Conversation) -> Result<Answer> {
+        let visuals: Vec<&EncodedVideo> = self.visual.into_iter().collect();
+        let mut stream = self.model.reply(&visuals, conversation, &self.config)?;
+        if self.json {
+            return Ok(stream.finish()?);
+        }
+        for piece in stream.by_ref() {
+            output::text(&piece?)?;
+        }
+        output::line("")?;
+        Ok(stream.finish()?)
+    }
+
+    /// The frames of an answer; `None` without a video or image.
+    pub fn frames(&self, answer: &Answer) -> Option<FrameCounts> {
+        self.visual.map(|visual| FrameCounts {
+            sampled: visual.sampled_frames(),
+            kept: answer.selected.iter().map(Vec::len).sum(),
+            full_resolution: answer.reports.iter().map(|report| report.full_frames).sum(),
+        })
+    }
+
+    /// The object for `--json`.
+    pub fn printed<'a, T>(
+        &self,
+        question: &'a str,
+        answer: &'a Answer,
+        timings: T,
+        warnings: &'a [String],
+    ) -> Printed<'a, T> {
+        Printed {
+            question,
+            answer: &answer.text,
+            finish_reason: answer.finish_reason,
+            prompt_tokens: answer.prompt_tokens,
+            visual_tokens: answer.visual_tokens,
+            generated_tokens: answer.generated_ids.len(),
+            frames: self.frames(answer).unwrap_or_default(),
+            timings,
+            warnings,
+        }
+    }
+}
+
+/// A conversation about a video, or about none.
+pub fn conversation(args: &AnswerArgs, visuals: usize) -> Conversation {
+    let conversation = Conversation::new(visuals);
+    match &args.system {
+        Some(system) => conversation.with_system(system),
+        None => conversation,
+    }
+}
+
+/// The settings with the model's end tokens.
+pub fn with_end_tokens(config: GenerationConfig, model: &LongVu) -> GenerationConfig {
+    GenerationConfig { eos_token_ids: model.generation_config().eos_token_ids, ..config }
+}

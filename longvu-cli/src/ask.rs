@@ -1,0 +1,260 @@
+//! `longvu ask`: one question, one answer.
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::Result;
+use clap::Args;
+use longvu::{
+    Answer, EncodedVideo, GenerationConfig, VideoOptions,
+    compress::{Budget, CompressionSettings, FusionReport},
+    core::config::LongVuConfig,
+    video::VideoInfo,
+};
+use serde::Serialize;
+
+use crate::{
+    answer::{self, Answerer, FrameCounts},
+    args::{AnswerArgs, FrameArgs, ModelArgs, usage},
+    model::{self, Loaded},
+    output,
+    report::ReportFile,
+    source::{Decoded, Source},
+    summary::{self, Timings},
+};
+
+/// Ask one question about a video or image.
+#[derive(Debug, Args)]
+#[command(allow_missing_positional = true)]
+pub struct AskArgs {
+    /// Video or image
+    pub file: Option<PathBuf>,
+
+    /// What to ask
+    pub question: String,
+
+    /// Ask without a video: leave FILE out
+    #[arg(long, conflicts_with_all = ["file", "FrameArgs"])]
+    pub no_video: bool,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub frames: FrameArgs,
+
+    #[command(flatten)]
+    pub answer: AnswerArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What is printed and kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Write everything known about the run to this file, as JSON
+    #[arg(long, value_name = "OUT.json")]
+    pub report: Option<PathBuf>,
+
+    /// Print one JSON object instead of the bare answer
+    #[arg(long)]
+    pub json: bool,
+
+    /// No progress bars and no closing line
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// A run, checked and about to start.
+struct Job<'a> {
+    args: &'a AskArgs,
+    options: VideoOptions,
+    config: GenerationConfig,
+    report: Option<ReportFile>,
+    start: Instant,
+}
+
+/// The contents of `--report`.
+#[derive(Serialize)]
+struct Report<'a> {
+    longvu: &'static str,
+    model: ModelReport<'a>,
+    input: Option<InputReport<'a>>,
+    frames: Option<FrameCounts>,
+    sampled: Vec<FrameReport>,
+    fusion: Option<&'a FusionReport>,
+    generation: &'a GenerationConfig,
+    system: Option<&'a str>,
+    question: &'a str,
+    answer: &'a Answer,
+    timings: Timings,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ModelReport<'a> {
+    name: &'a str,
+    revision: Option<&'a str>,
+    model_type: &'a str,
+    device: String,
+    dtype: String,
+    preset: String,
+    stages: CompressionSettings,
+    budget: Budget,
+}
+
+#[derive(Serialize)]
+struct InputReport<'a> {
+    path: String,
+    kind: longvu::VisualKind,
+    dimensions: (u32, u32),
+    video: Option<&'a VideoInfo>,
+    sampling: &'a VideoOptions,
+    decode: Option<crate::source::DecodeStats>,
+}
+
+/// What became of a sampled frame.
+#[derive(Serialize)]
+struct FrameReport {
+    index: usize,
+    timestamp: f64,
+    /// The temporal stage's mean similarity; absent for an image.
+    temporal_score: Option<f32>,
+    /// Whether the temporal stage chose it.
+    temporal_kept: bool,
+    /// Whether the prompt has it.
+    selected: bool,
+    /// Its tokens in the prompt.
+    tokens: usize,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage errors, and whatever loading, decoding, answering and writing come upon.
+pub fn run(args: &AskArgs) -> Result<()> {
+    let start = Instant::now();
+    if args.file.is_none() && !args.no_video {
+        return Err(usage("give a FILE and a question; to ask without a video, add --no-video").into());
+    }
+    if args.question.trim().is_empty() {
+        return Err(usage(&longvu::Error::EmptyQuestion.to_string()).into());
+    }
+    let (options, config) = (args.frames.options()?, args.answer.config()?);
+    let report = args.output.report.as_deref().map(ReportFile::prepare).transpose()?;
+    Job { args, options, config, report, start }.run()
+}
+
+impl Job<'_> {
+    fn run(self) -> Result<()> {
+        let (args, quiet) = (self.args, self.args.output.quiet);
+        let builder = model::builder(&args.model, args.frames.preset)?;
+        let source = args.file.as_deref().map(|file| Source::open(file, self.options.clone())).transpose()?;
+        let loaded = model::load(builder, quiet)?;
+        let mut conversation = answer::conversation(&args.answer, usize::from(source.is_some()));
+        conversation.push_user(&args.question);
+        model::check_question(&loaded.model, &conversation)?;
+
+        let mut timings = Timings { load: loaded.seconds, ..Timings::default() };
+        let info = source.as_ref().and_then(Source::info).cloned();
+        timings.open = source.as_ref().map_or(0.0, |source| source.seconds);
+        let (encoded, decoded) = source.map(|source| source.encode(&loaded.model, quiet)).transpose()?.unzip();
+        let decoded = decoded.unwrap_or_default();
+        timings.encode = encoded.as_ref().map(EncodedVideo::timings).unwrap_or_default();
+
+        let config = answer::with_end_tokens(self.config.clone(), &loaded.model);
+        let json = args.output.json;
+        let answerer = Answerer { model: &loaded.model, visual: encoded.as_ref(), config, json };
+        let answer = answerer.answer(&conversation)?;
+        timings.answer = answer.timings;
+        timings.total = self.start.elapsed().as_secs_f64();
+        self.print(&answerer, &answer, &timings, &decoded)?;
+        if let Some(report) = &self.report {
+            report.write(&self.report(&loaded, &answerer, &answer, timings, info.as_ref(), &decoded))?;
+        }
+        Ok(())
+    }
+
+    /// The JSON object if asked for, and the closing line.
+    fn print(&self, answerer: &Answerer<'_>, answer: &Answer, timings: &Timings, decoded: &Decoded) -> Result<()> {
+        if answerer.json {
+            output::json(&answerer.printed(&self.args.question, answer, timings, &decoded.warnings), true)?;
+        }
+        if !self.args.output.quiet {
+            let mut steps = summary::encode_steps(timings.open, timings.load, &timings.encode);
+            steps.extend(summary::answer_steps(&timings.answer));
+            output::note(&summary::line(answerer.frames(answer), answer.visual_tokens, answer.prompt_tokens, &steps));
+        }
+        Ok(())
+    }
+
+    fn report<'a>(
+        &'a self,
+        loaded: &'a Loaded,
+        answerer: &'a Answerer<'_>,
+        answer: &'a Answer,
+        timings: Timings,
+        info: Option<&'a VideoInfo>,
+        decoded: &'a Decoded,
+    ) -> Report<'a> {
+        let (args, model) = (self.args, &loaded.model);
+        let input = answerer.visual.zip(args.file.as_deref()).map(|(encoded, path)| InputReport {
+            path: crate::args::shown(path),
+            kind: encoded.kind(),
+            dimensions: encoded.dimensions(),
+            video: info,
+            sampling: &self.options,
+            decode: decoded.stats,
+        });
+        Report {
+            longvu: env!("CARGO_PKG_VERSION"),
+            model: ModelReport {
+                name: &args.model.model,
+                revision: args.model.place.revision.as_deref(),
+                model_type: &model.config().model_type,
+                device: format!("{:?}", model.device()),
+                dtype: model.dtype().to_string(),
+                preset: args.frames.preset.to_string(),
+                stages: stages(args, model.config()),
+                budget: model.budget(),
+            },
+            input,
+            frames: answerer.frames(answer),
+            sampled: answerer.visual.map(|encoded| frame_reports(encoded, answer, decoded)).unwrap_or_default(),
+            fusion: answer.reports.first(),
+            generation: &answerer.config,
+            system: args.answer.system.as_deref(),
+            question: &args.question,
+            answer,
+            timings,
+            warnings: &decoded.warnings,
+        }
+    }
+}
+
+/// The settings that the stages had.
+fn stages(args: &AskArgs, config: &LongVuConfig) -> CompressionSettings {
+    let mut settings = args.frames.preset.settings(config);
+    settings.temporal.threshold = args.model.dino_threshold.unwrap_or(settings.temporal.threshold);
+    settings.spatial.threshold = args.model.drop_threshold.unwrap_or(settings.spatial.threshold);
+    settings
+}
+
+fn frame_reports(encoded: &EncodedVideo, answer: &Answer, decoded: &Decoded) -> Vec<FrameReport> {
+    let temporal = encoded.temporal_report();
+    let selected = answer.selected.first().map(Vec::as_slice).unwrap_or_default();
+    let tokens = answer.reports.first().map(|report| report.tokens_per_frame.as_slice()).unwrap_or_default();
+    let frames = decoded.frames.iter().enumerate().map(|(sample, frame)| {
+        let place = selected.binary_search(&sample).ok();
+        FrameReport {
+            index: frame.index,
+            timestamp: frame.timestamp,
+            temporal_score: temporal.scores.get(sample).copied(),
+            temporal_kept: temporal.selected.binary_search(&sample).is_ok(),
+            selected: place.is_some(),
+            tokens: place.and_then(|place| tokens.get(place)).copied().unwrap_or(0),
+        }
+    });
+    frames.collect()
+}

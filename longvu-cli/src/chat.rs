@@ -1,0 +1,148 @@
+//! `longvu chat`: questions from stdin, line by line, about one video that is encoded once.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use longvu::{Answer, llm::Conversation};
+
+use crate::{
+    answer::{self, Answerer},
+    args::{AnswerArgs, FrameArgs, ModelArgs},
+    model, output,
+    source::{Decoded, Source},
+    summary,
+};
+
+const HELP: &str = "Ask about the video, a question a line. /new forgets the conversation, /exit or Ctrl-D ends.";
+
+/// Ask several questions about one video or image; they are read from stdin, one a line.
+///
+/// The model sees the earlier questions and answers. The line `/new` makes it forget them, `/exit` ends.
+#[derive(Debug, Args)]
+pub struct ChatArgs {
+    /// Video or image
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub frames: FrameArgs,
+
+    #[command(flatten)]
+    pub answer: AnswerArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What is printed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Print each answer as a JSON object on one line
+    #[arg(long)]
+    pub json: bool,
+
+    /// No progress bars and no closing lines
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage errors, whatever loading and decoding come upon, and a stdout that cannot be written to; a question that
+/// fails is reported and the next one read.
+pub fn run(args: &ChatArgs) -> Result<()> {
+    let (options, config) = (args.frames.options()?, args.answer.config()?);
+    let quiet = args.output.quiet;
+    let builder = model::builder(&args.model, args.frames.preset)?;
+    let source = Source::open(&args.file, options)?;
+    let loaded = model::load(builder, quiet)?;
+    let open = source.seconds;
+    let (encoded, decoded) = source.encode(&loaded.model, quiet)?;
+    if !quiet {
+        let steps = summary::encode_steps(open, loaded.seconds, &encoded.timings());
+        output::note(&summary::encoded_line(&encoded, &steps));
+    }
+    let config = answer::with_end_tokens(config, &loaded.model);
+    let answerer = Answerer { model: &loaded.model, visual: Some(&encoded), config, json: args.output.json };
+    let first = answer::conversation(&args.answer, 1);
+    Chat { answerer, first: first.clone(), conversation: first, decoded, quiet }.run()
+}
+
+struct Chat<'a> {
+    answerer: Answerer<'a>,
+    /// The conversation before any question.
+    first: Conversation,
+    conversation: Conversation,
+    decoded: Decoded,
+    quiet: bool,
+}
+
+impl Chat<'_> {
+    fn run(mut self) -> Result<()> {
+        let mut stdin = io::stdin().lock();
+        let talking = stdin.is_terminal() && io::stderr().is_terminal();
+        if talking && !self.quiet {
+            output::note(HELP);
+        }
+        loop {
+            if talking {
+                let mut stderr = io::stderr().lock();
+                let _ = write!(stderr, "> ").and_then(|()| stderr.flush());
+            }
+            let mut line = Vec::new();
+            if stdin.read_until(b'\n', &mut line).context("cannot read standard input")? == 0 {
+                return Ok(());
+            }
+            match String::from_utf8_lossy(&line).trim() {
+                "" => {}
+                "/exit" => return Ok(()),
+                "/new" => self.conversation = self.first.clone(),
+                question => self.turn(question)?,
+            }
+        }
+    }
+
+    /// A question and its answer; only a broken stdout ends the chat.
+    fn turn(&mut self, question: &str) -> Result<()> {
+        let mut next = self.conversation.clone();
+        next.push_user(question);
+        match self.answerer.answer(&next) {
+            Ok(answer) => {
+                self.print(question, &answer)?;
+                next.push_assistant(answer.text);
+                self.conversation = next;
+                Ok(())
+            }
+            Err(error) if error.chain().any(|cause| cause.is::<io::Error>()) => Err(error),
+            Err(error) => {
+                output::error(&error);
+                Ok(())
+            }
+        }
+    }
+
+    fn print(&self, question: &str, answer: &Answer) -> Result<()> {
+        if self.answerer.json {
+            let warnings = &self.decoded.warnings;
+            output::json(&self.answerer.printed(question, answer, answer.timings, warnings), false)?;
+        }
+        if !self.quiet {
+            let steps = summary::answer_steps(&answer.timings);
+            output::note(&summary::line(
+                self.answerer.frames(answer),
+                answer.visual_tokens,
+                answer.prompt_tokens,
+                &steps,
+            ));
+        }
+        Ok(())
+    }
+}

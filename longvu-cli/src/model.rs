@@ -1,0 +1,81 @@
+//! Loading the model that the flags name.
+
+use std::{num::NonZeroUsize, time::Instant};
+
+use anyhow::Result;
+use longvu::{Error, LongVu, LongVuBuilder, Preset, core::checkpoint::RepoOptions, llm, parse_device};
+
+use crate::{
+    args::{ModelArgs, PlaceArgs},
+    progress::Progress,
+};
+
+/// A model with the seconds that loading it took.
+pub struct Loaded {
+    pub model: LongVu,
+    pub seconds: f64,
+}
+
+/// The settings for loading, with the device found.
+///
+/// # Errors
+/// A device that is not there.
+pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
+    let mut builder = LongVu::builder(&args.model).dtype(args.dtype).preset(preset);
+    if let Some(device) = &args.device {
+        builder = builder.device(&parse_device(device)?);
+    }
+    if let Some(towers) = &args.place.towers {
+        builder = builder.towers(towers);
+    }
+    if let Some(revision) = &args.place.revision {
+        builder = builder.revision(revision);
+    }
+    if let Some(threshold) = args.dino_threshold {
+        builder = builder.dino_threshold(threshold);
+    }
+    if let Some(threshold) = args.drop_threshold {
+        builder = builder.drop_threshold(threshold);
+    }
+    if let Some(tokens) = args.max_len.map(NonZeroUsize::get) {
+        builder = builder.max_len(tokens);
+    }
+    Ok(builder)
+}
+
+/// Loads, with a progress bar.
+///
+/// # Errors
+/// As [`LongVuBuilder::load`].
+pub fn load(builder: LongVuBuilder, quiet: bool) -> Result<Loaded> {
+    let start = Instant::now();
+    let progress = Progress::new(quiet, "loading the model");
+    let model = builder.on_download(progress.download()).load()?;
+    let seconds = start.elapsed().as_secs_f64();
+    tracing::info!(device = ?model.device(), dtype = %model.dtype(), seconds, "model loaded");
+    Ok(Loaded { model, seconds })
+}
+
+/// Where and how repositories are reached, for commands that do not load a model.
+pub fn repo_options(place: &PlaceArgs, progress: &Progress) -> RepoOptions {
+    RepoOptions { revision: place.revision.clone(), progress: Some(progress.download()) }
+}
+
+/// Refuses a question that no prompt can hold, before a video is decoded for it.
+///
+/// # Errors
+/// A text with placeholders or special tokens in it, or of more tokens than the model's window.
+pub fn check_question(model: &LongVu, conversation: &llm::Conversation) -> Result<()> {
+    // The template adds tokens of its own, but does not matter for what may stand in a text.
+    conversation.prompt(&llm::ChatTemplate::ChatMl, model.tokenizer()).map_err(Error::from)?;
+    let mut tokens = 0;
+    for turn in conversation.turns() {
+        tokens += model.tokenizer().encode(&turn.content).map_err(Error::from)?.len();
+    }
+    let budget = model.budget();
+    if budget.room(tokens) == 0 {
+        let (window, reserved) = (budget.max_len, budget.inference_max_length);
+        return Err(Error::PromptTooLong { tokens, window, reserved }.into());
+    }
+    Ok(())
+}

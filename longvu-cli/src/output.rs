@@ -1,0 +1,88 @@
+//! The two streams: answers and data on stdout, everything else on stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// Writes text to stdout at once, as pieces of an answer arrive.
+///
+/// # Errors
+/// Whatever the stream says; a reader that went away is told apart by [`is_broken_pipe`].
+pub fn text(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = if stdout.is_terminal() {
+        stdout.write_all(harmless(text).as_bytes())
+    } else {
+        stdout.write_all(text.as_bytes())
+    };
+    written.and_then(|()| stdout.flush()).context("cannot write to standard output")
+}
+
+/// Writes a line to stdout.
+///
+/// # Errors
+/// As [`text`].
+pub fn line(line: &str) -> Result<()> {
+    text(&format!("{line}\n"))
+}
+
+/// Writes a value to stdout as JSON: indented, or on a single line.
+///
+/// # Errors
+/// As [`text`].
+pub fn json(value: &impl Serialize, indented: bool) -> Result<()> {
+    let json = if indented { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    line(&json.context("cannot write the result as JSON")?)
+}
+
+/// Writes a line to stderr. Where even that fails there is nobody left to tell.
+pub fn note(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes a warning, on one line, to stderr.
+pub fn warning(text: &str) {
+    note(&format!("warning: {}", text.replace('\n', " ")));
+}
+
+/// Writes an error and its causes to stderr.
+pub fn error(error: &anyhow::Error) {
+    let mut said = error.to_string();
+    note(&format!("error: {said}"));
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many messages quote their cause already.
+        if !said.contains(&cause) {
+            note(&format!("  because: {cause}"));
+        }
+        said.push_str(&cause);
+    }
+}
+
+/// Whether the work failed only because nobody reads our output any more.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io_error = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    error.chain().any(|cause| io_error(cause) == Some(io::ErrorKind::BrokenPipe))
+}
+
+/// A model's text for a terminal: control characters, which could move the cursor or worse, are replaced.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_get_no_control_characters() {
+        assert_eq!(harmless("a\tb\n\u{1b}[2J\u{7}é"), "a\tb\n\u{fffd}[2J\u{fffd}é");
+    }
+
+    #[test]
+    fn a_broken_pipe_is_found_under_its_context() {
+        let broken = |kind| anyhow::Error::new(io::Error::from(kind)).context("cannot write");
+        assert!(is_broken_pipe(&broken(io::ErrorKind::BrokenPipe)));
+        assert!(!is_broken_pipe(&broken(io::ErrorKind::StorageFull)));
+    }
+}

@@ -1,0 +1,123 @@
+//! `--report`: a JSON file that is there whole or not at all.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+/// A place for a report, found writable.
+pub struct ReportFile {
+    path: PathBuf,
+    /// Where the bytes go first; `None` for devices and pipes, which are written to directly.
+    temporary: Option<PathBuf>,
+}
+
+impl ReportFile {
+    /// Checks, before any work is done, that a report can be written to `path`.
+    ///
+    /// # Errors
+    /// A folder that does not exist or cannot be written to, or a path that is a folder itself.
+    pub fn prepare(path: &Path) -> Result<Self> {
+        let failed = || format!("the report cannot be written to {}; name another place", path.display());
+        match fs::metadata(path) {
+            Ok(there) if there.is_dir() => bail!("{}: it is a folder", failed()),
+            // Renaming a file over /dev/null, say, would destroy it.
+            Ok(there) if !there.is_file() => {
+                OpenOptions::new().write(true).open(path).with_context(failed)?;
+                return Ok(Self { path: path.to_owned(), temporary: None });
+            }
+            Ok(there) if there.permissions().readonly() => bail!("{}: the file there is read-only", failed()),
+            _ => {}
+        }
+        // A link is followed, for it is its target that is meant.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let temporary = beside(&path).with_context(failed)?;
+        create(&temporary).with_context(failed)?;
+        let _ = fs::remove_file(&temporary);
+        Ok(Self { path, temporary: Some(temporary) })
+    }
+
+    /// Writes the report: under another name first, so that a full disk leaves nothing half-written.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write(&self, report: &impl Serialize) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(report).context("the report cannot be put as JSON")?;
+        json.push(b'\n');
+        let failed =
+            || format!("the report could not be written to {}; make room, or name another place", self.path.display());
+        let Some(temporary) = &self.temporary else {
+            let written = OpenOptions::new().write(true).open(&self.path).and_then(|mut file| file.write_all(&json));
+            return written.with_context(failed);
+        };
+        let written = create(temporary)
+            // Some file systems report a full disk only when asked to store for good.
+            .and_then(|mut file| file.write_all(&json).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(temporary, &self.path));
+        if written.is_err() {
+            let _ = fs::remove_file(temporary);
+        }
+        written.with_context(failed)
+    }
+}
+
+/// A hidden name beside `path` that no other run uses.
+fn beside(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().context("the path names no file")?;
+    let temporary = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
+    Ok(path.with_file_name(temporary))
+}
+
+fn create(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_replaces_the_file_there_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.json");
+        fs::write(&path, "old").unwrap();
+        ReportFile::prepare(&path).unwrap().write(&[1, 2]).unwrap();
+        assert_eq!(serde_json::from_slice::<Vec<u8>>(&fs::read(&path).unwrap()).unwrap(), [1, 2]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn impossible_places_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path().to_owned(), folder.path().join("none/out.json"), PathBuf::from("/")] {
+            let error = ReportFile::prepare(&path).err().unwrap().to_string();
+            assert!(error.contains("cannot be written"), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target.json"), folder.path().join("link.json"));
+        fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        ReportFile::prepare(&link).unwrap().write(&true).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "true\n");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_is_written_to_and_not_replaced() {
+        let null = ReportFile::prepare(Path::new("/dev/null")).unwrap();
+        null.write(&true).unwrap();
+        let full = ReportFile::prepare(Path::new("/dev/full")).unwrap();
+        assert!(format!("{:#}", full.write(&true).unwrap_err()).contains("No space left"));
+        assert!(!fs::metadata("/dev/null").unwrap().is_file() && !fs::metadata("/dev/full").unwrap().is_file());
+    }
+}

@@ -1,0 +1,178 @@
+//! The file that is asked about: opened, sampled, watched while it is decoded.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use anyhow::Result;
+use longvu::{
+    Clip, EncodedVideo, IntoClip, LongVu, Video, VideoOptions, open_image,
+    video::{self, Frames, Stats, VideoInfo},
+};
+use serde::Serialize;
+
+use crate::{output, progress::Progress};
+
+/// An opened video or image.
+pub struct Source {
+    pub path: PathBuf,
+    pub media: Media,
+    /// Seconds that opening took.
+    pub seconds: f64,
+}
+
+/// What the file is.
+pub enum Media {
+    Video(Video),
+    Image(video::Frame),
+}
+
+/// What decoding told.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Decoded {
+    /// The sampled frames that came, in order.
+    pub frames: Vec<Sampled>,
+    pub warnings: Vec<String>,
+    /// Absent for an image.
+    pub stats: Option<DecodeStats>,
+}
+
+/// A sampled frame's place in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Sampled {
+    pub index: usize,
+    pub timestamp: f64,
+}
+
+/// Counts of [`Stats`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DecodeStats {
+    pub decoded: usize,
+    pub converted: usize,
+    pub damaged_packets: usize,
+    pub damaged_frames: usize,
+    pub missing: usize,
+    pub replaced: usize,
+}
+
+impl Source {
+    /// Opens `path` and prints what is wrong with it as far as that can be told without decoding.
+    ///
+    /// # Errors
+    /// A file that is neither a readable video nor an image.
+    pub fn open(path: &Path, options: VideoOptions) -> Result<Self> {
+        let start = Instant::now();
+        let media = if video::is_image(path) {
+            Media::Image(open_image(path)?)
+        } else {
+            let video = Video::open_with(path, options)?;
+            video.warnings().iter().for_each(|warning| warn(path, warning));
+            Media::Video(video)
+        };
+        Ok(Self { path: path.to_owned(), media, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// The video's facts; `None` for an image.
+    pub fn info(&self) -> Option<&VideoInfo> {
+        match &self.media {
+            Media::Video(video) => Some(video.info()),
+            Media::Image(_) => None,
+        }
+    }
+
+    /// Decodes and encodes, with a progress bar, and prints what turned out to be wrong.
+    ///
+    /// # Errors
+    /// As [`LongVu::encode`].
+    pub fn encode(self, model: &LongVu, quiet: bool) -> Result<(EncodedVideo, Decoded)> {
+        let progress = Progress::new(quiet, "decoding");
+        let watched = Arc::new(Mutex::new(Decoded::default()));
+        let clip = match self.media {
+            Media::Image(frame) => {
+                note(&watched, |decoded| decoded.frames.push(Sampled { index: 0, timestamp: 0.0 }));
+                frame.into_clip()?
+            }
+            Media::Video(video) => {
+                let expected = video.sampled_indices().len();
+                let frames = Watched::new(&self.path, video.frames()?, &watched);
+                Clip::from_frames(frames.map(|frame| Ok(frame?.into())), Some(expected))
+            }
+        };
+        let encoded = model.encode_with(clip, |step| progress.encoding(step));
+        drop(progress);
+        let decoded = watched.lock().map(|decoded| decoded.clone()).unwrap_or_default();
+        Ok((encoded?, decoded))
+    }
+
+    /// Decodes all sampled frames and throws them away.
+    ///
+    /// # Errors
+    /// A video of which nothing can be decoded.
+    pub fn decode(&self, quiet: bool) -> Result<Decoded> {
+        let Media::Video(video) = &self.media else { return Ok(Decoded::default()) };
+        let (progress, total) = (Progress::new(quiet, "decoding"), video.sampled_indices().len());
+        let watched = Arc::new(Mutex::new(Decoded::default()));
+        for (i, frame) in Watched::new(&self.path, video.frames()?, &watched).enumerate() {
+            frame?;
+            progress.decoding(i + 1, total);
+        }
+        drop(progress);
+        Ok(watched.lock().map(|decoded| decoded.clone()).unwrap_or_default())
+    }
+}
+
+fn warn(path: &Path, warning: &video::Warning) {
+    output::warning(&format!("{}: {warning}", path.display()));
+}
+
+fn note(watched: &Mutex<Decoded>, what: impl FnOnce(&mut Decoded)) {
+    if let Ok(mut decoded) = watched.lock() {
+        what(&mut decoded);
+    }
+}
+
+/// Frames that leave a record behind, for the encoder consumes them.
+struct Watched {
+    path: PathBuf,
+    frames: Frames,
+    record: Arc<Mutex<Decoded>>,
+    /// Warnings that opening the file has shown.
+    shown: usize,
+}
+
+impl Watched {
+    fn new(path: &Path, frames: Frames, record: &Arc<Mutex<Decoded>>) -> Self {
+        let shown = frames.warnings().len();
+        Self { path: path.to_owned(), frames, record: Arc::clone(record), shown }
+    }
+
+    fn finish(&mut self) {
+        let warnings = self.frames.warnings();
+        warnings.iter().skip(self.shown).for_each(|warning| warn(&self.path, warning));
+        self.shown = warnings.len();
+        let Stats { decoded, converted, damaged_packets, damaged_frames, missing, replaced, .. } = self.frames.stats();
+        let stats = DecodeStats { decoded, converted, damaged_packets, damaged_frames, missing, replaced };
+        note(&self.record, |record| {
+            record.warnings = warnings.iter().map(ToString::to_string).collect();
+            record.stats = Some(stats);
+        });
+    }
+}
+
+impl Iterator for Watched {
+    type Item = video::Result<video::Frame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let frame = self.frames.next();
+        match &frame {
+            Some(Ok(frame)) => {
+                let sampled = Sampled { index: frame.index, timestamp: frame.timestamp };
+                note(&self.record, |record| record.frames.push(sampled));
+            }
+            Some(Err(_)) | None => self.finish(),
+        }
+        frame
+    }
+}

@@ -1,0 +1,82 @@
+//! The closing line: what was kept of the video, and where the time went.
+
+use longvu::{AnswerTimings, EncodeTimings, EncodedVideo};
+use serde::Serialize;
+
+use crate::answer::FrameCounts;
+
+/// Seconds of a run's steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// Opening and scanning the file.
+    pub open: f64,
+    /// Loading the model.
+    pub load: f64,
+    pub encode: EncodeTimings,
+    pub answer: AnswerTimings,
+    /// From start to end, the rest included.
+    pub total: f64,
+}
+
+/// The line for a question about a video or image, or, without `frames`, about nothing.
+pub fn line(frames: Option<FrameCounts>, visual: usize, prompt: usize, steps: &[(&str, f64)]) -> String {
+    let steps = seconds(steps);
+    let Some(FrameCounts { sampled, kept, full_resolution }) = frames else {
+        return format!("{prompt} prompt tokens; {steps}");
+    };
+    let sampled = sampled_frames(sampled);
+    format!(
+        "{sampled}, {kept} kept, {full_resolution} at full resolution; {visual} visual of {prompt} prompt tokens; {steps}"
+    )
+}
+
+/// The line for a video that was encoded to be asked about.
+pub fn encoded_line(encoded: &EncodedVideo, steps: &[(&str, f64)]) -> String {
+    let (sampled, held) = (sampled_frames(encoded.sampled_frames()), encoded.frames().len());
+    format!("{sampled}, {held} held; {}", seconds(steps))
+}
+
+fn sampled_frames(count: usize) -> String {
+    format!("{count} frame{} sampled", if count == 1 { "" } else { "s" })
+}
+
+fn seconds(steps: &[(&str, f64)]) -> String {
+    let steps: Vec<String> = steps.iter().map(|(name, seconds)| format!("{name} {seconds:.2} s")).collect();
+    steps.join(", ")
+}
+
+/// The steps before the first question.
+pub fn encode_steps(open: f64, load: f64, encode: &EncodeTimings) -> Vec<(&'static str, f64)> {
+    vec![
+        ("open", open),
+        ("load", load),
+        ("decode", encode.decode),
+        ("resize", encode.preprocess),
+        ("DINOv2", encode.dinov2),
+        ("temporal", encode.temporal),
+        ("SigLIP", encode.siglip),
+        ("aggregator", encode.aggregator),
+    ]
+}
+
+/// The steps of a question.
+pub fn answer_steps(answer: &AnswerTimings) -> Vec<(&'static str, f64)> {
+    vec![("query+spatial", answer.prepare), ("prefill", answer.prefill), ("generate", answer.generate)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_what_was_kept() {
+        let frames = FrameCounts { sampled: 21, kept: 12, full_resolution: 3 };
+        let steps = answer_steps(&AnswerTimings::default());
+        assert_eq!(
+            line(Some(frames), 964, 1000, &steps),
+            "21 frames sampled, 12 kept, 3 at full resolution; 964 visual of 1000 prompt tokens; query+spatial 0.00 s, \
+             prefill 0.00 s, generate 0.00 s"
+        );
+        assert!(line(None, 0, 9, &steps).starts_with("9 prompt tokens; query"));
+    }
+}
