@@ -101,13 +101,9 @@ fn a_picture_16384_pixels_wide() {
     let (_folder, path) = media(arguments, "wide.avi");
     let json = run(ask(&path, "What?").arg("--json")).json();
     assert_eq!(json["frames"]["sampled"], 2);
-    let (_folder, path) =
-        media("-f lavfi -i testsrc=size=16384x16:rate=1:duration=1 -c:v mjpeg -pix_fmt yuvj420p", "thin.avi");
-    let run = run(&mut ask(&path, "What?"));
-    match run.code {
-        0 => assert!(!run.stdout.is_empty()),
-        _ => run.fails(1, &["16384x16", "elongated"]),
-    }
+    let arguments = "-f lavfi -i testsrc=size=16384x16:rate=1:duration=1 -c:v mjpeg -pix_fmt yuvj420p";
+    let (_folder, path) = media(arguments, "thin.avi");
+    assert!(!run(&mut ask(&path, "What?")).ok().is_empty());
 }
 
 #[test]

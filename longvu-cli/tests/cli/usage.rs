@@ -40,6 +40,14 @@ fn an_empty_question() {
 }
 
 #[test]
+fn a_report_over_the_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("video.mp4");
+    std::fs::copy(video("video3.mp4"), &path).unwrap();
+    run(ask(&path, "What?").arg("--report").arg(&path)).fails(2, &["would overwrite it"]);
+}
+
+#[test]
 fn something_is_left_out() {
     let mut command = longvu();
     run(command.arg("ask").arg(video("video3.mp4")).arg("What?")).fails(2, &["--model"]);
