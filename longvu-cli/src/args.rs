@@ -58,7 +58,7 @@ pub struct ModelArgs {
     #[command(flatten)]
     pub place: PlaceArgs,
 
-    /// Where to compute: cpu, cuda:0, vulkan:0, … (see `longvu devices`)
+    /// Where to compute: cpu, cuda:0, vulkan:0, … as `longvu devices` lists them [default: cpu]
     #[arg(short, long)]
     pub device: Option<String>,
 

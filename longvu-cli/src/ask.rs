@@ -142,6 +142,11 @@ pub fn run(args: &AskArgs) -> Result<()> {
         return Err(usage(&longvu::Error::EmptyQuestion.to_string()).into());
     }
     let (options, config) = (args.frames.options()?, args.answer.config()?);
+    if let (Some(file), Some(report)) = (&args.file, &args.output.report)
+        && file.canonicalize().is_ok_and(|file| report.canonicalize().is_ok_and(|report| file == report))
+    {
+        return Err(usage("--report names the FILE that is asked about and would overwrite it; name another").into());
+    }
     let report = args.output.report.as_deref().map(ReportFile::prepare).transpose()?;
     Job { args, options, config, report, start }.run()
 }

@@ -65,11 +65,11 @@ pub fn run(args: &InspectArgs) -> Result<()> {
 
 fn table(inspection: &Inspection) -> String {
     let mut text = format!("{}\n\n", inspection.model_type);
-    text += &format!("{:18}{:>7}{:>8}{:>12}  {:12}from\n", "part", "layers", "width", "parameters", "stored as");
+    text += &format!("{:18}{:>7}{:>8}{:>12}  {:14}from\n", "part", "layers", "width", "parameters", "stored as");
     for part in &inspection.parts {
         let PartSize { name, origin, layers, hidden_size, .. } = part;
         let (parameters, stored) = (count(part.parameters), stored(part));
-        text += &format!("{name:18}{layers:>7}{hidden_size:>8}{parameters:>12}  {stored:12}{origin}\n");
+        text += &format!("{name:18}{layers:>7}{hidden_size:>8}{parameters:>12}  {stored:14}{origin}\n");
     }
     let all: usize = inspection.parts.iter().map(|part| part.parameters).sum();
     text += &format!("{:33}{:>12}\n\n", "all", count(all));
@@ -90,7 +90,7 @@ fn table(inspection: &Inspection) -> String {
 
 fn stored(part: &PartSize) -> String {
     let names: Vec<&str> = part.stored.keys().map(String::as_str).collect();
-    if names.is_empty() { "(no weights)".into() } else { names.join("+") }
+    if names.is_empty() { "(unreadable)".into() } else { names.join("+") }
 }
 
 /// 7615616512 as 7.62 B.

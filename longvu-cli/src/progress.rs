@@ -42,9 +42,10 @@ impl Progress {
     fn show(&self, template: &str, message: String, done: u64, total: u64) {
         let bar = &self.bar.0;
         if bar.message() != message || bar.length() != Some(total) {
-            bar.set_style(style(template));
-            bar.set_length(total);
+            // The message first: each change may draw.
             bar.set_message(message);
+            bar.set_length(total);
+            bar.set_style(style(template));
             bar.reset_eta();
         }
         bar.set_position(done);

@@ -13,10 +13,15 @@ use ffmpeg_next as ffmpeg;
 
 use crate::MAX_PIXELS;
 
-/// Silences FFmpeg's own printing to standard error, once a process, so that a program that wants it can turn it on again.
+/// Silences FFmpeg's own printing to standard error, once a process, so that a program that wants it can turn it on again;
+/// and gives its errors their texts.
 pub(crate) fn silence() {
     static SILENCE: Once = Once::new();
-    SILENCE.call_once(|| ffmpeg::log::set_level(ffmpeg::log::Level::Quiet));
+    SILENCE.call_once(|| {
+        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
+        // Without this the messages of `ffmpeg::Error` are empty.
+        ffmpeg::error::register_all();
+    });
 }
 
 /// Tells the demuxer to skip all streams but one, which saves reading the audio.

@@ -1,0 +1,11 @@
+//! The built program, run as its users run it, on the small golden checkpoints.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod ask;
+mod bad_model;
+mod bad_video;
+mod chat;
+mod report;
+mod support;
+mod tools;
+mod usage;
