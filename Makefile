@@ -1,6 +1,7 @@
 # `make help` lists the targets. Artefacts go to CARGO_TARGET_DIR where it is set, else to ./target.
 
 SHELL := bash
+.SHELLFLAGS := -eo pipefail -c
 MODEL := tests/golden/checkpoint/longvu_qwen
 CLIP := tests/golden/videos/video3.mp4
 QUESTION := What happens in this video?
@@ -36,9 +37,9 @@ demo: deps ## a question about a test video, answered by a small untrained model
 	@echo
 	@echo "Asking a model of $(MODEL) about $(CLIP):"
 	@echo "  $(QUESTION)"
-	@echo "Its weights are small and untrained, so the words it answers with are random."
+	@echo "Its weights are small and untrained, so the words it answers with are random (and some are no words)."
 	@echo
-	@cargo run --quiet --workspace --example ask -- $(MODEL) $(CLIP) "$(QUESTION)"
+	@$${CARGO_TARGET_DIR:-target}/debug/examples/ask $(MODEL) $(CLIP) "$(QUESTION)" | LC_ALL=C tr -d '\000-\010\013-\037\177'
 
 check: ## formatting, lints and documentation
 	cargo fmt --all --check
