@@ -1,11 +1,13 @@
 # `make help` lists the targets. Artefacts go to CARGO_TARGET_DIR where it is set, else to ./target.
 
 SHELL := bash
+.SHELLFLAGS := -eo pipefail -c
 MODEL := tests/golden/checkpoint/longvu_qwen
 CLIP := tests/golden/videos/video3.mp4
 QUESTION := What happens in this video?
 
-# The whole workspace is named in every build, so that dependencies are built with one set of features, once.
+# Every build names the whole workspace and a target with dev-dependencies, so that burn is built for one set of features,
+# once: an example for the demo, tests for the rest.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: help deps build test outside demo check fmt cuda-check test-backends package bench
@@ -32,13 +34,12 @@ outside: deps ## the README's program, in a crate outside the workspace
 	@tools/outside.sh
 
 demo: deps ## a question about a test video, answered by a small untrained model
-	cargo build --workspace --example ask
+	cargo build --workspace --bins --example ask
 	@echo
-	@echo "Asking a model of $(MODEL) about $(CLIP):"
-	@echo "  $(QUESTION)"
-	@echo "Its weights are small and untrained, so the words it answers with are random."
+	@echo "Asking the model in $(MODEL) about $(CLIP): $(QUESTION)"
+	@echo "Its weights are small and untrained, so the words it answers with are random, and some are no words."
 	@echo
-	@cargo run --quiet --workspace --example ask -- $(MODEL) $(CLIP) "$(QUESTION)"
+	@$${CARGO_TARGET_DIR:-target}/debug/longvu ask $(CLIP) "$(QUESTION)" --model $(MODEL)
 
 check: ## formatting, lints and documentation
 	cargo fmt --all --check
