@@ -30,8 +30,10 @@ pub struct PartSize {
     pub layers: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
-    /// Elements of each stored dtype in the files; empty when the weights are not there.
+    /// Elements of each stored dtype in the files; empty when they cannot be read.
     pub stored: BTreeMap<String, usize>,
+    /// Why the files cannot be read, if they cannot.
+    pub problem: Option<String>,
 }
 
 impl PartSize {
@@ -80,13 +82,15 @@ pub fn inspect(model: &str, towers: Option<&Path>, options: &RepoOptions) -> Res
     let files = ModelFiles::find(model, towers, options, &Map::new())?;
     let specs = part_specs(&files);
     let config = &files.config;
-    let part = |name: &str, repo: &Repo, specs: &[TensorSpec], layers: usize, hidden_size: usize| PartSize {
-        name: name.into(),
-        origin: repo.describe(),
-        parameters: specs.iter().filter(|s| s.role == TensorRole::Parameter).map(TensorSpec::num_elements).sum(),
-        layers,
-        hidden_size,
-        stored: Checkpoint::open(repo).map(|c| c.stored_dtypes()).unwrap_or_default(),
+    let part = |name: &str, repo: &Repo, specs: &[TensorSpec], layers: usize, hidden_size: usize| {
+        // A size listing is no reason to download weights: of a Hub repository only what is cached is looked at.
+        let (stored, problem) = match Checkpoint::open(&repo.without_downloads()) {
+            Ok(checkpoint) => (checkpoint.stored_dtypes(), None),
+            Err(error) => (BTreeMap::new(), Some(error.to_string())),
+        };
+        let parameters = specs.iter().filter(|s| s.role == TensorRole::Parameter);
+        let parameters = parameters.map(TensorSpec::num_elements).sum();
+        PartSize { name: name.into(), origin: repo.describe(), parameters, layers, hidden_size, stored, problem }
     };
     let (siglip, dinov2, decoder) = (&files.siglip_config, &files.dinov2_config, &config.decoder);
     Ok(Inspection {

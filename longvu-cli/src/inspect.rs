@@ -71,6 +71,11 @@ fn table(inspection: &Inspection) -> String {
         let (parameters, stored) = (count(part.parameters), stored(part));
         text += &format!("{name:18}{layers:>7}{hidden_size:>8}{parameters:>12}  {stored:14}{origin}\n");
     }
+    for part in &inspection.parts {
+        if let Some(problem) = &part.problem {
+            text += &format!("  {}: {problem}\n", part.name);
+        }
+    }
     let all: usize = inspection.parts.iter().map(|part| part.parameters).sum();
     text += &format!("{:33}{:>12}\n\n", "all", count(all));
     text += &format!("{:18}{:>12}{:>14}{:>14}\n", "memory", "weights", "kv cache", "together");
@@ -90,7 +95,7 @@ fn table(inspection: &Inspection) -> String {
 
 fn stored(part: &PartSize) -> String {
     let names: Vec<&str> = part.stored.keys().map(String::as_str).collect();
-    if names.is_empty() { "(unreadable)".into() } else { names.join("+") }
+    if names.is_empty() { "(none read)".into() } else { names.join("+") }
 }
 
 /// 7615616512 as 7.62 B.
