@@ -263,7 +263,7 @@ fn a_wrong_tower_value_is_an_error_that_names_file_and_key() {
         (json!({"hidden_size": [768]}), "`hidden_size`: invalid type"),
     ];
     for (changes, expected) in cases {
-        let error = with_file(&set(dino.clone(), changes.clone()), |path| Dinov2Config::read(path)).unwrap_err();
+        let error = with_file(&set(dino.clone(), changes.clone()), Dinov2Config::read).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("config.json") && error.contains(expected), "{changes}: {error}");
     }
@@ -278,7 +278,7 @@ fn a_wrong_tower_value_is_an_error_that_names_file_and_key() {
         (json!({"num_channels": 4}), "`num_channels`"),
     ];
     for (changes, expected) in cases {
-        let error = with_file(&set(siglip.clone(), changes.clone()), |path| SiglipConfig::read(path)).unwrap_err();
+        let error = with_file(&set(siglip.clone(), changes.clone()), SiglipConfig::read).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("config.json") && error.contains(expected), "{changes}: {error}");
     }

@@ -46,7 +46,7 @@ impl SafetensorsWriter {
         }
         let mut text = serde_json::Value::Object(header).to_string();
         // Readers that map the file want the data aligned.
-        while text.len() % 8 != 0 {
+        while !text.len().is_multiple_of(8) {
             text.push(' ');
         }
         let mut partial = path.to_owned().into_os_string();

@@ -204,6 +204,13 @@ fn refusals_say_what_to_do() {
     // Nobody answers there.
     let closed = Child::new("owner/model", "config.json", home.path()).env("HF_ENDPOINT", "http://127.0.0.1:9").run();
     assert!(only_error(&closed).contains("check the connection"), "{closed:?}");
+    // Nor does anything there speak TLS; that it is tried shows that this build can.
+    let secure = server.endpoint.replace("http:", "https:");
+    let plain = Child::new("owner/model", "config.json", home.path()).env("HF_ENDPOINT", secure).run();
+    assert!(
+        !only_error(&plain).contains("feature") && only_error(&plain).contains("check the connection"),
+        "{plain:?}"
+    );
     let odd = Child::new("owner/model", "config.json", home.path()).env("HF_ENDPOINT", "not an address").run();
     assert!(only_error(&odd).contains("HF_ENDPOINT"), "{odd:?}");
 }
