@@ -99,6 +99,20 @@ mod tests {
     }
 
     #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_backend_that_was_not_built_names_its_feature() {
+        let error = parse_device("cuda:0").unwrap_err().to_string();
+        assert!(error.contains("--features cuda") && error.contains("`cuda:0`"), "{error}");
+    }
+
+    #[test]
+    fn every_listed_device_can_be_had() {
+        for name in available_devices() {
+            parse_device(&name).unwrap();
+        }
+    }
+
+    #[test]
     #[cfg(feature = "flex")]
     fn the_cpu_is_always_there() {
         assert_eq!(parse_device("cpu").unwrap(), Device::flex());

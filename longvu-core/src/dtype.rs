@@ -93,7 +93,19 @@ mod tests {
         ] {
             assert_eq!(name.parse::<Dtype>().unwrap(), dtype, "{name}");
         }
+        for dtype in Dtype::ALL {
+            assert_eq!(dtype.to_string().parse::<Dtype>().unwrap(), dtype);
+            assert_eq!(DType::from(dtype).size(), dtype.size());
+        }
         let error = "int4".parse::<Dtype>().unwrap_err().to_string();
         assert!(error.contains("int4") && error.contains("bf16"), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "flex")]
+    fn the_cpu_computes_in_every_type() {
+        for dtype in Dtype::ALL {
+            dtype.check_supported(&Device::flex()).unwrap();
+        }
     }
 }

@@ -45,6 +45,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A weights file could not be made.
+    #[error("{path} could not be written: {reason}", path = path.display())]
+    Write {
+        /// The file concerned.
+        path: PathBuf,
+        /// What was wrong.
+        reason: String,
+    },
+
     /// The checkpoint's tensors are not those the configuration asks for.
     #[error("{0}")]
     Mismatch(Box<Mismatch>),

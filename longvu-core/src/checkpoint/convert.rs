@@ -2,6 +2,7 @@
 
 use burn::tensor::TensorData;
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use crate::Dtype;
 
@@ -25,34 +26,110 @@ impl Stored {
     }
 }
 
+/// Elements from which a tensor is converted by all threads; below, handing out the work costs more than it saves.
+const PARALLEL: usize = 1 << 16;
+
 /// Little-endian `bytes` of type `stored` as tensor data of type `dtype`.
 ///
 /// The length of `bytes` must be that of `shape`; callers have checked it against the file's header.
 pub fn tensor_data(bytes: &[u8], stored: Stored, shape: &[usize], dtype: Dtype) -> TensorData {
     let shape = shape.to_vec();
     match dtype {
+        // The same type stays as it is, to the bit.
+        Dtype::F16 if stored == Stored::F16 => {
+            TensorData::new(map(bytes.as_chunks().0, |&b| f16::from_le_bytes(b)), shape)
+        }
+        Dtype::Bf16 if stored == Stored::Bf16 => {
+            TensorData::new(map(bytes.as_chunks().0, |&b| bf16::from_le_bytes(b)), shape)
+        }
         Dtype::F32 => TensorData::new(decode(bytes, stored, |x| x as f32, |x| x), shape),
         Dtype::F16 => TensorData::new(decode(bytes, stored, f16::from_f64, f16::from_f32), shape),
         Dtype::Bf16 => TensorData::new(decode(bytes, stored, bf16::from_f64, bf16::from_f32), shape),
     }
 }
 
-fn decode<T>(bytes: &[u8], stored: Stored, from_f64: fn(f64) -> T, from_f32: fn(f32) -> T) -> Vec<T> {
-    match stored {
-        Stored::F64 => chunks(bytes).map(|b| from_f64(f64::from_le_bytes(b))).collect(),
-        Stored::F32 => chunks(bytes).map(|b| from_f32(f32::from_le_bytes(b))).collect(),
-        Stored::F16 => chunks(bytes).map(|b| from_f32(f16::from_le_bytes(b).to_f32())).collect(),
-        Stored::Bf16 => chunks(bytes).map(|b| from_f32(bf16::from_le_bytes(b).to_f32())).collect(),
+/// `values` as tensor data of type `dtype`.
+pub fn values_data(values: Vec<f32>, shape: &[usize], dtype: Dtype) -> TensorData {
+    let shape = shape.to_vec();
+    match dtype {
+        Dtype::F32 => TensorData::new(values, shape),
+        Dtype::F16 => TensorData::new(map(&values, |&v| f16::from_f32(v)), shape),
+        Dtype::Bf16 => TensorData::new(map(&values, |&v| bf16::from_f32(v)), shape),
     }
 }
 
-fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    bytes.as_chunks::<N>().0.iter().copied()
+fn decode<T: Send>(
+    bytes: &[u8],
+    stored: Stored,
+    from_f64: impl Fn(f64) -> T + Sync + Send,
+    from_f32: impl Fn(f32) -> T + Sync + Send,
+) -> Vec<T> {
+    match stored {
+        Stored::F64 => map(bytes.as_chunks().0, |&b| from_f64(f64::from_le_bytes(b))),
+        Stored::F32 => map(bytes.as_chunks().0, |&b| from_f32(f32::from_le_bytes(b))),
+        Stored::F16 => map(bytes.as_chunks().0, |&b| from_f32(f16::from_le_bytes(b).to_f32())),
+        Stored::Bf16 => map(bytes.as_chunks().0, |&b| from_f32(bf16::from_le_bytes(b).to_f32())),
+    }
+}
+
+fn map<S: Sync, T: Send>(elements: &[S], convert: impl Fn(&S) -> T + Sync + Send) -> Vec<T> {
+    if elements.len() < PARALLEL {
+        return elements.iter().map(convert).collect();
+    }
+    elements.par_iter().with_min_len(PARALLEL).map(convert).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `cargo test --release -p longvu-core -- --ignored --nocapture conversion_speed`
+    #[test]
+    #[ignore = "a measurement"]
+    #[allow(clippy::print_stdout)]
+    fn conversion_speed() {
+        let count = 100_000_000;
+        for (stored, size) in [(Stored::F32, 4), (Stored::F16, 2), (Stored::Bf16, 2)] {
+            let bytes = vec![0x3Cu8; count * size];
+            let start = std::time::Instant::now();
+            let copy = std::hint::black_box(bytes.clone());
+            let moved = (bytes.len() + copy.len()) as f64 / 1e9;
+            println!("a plain copy: {:.1} GB/s", moved / start.elapsed().as_secs_f64());
+            drop(copy);
+            for dtype in Dtype::ALL {
+                let start = std::time::Instant::now();
+                let data = tensor_data(&bytes, stored, &[count], dtype);
+                let seconds = start.elapsed().as_secs_f64();
+                let moved = (bytes.len() + data.as_bytes().len()) as f64 / 1e9;
+                println!("{stored:?} to {dtype}: {seconds:.3} s, {:.1} GB/s read and written", moved / seconds);
+            }
+        }
+    }
+
+    #[test]
+    fn tensors_large_enough_for_threads_convert_alike() {
+        let count = 3 * PARALLEL + 17;
+        let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.37).sin() * 100.0).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let half: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
+        let brain: Vec<bf16> = values.iter().map(|&v| bf16::from_f32(v)).collect();
+        let shape = [count];
+        for (dtype, expected) in [
+            (Dtype::F32, TensorData::new(values.clone(), shape)),
+            (Dtype::F16, TensorData::new(half, shape)),
+            (Dtype::Bf16, TensorData::new(brain, shape)),
+        ] {
+            assert_eq!(tensor_data(&bytes, Stored::F32, &shape, dtype), expected);
+            assert_eq!(values_data(values.clone(), &shape, dtype), expected);
+        }
+    }
+
+    #[test]
+    fn an_empty_tensor_converts() {
+        for dtype in Dtype::ALL {
+            assert_eq!(tensor_data(&[], Stored::F16, &[0, 3], dtype).shape().to_vec(), [0, 3]);
+        }
+    }
 
     #[test]
     fn every_pair_of_types_converts() {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{Error, Result};
 
-/// Progress of a download: file name, bytes so far, bytes in total.
+/// Progress of a download: file name, bytes so far (those of an earlier attempt included), bytes in total.
 pub type Download = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
 
 /// How repositories are reached.
@@ -22,7 +22,7 @@ pub struct RepoOptions {
 /// A model's files.
 ///
 /// A Hub repository shares its cache with Python's `huggingface_hub` and obeys `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`,
-/// `HF_ENDPOINT` and `HF_HUB_OFFLINE`.
+/// `HF_ENDPOINT` and `HF_HUB_OFFLINE`. What is cached is used without asking whether the Hub has something newer.
 #[derive(Clone)]
 pub struct Repo {
     place: Place,
@@ -78,6 +78,16 @@ impl Repo {
         })
     }
 
+    /// The same files as far as they are on this machine.
+    #[must_use]
+    pub fn without_downloads(&self) -> Self {
+        match &self.place {
+            Place::Folder(_) => self.clone(),
+            #[cfg(feature = "hub")]
+            Place::Hub(repo) => Self { place: Place::Hub(repo.cached_only()) },
+        }
+    }
+
     /// The folder or the repository's id.
     pub fn describe(&self) -> String {
         match &self.place {
@@ -99,7 +109,7 @@ impl Repo {
     /// The file `name`, downloaded if need be; `None` when the model has no such file.
     ///
     /// # Errors
-    /// A failed download.
+    /// A failed download, or a repository of which nothing is cached while `HF_HUB_OFFLINE` is set.
     pub fn try_get(&self, name: &str) -> Result<Option<PathBuf>> {
         match &self.place {
             Place::Folder(path) => Ok(Some(path.join(name)).filter(|p| p.is_file())),
@@ -113,10 +123,17 @@ impl Repo {
     /// # Errors
     /// [`Error::NotFound`] when it has not, or a failed download.
     pub fn get(&self, name: &str) -> Result<PathBuf> {
-        self.try_get(name)?.ok_or_else(|| Error::NotFound {
-            path: self.local_path(name),
-            hint: "a Hugging Face model folder has this file; check that the folder is complete".into(),
-        })
+        self.try_get(name)?.ok_or_else(|| self.absent(name, "a Hugging Face model has this file".into()))
+    }
+
+    /// The error for a file that is not there; `why` says who needs it.
+    pub(super) fn absent(&self, name: &str, why: String) -> Error {
+        let what = match &self.place {
+            Place::Folder(_) => "check that the folder is complete".into(),
+            #[cfg(feature = "hub")]
+            Place::Hub(repo) => repo.absence(),
+        };
+        Error::NotFound { path: self.local_path(name), hint: format!("{why}; {what}") }
     }
 
     /// Where the file `name` would be, for messages.

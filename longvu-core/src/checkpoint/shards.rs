@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -11,9 +13,9 @@ use serde::Deserialize;
 use super::{Repo, TensorSource, pickle::PickleFile, safetensors::SafetensorsFile};
 use crate::{Dtype, Error, Result, config::read_json};
 
-/// Names that Hugging Face gives to weights, in the order they are preferred: index first, then a single file.
-const LAYOUTS: [(&str, &str); 2] =
-    [("model.safetensors.index.json", "model.safetensors"), ("pytorch_model.bin.index.json", "pytorch_model.bin")];
+/// Names that Hugging Face gives to weights, in the order in which its own library looks for them.
+const LAYOUTS: [&str; 4] =
+    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 enum Shard {
     Safetensors(SafetensorsFile),
@@ -22,6 +24,9 @@ enum Shard {
 
 impl Shard {
     fn open(path: &Path) -> Result<Self> {
+        if let Some(reason) = stand_in(path)? {
+            return Err(Error::BadWeights { path: path.to_owned(), reason: reason.into() });
+        }
         match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => Ok(Self::Safetensors(SafetensorsFile::open(path)?)),
             _ => Ok(Self::Pickle(PickleFile::open(path)?)),
@@ -43,6 +48,27 @@ impl Shard {
     }
 }
 
+/// What lies in the place of weights when a download went wrong, if that is what the file at `path` is.
+fn stand_in(path: &Path) -> Result<Option<&'static str>> {
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.take(64).read_to_end(&mut start).map_err(Error::io(path))?;
+    Ok(match start.as_slice() {
+        [] => Some("it is empty; download it again"),
+        start if start.starts_with(b"version https://git-lfs") => {
+            Some("it is a Git LFS pointer that stands for the weights; run `git lfs pull` in its folder")
+        }
+        start
+            if [&b"<!doctype"[..], b"<html", b"<?xml"]
+                .iter()
+                .any(|tag| start.to_ascii_lowercase().starts_with(tag)) =>
+        {
+            Some("it is a web page; download the file itself")
+        }
+        _ => None,
+    })
+}
+
 /// The open weights of a model folder.
 ///
 /// Opening reads headers only; tensors are read one at a time, when asked for.
@@ -59,55 +85,73 @@ struct Index {
 }
 
 impl Checkpoint {
-    /// Opens the weights of `repo`.
+    /// Opens the weights of `repo`: `model.safetensors`, else the shards of `model.safetensors.index.json`, else the
+    /// same of `pytorch_model.bin`. A single file comes before shards, as in Hugging Face's library.
     ///
     /// # Errors
     /// No weights file, a shard that the index lists and the folder lacks, a damaged file, or a download that failed.
     pub fn open(repo: &Repo) -> Result<Self> {
-        for (index, single) in LAYOUTS {
-            if let Some(path) = repo.try_get(index)? {
-                return Self::open_index(repo, &path);
-            }
-            if let Some(path) = repo.try_get(single)? {
-                return Self::open_files(repo.describe(), vec![path]);
-            }
+        for name in LAYOUTS {
+            let Some(path) = repo.try_get(name)? else { continue };
+            return match name.ends_with(".json") {
+                true => Self::open_index(repo, &path),
+                false => Self::open_files(repo.describe(), vec![path]),
+            };
         }
-        Err(Error::NotFound {
-            path: repo.local_path("model.safetensors"),
-            hint:
-                "the folder has no weights: model.safetensors, pytorch_model.bin or shards with an index are expected"
-                    .into(),
-        })
+        let hint = format!("no weights are there, neither {} nor {}", LAYOUTS[..3].join(", "), LAYOUTS[3]);
+        Err(repo.absent(LAYOUTS[0], hint))
     }
 
     fn open_index(repo: &Repo, path: &Path) -> Result<Self> {
+        let bad = |reason: String| Error::Config { path: path.to_owned(), reason };
         let index: Index = read_json(path)?;
-        let mut names: Vec<_> = index.weight_map.values().cloned().collect();
+        let mut names: Vec<_> = index.weight_map.values().collect();
         names.sort();
         names.dedup();
+        if names.is_empty() {
+            return Err(bad("`weight_map` lists no tensors; download the file again".into()));
+        }
         let mut files = Vec::new();
         for name in &names {
             // An index is data from elsewhere: only plain file names of the same folder are followed.
-            if name.contains(['/', '\\']) || name.starts_with('.') {
-                return Err(Error::Config { path: path.to_owned(), reason: format!("`{name}` is no file name") });
+            if name.contains(['/', '\\', ':']) || name.starts_with('.') || name.is_empty() {
+                let reason = format!("`weight_map` points to `{name}`, which is no name of a file beside it");
+                return Err(bad(reason));
             }
-            files.push(repo.try_get(name)?.ok_or_else(|| Error::NotFound {
-                path: repo.local_path(name),
-                hint: format!("{} lists this shard; download it, the model is incomplete without", path.display()),
+            files.push(repo.try_get(name)?.ok_or_else(|| {
+                let hint = format!("{} lists this shard, and without it the model is incomplete", path.display());
+                repo.absent(name, hint)
             })?);
         }
-        Self::open_files(repo.describe(), files)
+        let shards = files.iter().map(|path| Shard::open(path)).collect::<Result<Vec<_>>>()?;
+        // Where a tensor lies in several shards, the index says which one counts.
+        let mut place = HashMap::new();
+        for (i, shard) in shards.iter().enumerate() {
+            for name in shard.names() {
+                let chosen = index.weight_map.get(&name).is_some_and(|file| file == names[i]);
+                if chosen || !place.contains_key(&name) {
+                    place.insert(name, i);
+                }
+            }
+        }
+        Ok(Self { origin: repo.describe(), files, shards, place })
     }
 
-    /// Opens the given files as one checkpoint.
+    /// Opens the given files as one checkpoint, called `origin` in messages.
     ///
     /// # Errors
-    /// A damaged or unreadable file.
+    /// A damaged or unreadable file, or a tensor that two files have.
     pub fn open_files(origin: String, files: Vec<PathBuf>) -> Result<Self> {
         let shards = files.iter().map(|path| Shard::open(path)).collect::<Result<Vec<_>>>()?;
         let mut place = HashMap::new();
         for (i, shard) in shards.iter().enumerate() {
-            place.extend(shard.names().into_iter().map(|name| (name, i)));
+            for name in shard.names() {
+                if let Some(first) = place.insert(name.clone(), i) {
+                    let reason =
+                        format!("{name} is in {} too; give files that share no tensor", files[first].display());
+                    return Err(Error::BadWeights { path: files[i].clone(), reason });
+                }
+            }
         }
         Ok(Self { origin, files, shards, place })
     }

@@ -28,14 +28,7 @@ impl TensorSource for Synthetic {
     }
 
     fn read(&self, name: &str, shape: &[usize], dtype: Dtype) -> Result<TensorData> {
-        let values = synthetic_values(name, shape);
-        Ok(match dtype {
-            Dtype::F32 => TensorData::new(values, shape.to_vec()),
-            _ => {
-                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                convert::tensor_data(&bytes, convert::Stored::F32, shape, dtype)
-            }
-        })
+        Ok(convert::values_data(synthetic_values(name, shape), shape, dtype))
     }
 }
 

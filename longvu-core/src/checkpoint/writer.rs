@@ -11,28 +11,37 @@ use half::{bf16, f16};
 use crate::{Dtype, Error, Result, TensorSpec};
 
 /// Streams tensors into a safetensors file, which appears under its name only once it is complete.
+///
+/// Until then the data grow beside it, in a file with `.partial` at its end that is removed when the writer is
+/// dropped. Any error while writing spoils the file: later calls fail too.
 pub struct SafetensorsWriter {
     path: PathBuf,
     partial: PathBuf,
     out: BufWriter<File>,
     dtype: Dtype,
     pending: std::collections::VecDeque<TensorSpec>,
+    spoilt: bool,
 }
 
 impl SafetensorsWriter {
     /// Starts `path` with a header for `specs`, all stored as `dtype`.
     ///
     /// # Errors
-    /// When the file cannot be created.
+    /// When two tensors have one name, their sizes overflow, or the file cannot be created.
     pub fn create(path: &Path, specs: &[TensorSpec], dtype: Dtype) -> Result<Self> {
-        let mut offset = 0;
+        let bad = |reason: String| Error::Write { path: path.to_owned(), reason };
+        let mut offset = 0usize;
         let mut header = serde_json::Map::new();
         header.insert("__metadata__".into(), serde_json::json!({ "format": "pt" }));
-        for spec in specs {
-            let end = offset + spec.num_elements() * dtype.size();
-            let name = dtype.to_string().to_ascii_uppercase();
-            let entry = serde_json::json!({ "dtype": name, "shape": spec.shape, "data_offsets": [offset, end] });
-            header.insert(spec.name.clone(), entry);
+        for TensorSpec { name, shape, .. } in specs {
+            let bytes = shape.iter().try_fold(dtype.size(), |product, &d| product.checked_mul(d));
+            let end = bytes.and_then(|bytes| offset.checked_add(bytes));
+            let end = end.ok_or_else(|| bad(format!("{name} of shape {shape:?} is larger than a file can be")))?;
+            let stored = dtype.to_string().to_ascii_uppercase();
+            let entry = serde_json::json!({ "dtype": stored, "shape": shape, "data_offsets": [offset, end] });
+            if header.insert(name.clone(), entry).is_some() {
+                return Err(bad(format!("two tensors are to be called {name}; names must differ")));
+            }
             offset = end;
         }
         let mut text = serde_json::Value::Object(header).to_string();
@@ -40,22 +49,28 @@ impl SafetensorsWriter {
         while !text.len().is_multiple_of(8) {
             text.push(' ');
         }
-        let partial = path.with_extension("safetensors.partial");
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(Error::io(&partial))?);
-        let head = out.write_all(&(text.len() as u64).to_le_bytes()).and_then(|()| out.write_all(text.as_bytes()));
-        head.map_err(Error::io(&partial))?;
-        Ok(Self { path: path.to_owned(), partial, out, dtype, pending: specs.iter().cloned().collect() })
+        let mut partial = path.to_owned().into_os_string();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(Error::io(&partial))?);
+        let pending = specs.iter().cloned().collect();
+        let mut writer = Self { path: path.to_owned(), partial, out, dtype, pending, spoilt: false };
+        writer.put(&(text.len() as u64).to_le_bytes())?;
+        writer.put(text.as_bytes())?;
+        Ok(writer)
     }
 
     /// Writes the next tensor of the list, whose row-major `values` are converted to the file's dtype.
     ///
     /// # Errors
-    /// When the disk is full or the number of values is not the announced one.
+    /// When the disk is full, the number of values is not the announced one, or no tensor is left.
     pub fn write(&mut self, values: &[f32]) -> Result<()> {
-        let expected = self.pending.pop_front().map_or(0, |spec| spec.num_elements());
-        if expected != values.len() {
-            let reason = format!("{} values were given for a tensor of {expected}", values.len());
-            return Err(Error::BadWeights { path: self.path.clone(), reason });
+        let Some(spec) = self.pending.pop_front() else {
+            return Err(self.spoil("every announced tensor is written already".into()));
+        };
+        if spec.num_elements() != values.len() {
+            let TensorSpec { name, shape, .. } = spec;
+            return Err(self.spoil(format!("{} values were given for {name} of shape {shape:?}", values.len())));
         }
         for chunk in values.chunks(1 << 16) {
             let bytes: Vec<u8> = match self.dtype {
@@ -63,7 +78,7 @@ impl SafetensorsWriter {
                 Dtype::F16 => chunk.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
                 Dtype::Bf16 => chunk.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
             };
-            self.out.write_all(&bytes).map_err(Error::io(&self.partial))?;
+            self.put(&bytes)?;
         }
         Ok(())
     }
@@ -71,14 +86,28 @@ impl SafetensorsWriter {
     /// Completes the file and gives it its name.
     ///
     /// # Errors
-    /// When tensors are outstanding, or the disk refuses.
+    /// When tensors are outstanding, an earlier call failed, or the disk refuses.
     pub fn finish(mut self) -> Result<()> {
-        if !self.pending.is_empty() {
-            let reason = format!("{} tensors were announced and not written", self.pending.len());
-            return Err(Error::BadWeights { path: self.path.clone(), reason });
+        if self.spoilt || !self.pending.is_empty() {
+            let left = self.pending.len();
+            return Err(self.spoil(format!("the file is incomplete ({left} tensors were announced and not written)")));
         }
         self.out.flush().map_err(Error::io(&self.partial))?;
+        // The name must not appear before the data are safe.
+        self.out.get_ref().sync_all().map_err(Error::io(&self.partial))?;
         std::fs::rename(&self.partial, &self.path).map_err(Error::io(&self.path))
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(|error| {
+            self.spoilt = true;
+            Error::io(&self.partial)(error)
+        })
+    }
+
+    fn spoil(&mut self, reason: String) -> Error {
+        self.spoilt = true;
+        Error::Write { path: self.path.clone(), reason }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, invalid};
+use super::{ensure, ensure_sizes, invalid};
 use crate::Result;
 
 /// One token id or several, as `eos_token_id` is written.
@@ -150,11 +150,13 @@ impl DecoderConfig {
             ("num_key_value_heads", self.kv_heads()),
             ("vocab_size", self.vocab_size),
             ("head_dim", self.head_size()),
+            ("max_position_embeddings", self.max_position_embeddings),
         ];
-        for (key, value) in sizes {
-            ensure(path, value > 0, || format!("`{key}` must be at least 1"))?;
-        }
+        ensure_sizes(path, &sizes)?;
         let (heads, kv) = (self.num_attention_heads, self.kv_heads());
+        ensure(path, self.head_dim.is_some() || self.hidden_size.is_multiple_of(heads), || {
+            format!("`hidden_size` ({}) is no multiple of `num_attention_heads` ({heads})", self.hidden_size)
+        })?;
         ensure(path, heads.is_multiple_of(kv), || {
             format!("`num_attention_heads` ({heads}) is no multiple of `num_key_value_heads` ({kv})")
         })?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, read_json};
+use super::{ensure, ensure_sizes, parse, read_object};
 use crate::Result;
 
 /// Sizes of a DINOv2, under their Hugging Face names.
@@ -70,7 +70,9 @@ impl Dinov2Config {
     /// # Errors
     /// A missing or malformed file, another `model_type`, or sizes that do not fit each other.
     pub fn read(path: &Path) -> Result<Self> {
-        let config: Self = read_json(path)?;
+        let raw = read_object(path)?;
+        let activation = raw.get("hidden_act").and_then(|v| v.as_str()).unwrap_or("gelu").to_owned();
+        let config: Self = parse(path, raw)?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
         ensure(path, config.model_type == "dinov2", || {
             format!("`model_type` is `{}`, expected `dinov2`", config.model_type)
@@ -81,6 +83,19 @@ impl Dinov2Config {
         ensure(path, config.patch_size > 0 && config.image_size >= config.patch_size, || {
             "`image_size` must be at least one `patch_size`".into()
         })?;
+        ensure(path, config.mlp_ratio > 0.0 && config.mlp_ratio < 1e3, || "`mlp_ratio` must be positive".into())?;
+        let sizes = [
+            ("hidden_size", width),
+            ("num_hidden_layers", config.num_hidden_layers),
+            ("image_size", config.image_size),
+            ("patch_size", config.patch_size),
+            ("mlp_ratio", config.intermediate_size()),
+        ];
+        ensure_sizes(path, &sizes)?;
+        ensure(path, activation == "gelu" || config.use_swiglu_ffn, || {
+            format!("`hidden_act` is `{activation}`; DINOv2 uses `gelu`")
+        })?;
+        ensure(path, config.layer_norm_eps >= 0.0, || "`layer_norm_eps` must not be negative".into())?;
         ensure(path, config.num_channels == 3, || "`num_channels` must be 3 (RGB)".into())?;
         Ok(config)
     }

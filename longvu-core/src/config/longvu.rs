@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DecoderConfig, TowerFamily, TowerRef, ensure, grid_side, invalid, read_json};
+use super::{
+    DecoderConfig, TowerFamily, TowerRef, drop_nulls, ensure, ensure_sizes, grid_side, invalid, parse, read_object,
+};
 use crate::Result;
 
 /// The language-model family inside a LongVU checkpoint.
@@ -130,10 +132,11 @@ impl LongVuConfig {
     /// # Errors
     /// As [`LongVuConfig::read`].
     pub fn read_with(path: &Path, overrides: &serde_json::Map<String, serde_json::Value>) -> Result<Self> {
-        let mut raw: serde_json::Value = read_json(path)?;
+        let mut raw = read_object(path)?;
         if let Some(values) = raw.as_object_mut() {
             values.extend(overrides.clone());
         }
+        drop_nulls(&mut raw);
         let model_type = raw.get("model_type").and_then(|v| v.as_str()).unwrap_or_default();
         family(model_type).ok_or_else(|| {
             invalid(
@@ -144,7 +147,9 @@ impl LongVuConfig {
                 ),
             )
         })?;
-        let mut config: Self = serde_json::from_value(raw).map_err(|e| invalid(path, e.to_string()))?;
+        // Alone first: within a flattened struct the key at fault cannot be told.
+        parse::<DecoderConfig>(path, raw.clone())?;
+        let mut config: Self = parse(path, raw)?;
         if config.language_model() == LanguageModel::Qwen2 {
             // The package discards the key for this family.
             config.decoder.rope_scaling = None;
@@ -182,6 +187,13 @@ impl LongVuConfig {
     /// [`crate::Error::Config`] with the offending keys.
     pub fn check(&self, path: &Path) -> Result<()> {
         self.decoder.check(path)?;
+        let sizes = [
+            ("connector_depth", self.connector_depth),
+            ("image_token_len", self.image_token_len),
+            ("vision_hidden_size", self.vision_hidden_size),
+            ("tokenizer_model_max_length", self.tokenizer_model_max_length),
+        ];
+        ensure_sizes(path, &sizes)?;
         self.check_connector(path)?;
         let towers = self.towers().map_err(|e| invalid(path, e.to_string()))?;
         let families: Vec<_> = towers.iter().map(|t| t.family).collect();
@@ -192,7 +204,10 @@ impl LongVuConfig {
             )
         })?;
         ensure(path, self.tokenizer_model_max_length > self.inference_max_length, || {
-            "`tokenizer_model_max_length` must exceed `inference_max_length`".into()
+            format!(
+                "`tokenizer_model_max_length` ({}) must exceed `inference_max_length` ({}), the room for the answer",
+                self.tokenizer_model_max_length, self.inference_max_length
+            )
         })
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{TowerFamily, TowerRef, ensure, read_json};
+use super::{TowerFamily, TowerRef, ensure, parse, read_object};
 use crate::Result;
 
 /// Input side and colour normalisation of a tower.
@@ -60,10 +60,12 @@ impl PreprocessorConfig {
     /// # Errors
     /// A missing or malformed file, or one that states no square input side.
     pub fn read(path: &Path, tower: &TowerRef) -> Result<Self> {
-        let raw: Raw = read_json(path)?;
+        let raw: Raw = parse(path, read_object(path)?)?;
         let stated = raw.crop_size.as_ref().or(raw.size.as_ref()).and_then(Size::side);
         let size = tower.resolution.or(stated).unwrap_or(0);
-        ensure(path, size > 0, || "`size` states no square input side".into())?;
+        ensure(path, size > 0, || {
+            "`size` states no square input side (such as `{\"height\": 384, \"width\": 384}`)".into()
+        })?;
         ensure(path, raw.image_std.iter().all(|&s| s > 0.0), || "`image_std` must be positive".into())?;
         Ok(Self { size, image_mean: raw.image_mean, image_std: raw.image_std })
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, invalid, read_json};
+use super::{ensure, ensure_sizes, invalid, parse, read_object};
 use crate::Result;
 
 /// Sizes of SigLIP's vision half, under their Hugging Face names; the defaults are Hugging Face's.
@@ -70,16 +70,23 @@ impl SiglipConfig {
     /// # Errors
     /// A missing or malformed file, another `model_type`, or sizes that do not fit each other.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut raw: serde_json::Value = read_json(path)?;
+        let mut raw = read_object(path)?;
         let model_type = raw.get("model_type").and_then(|v| v.as_str()).unwrap_or_default().to_owned();
         match model_type.as_str() {
             "siglip_vision_model" => {}
             "siglip" => {
-                raw = raw.get("vision_config").cloned().ok_or_else(|| invalid(path, "`vision_config` is missing"))?;
+                raw = raw.get("vision_config").cloned().ok_or_else(|| {
+                    invalid(path, "`vision_config` is missing; a file with `model_type` `siglip` has one")
+                })?;
             }
-            other => return Err(invalid(path, format!("`model_type` is `{other}`, expected `siglip`"))),
+            other => {
+                return Err(invalid(
+                    path,
+                    format!("`model_type` is `{other}`, expected `siglip` or `siglip_vision_model`"),
+                ));
+            }
         }
-        let config: Self = serde_json::from_value(raw).map_err(|e| invalid(path, e.to_string()))?;
+        let config: Self = parse(path, raw)?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
         ensure(path, heads > 0 && width > 0 && width.is_multiple_of(heads), || {
             format!("`hidden_size` ({width}) must be a multiple of `num_attention_heads` ({heads})")
@@ -87,6 +94,15 @@ impl SiglipConfig {
         ensure(path, config.patch_size > 0 && config.image_size >= config.patch_size, || {
             "`image_size` must be at least one `patch_size`".into()
         })?;
+        let sizes = [
+            ("hidden_size", width),
+            ("intermediate_size", config.intermediate_size),
+            ("num_hidden_layers", config.num_hidden_layers),
+            ("image_size", config.image_size),
+            ("patch_size", config.patch_size),
+        ];
+        ensure_sizes(path, &sizes)?;
+        ensure(path, config.layer_norm_eps >= 0.0, || "`layer_norm_eps` must not be negative".into())?;
         ensure(path, config.num_channels == 3, || "`num_channels` must be 3 (RGB)".into())?;
         ensure(path, config.hidden_act == "gelu_pytorch_tanh", || {
             format!("`hidden_act` is `{}`; SigLIP uses `gelu_pytorch_tanh`", config.hidden_act)

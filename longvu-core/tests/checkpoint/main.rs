@@ -1,0 +1,10 @@
+//! Checkpoints on disk: every layout and element type, damaged files, and files written here.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod damage;
+mod formats;
+mod pickle;
+mod support;
+mod synthetic;
+mod writer;
