@@ -128,7 +128,7 @@ impl Repo {
 
     /// The error for a file that is not there; `why` says who needs it.
     pub(super) fn absent(&self, name: &str, why: String) -> Error {
-        let what = match &self.place {
+        let what: String = match &self.place {
             Place::Folder(_) => "check that the folder is complete".into(),
             #[cfg(feature = "hub")]
             Place::Hub(repo) => repo.absence(),
