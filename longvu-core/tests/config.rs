@@ -115,9 +115,12 @@ fn published_sizes_are_read() {
         assert_eq!(config.decoder.eos_token_id.unwrap().as_slice(), [128_001, 128_008, 128_009]);
     }
     // Files from before `rope_type` existed, and image-stage models.
-    let older = json!({"rope_scaling": {"type": "llama3", "factor": 8.0, "high_freq_factor": 4.0,
+    let older = json!({"model_type": "cambrian_llama", "rope_scaling": {"type": "llama3", "factor": 8.0, "high_freq_factor": 4.0,
         "low_freq_factor": 1.0, "original_max_position_embeddings": 8192}});
-    assert_eq!(read(&set(qwen2_7b(), older)).unwrap().decoder.rope_scaling.unwrap().kind(), "llama3");
+    assert_eq!(read(&set(qwen2_7b(), older.clone())).unwrap().decoder.rope_scaling.unwrap().kind(), "llama3");
+    // The package discards the key for Qwen2.
+    let qwen = set(older, json!({"model_type": "cambrian_qwen"}));
+    assert_eq!(read(&set(qwen2_7b(), qwen)).unwrap().decoder.rope_scaling, None);
     let image_stage = json!({"image_token_len": 576, "query_num_list": [576]});
     assert_eq!(read(&set(qwen2_7b(), image_stage)).unwrap().query_side(), 24);
 }
@@ -192,7 +195,7 @@ fn a_wrong_longvu_value_is_an_error_that_names_file_and_key() {
     let scaling = |changes: Value| {
         let base = json!({"rope_type": "llama3", "factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
             "original_max_position_embeddings": 8192});
-        json!({"rope_scaling": set(base, changes)})
+        json!({"model_type": "cambrian_llama", "rope_scaling": set(base, changes)})
     };
     let cases = [
         (json!({"model_type": "llava"}), "`model_type` is `llava`; a LongVU model has `cambrian_qwen`"),
