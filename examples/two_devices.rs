@@ -6,7 +6,7 @@
 
 use longvu::{
     Answer, GenerationConfig, LongVu, Video,
-    llm::{Generation, IMAGE_PLACEHOLDER, tokenize_prompt},
+    llm::{Conversation, Generation},
     parse_device,
 };
 
@@ -18,9 +18,10 @@ fn run(model: &str, video: &Video, device: &str) -> Result<(Vec<f32>, Answer), B
     let config = GenerationConfig { max_new_tokens: 24, ..model.generation_config() };
     let answer = model.stream(&[&encoded], QUESTION, &config)?.finish()?;
 
-    // The scores of a first token, here after a prompt without a chat template.
-    let prompt = tokenize_prompt(model.tokenizer(), &format!("{IMAGE_PLACEHOLDER}\n{QUESTION}"))?;
-    let prepared = model.prepare(&prompt, &[&encoded])?;
+    // The scores of the answer's first token.
+    let mut conversation = Conversation::new(1);
+    conversation.push_user(QUESTION);
+    let prepared = model.prepare(&model.prompt_ids(&conversation)?, &[&encoded])?;
     let logits = Generation::new(model.decoder(), prepared.inputs_embeds, None, &config)?.next_logits();
 
     println!("{device}: {:.1} s to encode, {:?}", encoded.timings().total(), answer.text);

@@ -8,7 +8,7 @@ use crate::{
     EncodedVideo, Error, LongVu, Result,
     compress::FusionReport,
     encoded::add,
-    llm::{Conversation, FinishReason, Generation, GenerationConfig, TextStream},
+    llm::{Conversation, FinishReason, Generation, GenerationConfig, PromptIds, TextStream},
 };
 
 /// Seconds that each step of answering took.
@@ -77,6 +77,14 @@ impl LongVu {
         self.reply(visuals, &conversation, config)
     }
 
+    /// A conversation as this model's prompt: its chat template, tokenised, with a placeholder for each visual.
+    ///
+    /// # Errors
+    /// Turns that do not alternate, and texts that may not stand in a prompt.
+    pub fn prompt_ids(&self, conversation: &Conversation) -> Result<PromptIds> {
+        Ok(conversation.prompt_ids(&self.parts.template, &self.parts.tokenizer)?)
+    }
+
     /// Answers the last question of a conversation about `visuals`.
     ///
     /// # Errors
@@ -94,7 +102,7 @@ impl LongVu {
         let parts = &self.parts;
         let mut timings = AnswerTimings::default();
         let start = Instant::now();
-        let prompt = conversation.prompt_ids(&parts.template, &parts.tokenizer)?;
+        let prompt = self.prompt_ids(conversation)?;
         let prepared = self.prepare(&prompt, visuals)?;
         add(&mut timings.prepare, start);
         let start = Instant::now();

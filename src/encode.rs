@@ -60,8 +60,7 @@ impl LongVu {
             if window.is_empty() {
                 break;
             }
-            encoder.look(window)?;
-            progress(EncodeProgress::Looked { done: encoder.seen, total: expected });
+            encoder.look(window, |done| progress(EncodeProgress::Looked { done, total: expected }));
         }
         let size = encoder.size.ok_or(Error::NoFrames)?;
         let pair = size_pair(kind, size);
@@ -198,9 +197,9 @@ impl<'a> Encoder<'a> {
         Ok(window)
     }
 
-    /// Runs DINOv2 and the temporal stage on a window.
-    fn look(&mut self, window: Vec<Prepared>) -> Result<()> {
-        let features = self.dinov2(&window);
+    /// Runs DINOv2 and the temporal stage on a window; `progress` gets the number of frames looked at so far.
+    fn look(&mut self, window: Vec<Prepared>, progress: impl FnMut(usize)) {
+        let features = self.dinov2(&window, progress);
         let start = Instant::now();
         let kept = match self.kind {
             VisualKind::Video => self.reduction.push(features.clone()).kept,
@@ -212,10 +211,9 @@ impl<'a> Encoder<'a> {
         self.held.push(Held { frames, dinov2: features });
         self.selections.push(kept);
         self.drop_redundant();
-        Ok(())
     }
 
-    fn dinov2(&mut self, window: &[Prepared]) -> Tensor<3> {
+    fn dinov2(&mut self, window: &[Prepared], mut progress: impl FnMut(usize)) -> Tensor<3> {
         let (parts, start) = (&self.model.parts, Instant::now());
         let side = parts.config.feature_side();
         let mut features = Vec::new();
@@ -223,6 +221,7 @@ impl<'a> Encoder<'a> {
             let pixels: Vec<&[u8]> = batch.iter().map(|p| p.dinov2.as_slice()).collect();
             let pixel_values = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
             features.push(parts.dinov2.model.features(pixel_values, side));
+            progress(batch[batch.len() - 1].info.sample + 1);
         }
         let features = Tensor::cat(features, 0);
         add(&mut self.timings.dinov2, start);

@@ -1,7 +1,7 @@
 //! Full-size modules filled by the synthetic rule, against PyTorch.
 //!
 //! These take about 6 GB of memory and about a minute, so they run on request:
-//! `cargo test -p longvu --test full_size -- --ignored --test-threads=1`
+//! `cargo test --test full_size -- --ignored --test-threads=1`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 // The golden cases share their support; of it only the reading of files is used here.
