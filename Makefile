@@ -57,7 +57,7 @@ cuda-check: deps ## type-checks the CUDA build, which needs no GPU
 test-backends: ## golden tests on wgpu over a software renderer
 	@tools/deps.sh backends
 	VK_ICD_FILENAMES=/x VK_DRIVER_FILES=/x LONGVU_TEST_DEVICE=wgpu:0 \
-		cargo test -p longvu --test golden --features webgpu --target-dir target/webgpu
+		cargo test -p longvu --test golden --features webgpu --target-dir target/webgpu -- --skip run::
 
 package: deps ## packs every crate and checks the sizes
 	@tools/package.sh
