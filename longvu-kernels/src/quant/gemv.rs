@@ -1,0 +1,206 @@
+//! A few rows against quantised weights, in integers.
+//!
+//! Activations become 16-bit integers with a scale per group, so that a group's products are sums of integers, exact in
+//! 32 bits, and floating-point work is one multiplication per group. Offsets, and the base of unsigned 4-bit codes, are
+//! products of their own with the sums of the activations.
+
+use super::codes::{Codes, MIDDLE, ScaleRow};
+use super::{QuantBits, QuantMatrix};
+use crate::gemv::{MAX_ROWS, TASK_BYTES, shape, tasks};
+use crate::simd::{BLOCK, Kernel, LANES, Level, Simd};
+use crate::threads::for_each;
+
+/// The greatest activation code. Sums of a group of 128 stay below 128 * 128 * 32,767, a quarter of what fits.
+const TOP: f32 = 32_767.0;
+
+/// `R` rows of activations.
+struct Activations<const R: usize> {
+    /// `[blocks, R, BLOCK]`.
+    codes: Vec<[[i16; BLOCK]; R]>,
+    /// `[groups / LANES, R, LANES]`.
+    scales: Vec<[[f32; LANES]; R]>,
+    /// Sums of the group's activations as rounded, as `scales`.
+    sums: Vec<[[f32; LANES]; R]>,
+}
+
+impl<const R: usize> Activations<R> {
+    /// Rows beyond the last are 0.
+    fn new(matrix: &QuantMatrix, x: &[f32]) -> Self {
+        let (group, vectors) = (matrix.format.group, matrix.stride / LANES);
+        let mut codes = vec![[[0; BLOCK]; R]; matrix.padded() / BLOCK];
+        let mut scales = vec![[[0.0; LANES]; R]; vectors];
+        let mut sums = vec![[[0.0; LANES]; R]; vectors];
+        for (r, row) in x.chunks_exact(matrix.inputs).enumerate() {
+            for (g, x) in row.chunks(group).enumerate() {
+                let scale = scale(x);
+                let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+                let mut sum = 0;
+                for (i, x) in x.iter().enumerate() {
+                    let code = (x * inverse).round() as i16;
+                    codes[(g * group + i) / BLOCK][r][i % BLOCK] = code;
+                    sum += i32::from(code);
+                }
+                scales[g / LANES][r][g % LANES] = scale;
+                sums[g / LANES][r][g % LANES] = sum as f32 * scale;
+            }
+        }
+        Self { codes, scales, sums }
+    }
+}
+
+/// The step between codes; NaN if an activation is not finite.
+fn scale(x: &[f32]) -> f32 {
+    let greatest = x.iter().fold(0.0, |max: f32, x| max.max(x.abs()));
+    let scale = greatest / TOP;
+    // Of subnormal steps the inverse would overflow: such activations count as 0.
+    let scale = if scale < f32::MIN_POSITIVE { 0.0 } else { scale };
+    if x.iter().all(|x| x.is_finite()) { scale } else { f32::NAN }
+}
+
+pub(super) fn gemv_at(level: Level, matrix: &QuantMatrix, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    let (rows, outputs) = shape(matrix.inputs, x, bias, out);
+    assert_eq!(outputs, matrix.outputs, "outputs");
+    match rows {
+        1 => gemv_rows::<1>(level, matrix, x, bias, out),
+        2 => gemv_rows::<2>(level, matrix, x, bias, out),
+        3 | 4 => gemv_rows::<4>(level, matrix, x, bias, out),
+        5..=MAX_ROWS => gemv_rows::<MAX_ROWS>(level, matrix, x, bias, out),
+        _ => assert!(rows <= MAX_ROWS, "{rows} rows, of {MAX_ROWS} at most"),
+    }
+}
+
+fn gemv_rows<const R: usize>(level: Level, matrix: &QuantMatrix, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    let activations = Activations::<R>::new(matrix, x);
+    let bytes = matrix.bytes().div_ceil(matrix.outputs.max(1));
+    let count = (TASK_BYTES / bytes.max(1)).max(1);
+    for_each(tasks(out, matrix.outputs, count), |mut task| {
+        level.run(Rows { matrix, activations: &activations, first: task.first, out: &mut task.out });
+        if let Some(bias) = bias {
+            for out in task.out {
+                out.iter_mut().zip(&bias[task.first..]).for_each(|(out, bias)| *out += bias);
+            }
+        }
+    });
+}
+
+/// Some weight rows.
+struct Rows<'a, 'b, const R: usize> {
+    matrix: &'a QuantMatrix,
+    activations: &'a Activations<R>,
+    first: usize,
+    out: &'a mut [&'b mut [f32]],
+}
+
+impl<const R: usize> Kernel for Rows<'_, '_, R> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        match self.matrix.format.group / BLOCK {
+            1 => self.blocks::<S, 1>(s),
+            2 => self.blocks::<S, 2>(s),
+            _ => self.blocks::<S, 4>(s),
+        }
+    }
+}
+
+impl<const R: usize> Rows<'_, '_, R> {
+    /// Groups of `B` blocks.
+    #[inline(always)]
+    fn blocks<S: Simd, const B: usize>(&mut self, s: S) {
+        let (matrix, padded) = (self.matrix, self.matrix.padded());
+        let mut factors = vec![[[0.0; R]; LANES]; matrix.stride / LANES];
+        for o in 0..self.out[0].len() {
+            let output = self.first + o;
+            let corrections = self.scale::<S>(s, output, &mut factors);
+            let factors = &factors.as_flattened()[..padded / (B * BLOCK)];
+            let start = output * padded;
+            let sums = match &matrix.codes {
+                Codes::Int8(codes) => {
+                    let codes = codes[start..][..padded].as_chunks::<BLOCK>().0;
+                    dot::<S, _, R, B>(s, codes, |codes| s.widen_i8(codes), &self.activations.codes, factors)
+                }
+                Codes::Int4(codes) => {
+                    let codes = codes[start / 2..][..padded / 2].as_chunks::<{ BLOCK / 2 }>().0;
+                    dot::<S, _, R, B>(s, codes, |codes| s.widen_u4(codes), &self.activations.codes, factors)
+                }
+            };
+            for (r, out) in self.out.iter_mut().enumerate() {
+                out[o] = sums[r] + corrections[r];
+            }
+        }
+    }
+
+    /// Writes the products of the scales of weights and activations, `[groups, R]`; returns what offsets add.
+    #[inline(always)]
+    fn scale<S: Simd>(&self, s: S, output: usize, factors: &mut [[[f32; R]; LANES]]) -> [f32; R] {
+        let matrix = self.matrix;
+        let scales = matrix.scales.row(output, matrix.stride);
+        let offsets = matrix.offsets.as_ref().map(|offsets| offsets.row(output, matrix.stride));
+        let base = match matrix.format.bits {
+            QuantBits::Int8 => 0.0,
+            QuantBits::Int4 => -MIDDLE,
+        };
+        let mut corrections = [s.splat(0.0); R];
+        let activations = self.activations.scales.iter().zip(&self.activations.sums);
+        for (i, ((x_scales, x_sums), factors)) in activations.zip(factors).enumerate() {
+            let scale = load_scales(s, scales, i);
+            let offset = match offsets {
+                Some(offsets) => load_scales(s, offsets, i),
+                None => s.mul(scale, s.splat(base)),
+            };
+            for r in 0..R {
+                let mut lanes = [0.0; LANES];
+                s.store(&mut lanes, s.mul(scale, s.load(&x_scales[r])));
+                for (factor, lane) in factors.iter_mut().zip(lanes) {
+                    factor[r] = lane;
+                }
+                corrections[r] = s.fma(offset, s.load(&x_sums[r]), corrections[r]);
+            }
+        }
+        let mut out = [0.0; R];
+        for r in 0..R {
+            out[r] = s.sum(corrections[r]);
+        }
+        out
+    }
+}
+
+/// The scales of sixteen groups.
+#[inline(always)]
+fn load_scales<S: Simd>(s: S, row: ScaleRow<'_>, vector: usize) -> S::F {
+    match row {
+        ScaleRow::F32(row) => s.load(&row.as_chunks::<LANES>().0[vector]),
+        ScaleRow::F16(row) => s.load_f16(&row.as_chunks::<LANES>().0[vector]),
+    }
+}
+
+/// A weight row, `C` being the codes of a block, against `R` rows.
+#[inline(always)]
+fn dot<S: Simd, C, const R: usize, const B: usize>(
+    s: S,
+    codes: &[C],
+    widen: impl Fn(&C) -> S::W,
+    x: &[[[i16; BLOCK]; R]],
+    factors: &[[f32; R]],
+) -> [f32; R] {
+    let mut sums = [s.zero_p(); R];
+    let groups = codes.as_chunks::<B>().0.iter().zip(x.as_chunks::<B>().0);
+    for ((codes, x), factors) in groups.zip(factors) {
+        let mut products = [s.zero_i(); R];
+        for b in 0..B {
+            let weights = widen(&codes[b]);
+            for r in 0..R {
+                products[r] = s.dot_i(weights, &x[b][r], products[r]);
+            }
+        }
+        for r in 0..R {
+            sums[r] = s.fma_i(products[r], factors[r], sums[r]);
+        }
+    }
+    let mut out = [0.0; R];
+    for r in 0..R {
+        out[r] = s.sum_p(sums[r]);
+    }
+    out
+}
