@@ -17,7 +17,7 @@ const EXP2: [f32; 7] =
     [1.535_336_2e-4, 1.339_887_6e-3, 9.618_437e-3, 5.550_332_4e-2, 2.402_264_7e-1, 6.931_472e-1, 1.0];
 
 /// e^x on [-ln 2 / 2, ln 2 / 2]: 2e-9.
-const EXP: [f32; 7] = [1.384_365_2e-3, 8.374_156e-3, 4.166_800_2e-2, 1.666_643_2e-1, 4.999_999_4e-1, 1.0, 1.0];
+const EXP: [f32; 7] = [1.384_365_2e-3, 8.374_156e-3, 4.166_8e-2, 0.166_664_32, 4.999_999_4e-1, 1.0, 1.0];
 
 /// 2^x, relative error 2e-7. Below -126.5 it gives 0, above 127.5 infinity; NaN stays NaN.
 #[inline(always)]
@@ -62,7 +62,7 @@ pub(crate) fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
         1.055_094_7e-1,
         1.198_325_2e-1,
         1.398_619_1e-1,
-        1.396_214_1e-1,
+        0.139_621_4,
     ];
     let one = s.splat(1.0);
     let a = s.abs(x);
@@ -75,7 +75,7 @@ pub(crate) fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
 /// x / 2 * (1 + tanh(y)), y = sqrt(2 / pi) * (x + 0.044715 x^3), which equals x / (1 + e^-2y).
 #[inline(always)]
 pub(crate) fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
-    const LINEAR: f32 = -1.595_769_1;
+    const LINEAR: f32 = -1.595_769_2;
     const CUBIC: f32 = LINEAR * 0.044_715;
     let one = s.splat(1.0);
     let minus_2y = s.mul(x, s.fma(s.mul(x, x), s.splat(CUBIC), s.splat(LINEAR)));

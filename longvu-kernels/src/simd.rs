@@ -19,6 +19,11 @@ use portable::Portable;
 /// Lanes of a vector.
 pub(crate) const LANES: usize = 16;
 
+/// Something on cache lines of its own: vectors that straddle two are read at half the speed.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Aligned<T>(pub T);
+
 /// Quantised weights that one [`Simd::W`] holds.
 pub(crate) const BLOCK: usize = 32;
 
@@ -50,6 +55,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn splat(self, x: f32) -> Self::F;
     fn load(self, x: &[f32; LANES]) -> Self::F;
     fn store(self, out: &mut [f32; LANES], x: Self::F);
+    /// Asks for the cache line `bytes` after the start of `x`, which may lie outside of it.
+    fn prefetch<T>(self, x: &T, bytes: usize);
     /// IEEE half precision, as bits.
     fn load_f16(self, x: &[u16; LANES]) -> Self::F;
     /// bfloat16, as bits.
@@ -73,6 +80,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// 2^n of integers from -127 (gives 0) to 128 (gives infinity).
     fn power_of_two(self, n: Self::F) -> Self::F;
     fn sum(self, x: Self::F) -> f32;
+    /// The sums of four vectors.
+    fn sum4(self, x: [Self::F; 4]) -> [f32; 4];
     /// The greatest lane; of NaN lanes nothing is promised.
     fn max_lane(self, x: Self::F) -> f32;
 

@@ -2,10 +2,10 @@
 
 use super::{Heads, HeadsMut};
 use crate::math;
-use crate::simd::{Kernel, LANES, Level, Simd};
+use crate::simd::{Aligned, Kernel, LANES, Level, Simd};
 use rayon::prelude::*;
 
-/// Keys of a task. A key head's scores against it stay in the first cache.
+/// Keys of a task, a multiple of 4. Scores against them stay in the first cache, their values in the second.
 const CHUNK: usize = 256;
 
 /// Heads that a task takes at once: as many sums as registers allow.
@@ -95,20 +95,26 @@ impl Chunk<'_> {
     fn solve<S: Simd, const G: usize>(self, s: S) -> Vec<Partial> {
         let head_dim = self.query.shape()[2];
         let columns = head_dim.div_ceil(LANES);
-        let mut queries = vec![[[0.0; LANES]; G]; columns];
+        let mut queries = vec![Aligned([[0.0; LANES]; G]); columns];
         for g in 0..G {
             for (i, &x) in self.query.row(self.heads.start + g, 0).iter().enumerate() {
-                queries[i / LANES][g][i % LANES] = x * self.scale;
+                queries[i / LANES].0[g][i % LANES] = x * self.scale;
             }
         }
         let mut scores = [[0.0; CHUNK]; G];
-        for (i, position) in self.keys.clone().enumerate() {
-            let row = score::<S, G>(s, &queries, self.key.row(self.kv_head, position));
+        for i in (0..self.keys.len()).step_by(4) {
+            // A chunk's last key is repeated, and its scores overwritten.
+            let mut rows = [self.key.row(self.kv_head, self.keys.start + i); 4];
+            for k in 0..4 {
+                let position = (self.keys.start + i + k).min(self.keys.end - 1);
+                rows[k] = self.key.row(self.kv_head, position);
+                fetch(s, self.value.row(self.kv_head, position));
+            }
             for g in 0..G {
-                scores[g][i] = row[g];
+                scores[g][i..i + 4].copy_from_slice(&score::<S, G>(s, &queries, g, rows));
             }
         }
-        let mut sums = vec![[[0.0; LANES]; G]; columns];
+        let mut sums = vec![Aligned([[0.0; LANES]; G]); columns];
         let mut found = Vec::with_capacity(G);
         for scores in &mut scores {
             found.push(soften(s, &mut scores[..self.keys.len()]));
@@ -116,7 +122,7 @@ impl Chunk<'_> {
         self.weigh::<S, G>(s, &scores, &mut sums);
         let mut partials = Vec::with_capacity(G);
         for (g, (max, total)) in found.into_iter().enumerate() {
-            let sums = (0..head_dim).map(|i| sums[i / LANES][g][i % LANES]).collect();
+            let sums = (0..head_dim).map(|i| sums[i / LANES].0[g][i % LANES]).collect();
             partials.push(Partial { max, total, sums });
         }
         partials
@@ -124,57 +130,109 @@ impl Chunk<'_> {
 
     /// Adds the weighted values, four keys to each load of the sums.
     #[inline(always)]
-    fn weigh<S: Simd, const G: usize>(&self, s: S, weights: &[[f32; CHUNK]; G], sums: &mut [[[f32; LANES]; G]]) {
+    fn weigh<S: Simd, const G: usize>(
+        &self,
+        s: S,
+        weights: &[[f32; CHUNK]; G],
+        sums: &mut [Aligned<[[f32; LANES]; G]>],
+    ) {
         for i in (0..self.keys.len()).step_by(4) {
             let count = (self.keys.len() - i).min(4);
             // A chunk's last keys are repeated, with weights of 0: a repeated row is finite where the row itself is.
             let mut rows = [self.value.row(self.kv_head, self.keys.start + i); 4];
             let mut factors = [[0.0; 4]; G];
             for k in 0..count {
-                rows[k] = self.value.row(self.kv_head, self.keys.start + i + k);
+                let position = self.keys.start + i + k;
+                rows[k] = self.value.row(self.kv_head, position);
+                // The chunk after this one is most likely this thread's next.
+                if position + CHUNK < self.key.shape()[1] {
+                    fetch(s, self.key.row(self.kv_head, position + CHUNK));
+                }
                 for g in 0..G {
                     factors[g][k] = weights[g][i + k];
                 }
             }
-            for (column, sums) in sums.iter_mut().enumerate() {
-                let mut values = [s.splat(0.0); 4];
-                for k in 0..4 {
-                    values[k] = load_column(s, rows[k], column);
-                }
-                for g in 0..G {
-                    let mut sum = s.load(&sums[g]);
-                    for k in 0..4 {
-                        sum = s.fma(s.splat(factors[g][k]), values[k], sum);
-                    }
-                    s.store(&mut sums[g], sum);
-                }
+            let (whole, tails) = columns(rows);
+            for (values, sums) in whole.zip(sums.iter_mut()) {
+                add::<S, G>(
+                    s,
+                    [s.load(values.0), s.load(values.1), s.load(values.2), s.load(values.3)],
+                    &factors,
+                    sums,
+                );
+            }
+            if let (Some(tails), Some(sums)) = (tails, sums.last_mut()) {
+                add::<S, G>(s, load_tails(s, tails), &factors, sums);
             }
         }
     }
 }
 
-/// Sixteen elements of a row, or those that are left.
+/// Adds four weighted values to each sum.
 #[inline(always)]
-fn load_column<S: Simd>(s: S, row: &[f32], column: usize) -> S::F {
-    let (columns, rest) = row.as_chunks::<LANES>();
-    if let Some(whole) = columns.get(column) { s.load(whole) } else { s.load_part(rest, 0.0) }
+fn add<S: Simd, const G: usize>(
+    s: S,
+    values: [S::F; 4],
+    factors: &[[f32; 4]; G],
+    sums: &mut Aligned<[[f32; LANES]; G]>,
+) {
+    for g in 0..G {
+        let mut sum = s.load(&sums.0[g]);
+        for k in 0..4 {
+            sum = s.fma(s.splat(factors[g][k]), values[k], sum);
+        }
+        s.store(&mut sums.0[g], sum);
+    }
 }
 
-/// A key against every query.
+/// A vector of each of four rows.
+type Column<'a> = (&'a [f32; LANES], &'a [f32; LANES], &'a [f32; LANES], &'a [f32; LANES]);
+
+/// The whole vectors of four rows of one length, and what is left of them.
 #[inline(always)]
-fn score<S: Simd, const G: usize>(s: S, queries: &[[[f32; LANES]; G]], key: &[f32]) -> [f32; G] {
-    let mut sums = [s.splat(0.0); G];
-    for (column, queries) in queries.iter().enumerate() {
-        let key = load_column(s, key, column);
-        for g in 0..G {
-            sums[g] = s.fma(s.load(&queries[g]), key, sums[g]);
+fn columns(rows: [&[f32]; 4]) -> (impl Iterator<Item = Column<'_>>, Option<[&[f32]; 4]>) {
+    let [a, b, c, d] = [rows[0].as_chunks(), rows[1].as_chunks(), rows[2].as_chunks(), rows[3].as_chunks()];
+    let whole = a.0.iter().zip(b.0).zip(c.0).zip(d.0).map(|(((a, b), c), d)| (a, b, c, d));
+    (whole, (!a.1.is_empty()).then_some([a.1, b.1, c.1, d.1]))
+}
+
+#[inline(always)]
+fn load_tails<S: Simd>(s: S, tails: [&[f32]; 4]) -> [S::F; 4] {
+    [s.load_part(tails[0], 0.0), s.load_part(tails[1], 0.0), s.load_part(tails[2], 0.0), s.load_part(tails[3], 0.0)]
+}
+
+/// Asks for a row that is needed soon.
+#[inline(always)]
+fn fetch<S: Simd>(s: S, row: &[f32]) {
+    for line in row.chunks(LANES) {
+        s.prefetch(&line[0], 0);
+    }
+}
+
+/// Four keys against a query.
+#[inline(always)]
+fn score<S: Simd, const G: usize>(
+    s: S,
+    queries: &[Aligned<[[f32; LANES]; G]>],
+    g: usize,
+    keys: [&[f32]; 4],
+) -> [f32; 4] {
+    let mut sums = [s.splat(0.0); 4];
+    let (whole, tails) = columns(keys);
+    for (keys, queries) in whole.zip(queries) {
+        let query = s.load(&queries.0[g]);
+        sums[0] = s.fma(query, s.load(keys.0), sums[0]);
+        sums[1] = s.fma(query, s.load(keys.1), sums[1]);
+        sums[2] = s.fma(query, s.load(keys.2), sums[2]);
+        sums[3] = s.fma(query, s.load(keys.3), sums[3]);
+    }
+    if let (Some(tails), Some(queries)) = (tails, queries.last()) {
+        let (query, keys) = (s.load(&queries.0[g]), load_tails(s, tails));
+        for k in 0..4 {
+            sums[k] = s.fma(query, keys[k], sums[k]);
         }
     }
-    let mut out = [0.0; G];
-    for g in 0..G {
-        out[g] = s.sum(sums[g]);
-    }
-    out
+    s.sum4(sums)
 }
 
 /// Scores to e^(score - max); returns the maximum, finite, and the sum.

@@ -7,7 +7,7 @@
 use super::codes::{Codes, MIDDLE, ScaleRow};
 use super::{QuantBits, QuantMatrix};
 use crate::gemv::{MAX_ROWS, TASK_BYTES, shape, tasks};
-use crate::simd::{BLOCK, Kernel, LANES, Level, Simd};
+use crate::simd::{Aligned, BLOCK, Kernel, LANES, Level, Simd};
 use crate::threads::for_each;
 
 /// The greatest activation code. Sums of a group of 128 stay below 128 * 128 * 32,767, a quarter of what fits.
@@ -16,7 +16,7 @@ const TOP: f32 = 32_767.0;
 /// `R` rows of activations.
 struct Activations<const R: usize> {
     /// `[blocks, R, BLOCK]`.
-    codes: Vec<[[i16; BLOCK]; R]>,
+    codes: Vec<Aligned<[[i16; BLOCK]; R]>>,
     /// `[groups / LANES, R, LANES]`.
     scales: Vec<[[f32; LANES]; R]>,
     /// Sums of the group's activations as rounded, as `scales`.
@@ -27,7 +27,7 @@ impl<const R: usize> Activations<R> {
     /// Rows beyond the last are 0.
     fn new(matrix: &QuantMatrix, x: &[f32]) -> Self {
         let (group, vectors) = (matrix.format.group, matrix.stride / LANES);
-        let mut codes = vec![[[0; BLOCK]; R]; matrix.padded() / BLOCK];
+        let mut codes = vec![Aligned([[0; BLOCK]; R]); matrix.padded() / BLOCK];
         let mut scales = vec![[[0.0; LANES]; R]; vectors];
         let mut sums = vec![[[0.0; LANES]; R]; vectors];
         for (r, row) in x.chunks_exact(matrix.inputs).enumerate() {
@@ -37,7 +37,7 @@ impl<const R: usize> Activations<R> {
                 let mut sum = 0;
                 for (i, x) in x.iter().enumerate() {
                     let code = (x * inverse).round() as i16;
-                    codes[(g * group + i) / BLOCK][r][i % BLOCK] = code;
+                    codes[(g * group + i) / BLOCK].0[r][i % BLOCK] = code;
                     sum += i32::from(code);
                 }
                 scales[g / LANES][r][g % LANES] = scale;
@@ -63,30 +63,26 @@ pub(super) fn gemv_at(level: Level, matrix: &QuantMatrix, x: &[f32], bias: Optio
     match rows {
         1 => gemv_rows::<1>(level, matrix, x, bias, out),
         2 => gemv_rows::<2>(level, matrix, x, bias, out),
-        3 | 4 => gemv_rows::<4>(level, matrix, x, bias, out),
-        5..=MAX_ROWS => gemv_rows::<MAX_ROWS>(level, matrix, x, bias, out),
+        3..=MAX_ROWS => gemv_rows::<4>(level, matrix, x, bias, out),
         _ => assert!(rows <= MAX_ROWS, "{rows} rows, of {MAX_ROWS} at most"),
     }
 }
 
 fn gemv_rows<const R: usize>(level: Level, matrix: &QuantMatrix, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
-    let activations = Activations::<R>::new(matrix, x);
+    let activations: Vec<_> = x.chunks(R * matrix.inputs).map(|x| Activations::<R>::new(matrix, x)).collect();
     let bytes = matrix.bytes().div_ceil(matrix.outputs.max(1));
     let count = (TASK_BYTES / bytes.max(1)).max(1);
     for_each(tasks(out, matrix.outputs, count), |mut task| {
         level.run(Rows { matrix, activations: &activations, first: task.first, out: &mut task.out });
-        if let Some(bias) = bias {
-            for out in task.out {
-                out.iter_mut().zip(&bias[task.first..]).for_each(|(out, bias)| *out += bias);
-            }
-        }
+        task.add(bias);
     });
 }
 
 /// Some weight rows.
 struct Rows<'a, 'b, const R: usize> {
     matrix: &'a QuantMatrix,
-    activations: &'a Activations<R>,
+    /// Of `R` rows each, which the first cache holds.
+    activations: &'a [Activations<R>],
     first: usize,
     out: &'a mut [&'b mut [f32]],
 }
@@ -112,29 +108,32 @@ impl<const R: usize> Rows<'_, '_, R> {
         let mut factors = vec![[[0.0; R]; LANES]; matrix.stride / LANES];
         for o in 0..self.out[0].len() {
             let output = self.first + o;
-            let corrections = self.scale::<S>(s, output, &mut factors);
-            let factors = &factors.as_flattened()[..padded / (B * BLOCK)];
-            let start = output * padded;
-            let sums = match &matrix.codes {
-                Codes::Int8(codes) => {
-                    let codes = codes[start..][..padded].as_chunks::<BLOCK>().0;
-                    dot::<S, _, R, B>(s, codes, |codes| s.widen_i8(codes), &self.activations.codes, factors)
+            for (activations, outs) in self.activations.iter().zip(self.out.chunks_mut(R)) {
+                let corrections = activations.scale::<S>(s, matrix, output, &mut factors);
+                let factors = &factors.as_flattened()[..padded / (B * BLOCK)];
+                let start = output * padded;
+                let sums = match &matrix.codes {
+                    Codes::Int8(codes) => {
+                        let codes = codes[start..][..padded].as_chunks::<BLOCK>().0;
+                        dot::<S, _, R, B>(s, codes, |codes| s.widen_i8(codes), &activations.codes, factors)
+                    }
+                    Codes::Int4(codes) => {
+                        let codes = codes[start / 2..][..padded / 2].as_chunks::<{ BLOCK / 2 }>().0;
+                        dot::<S, _, R, B>(s, codes, |codes| s.widen_u4(codes), &activations.codes, factors)
+                    }
+                };
+                for (r, out) in outs.iter_mut().enumerate() {
+                    out[o] = sums[r] + corrections[r];
                 }
-                Codes::Int4(codes) => {
-                    let codes = codes[start / 2..][..padded / 2].as_chunks::<{ BLOCK / 2 }>().0;
-                    dot::<S, _, R, B>(s, codes, |codes| s.widen_u4(codes), &self.activations.codes, factors)
-                }
-            };
-            for (r, out) in self.out.iter_mut().enumerate() {
-                out[o] = sums[r] + corrections[r];
             }
         }
     }
+}
 
+impl<const R: usize> Activations<R> {
     /// Writes the products of the scales of weights and activations, `[groups, R]`; returns what offsets add.
     #[inline(always)]
-    fn scale<S: Simd>(&self, s: S, output: usize, factors: &mut [[[f32; R]; LANES]]) -> [f32; R] {
-        let matrix = self.matrix;
+    fn scale<S: Simd>(&self, s: S, matrix: &QuantMatrix, output: usize, factors: &mut [[[f32; R]; LANES]]) -> [f32; R] {
         let scales = matrix.scales.row(output, matrix.stride);
         let offsets = matrix.offsets.as_ref().map(|offsets| offsets.row(output, matrix.stride));
         let base = match matrix.format.bits {
@@ -142,8 +141,7 @@ impl<const R: usize> Rows<'_, '_, R> {
             QuantBits::Int4 => -MIDDLE,
         };
         let mut corrections = [s.splat(0.0); R];
-        let activations = self.activations.scales.iter().zip(&self.activations.sums);
-        for (i, ((x_scales, x_sums), factors)) in activations.zip(factors).enumerate() {
+        for (i, ((x_scales, x_sums), factors)) in self.scales.iter().zip(&self.sums).zip(factors).enumerate() {
             let scale = load_scales(s, scales, i);
             let offset = match offsets {
                 Some(offsets) => load_scales(s, offsets, i),
@@ -181,7 +179,7 @@ fn dot<S: Simd, C, const R: usize, const B: usize>(
     s: S,
     codes: &[C],
     widen: impl Fn(&C) -> S::W,
-    x: &[[[i16; BLOCK]; R]],
+    x: &[Aligned<[[i16; BLOCK]; R]>],
     factors: &[[f32; R]],
 ) -> [f32; R] {
     let mut sums = [s.zero_p(); R];
@@ -191,7 +189,7 @@ fn dot<S: Simd, C, const R: usize, const B: usize>(
         for b in 0..B {
             let weights = widen(&codes[b]);
             for r in 0..R {
-                products[r] = s.dot_i(weights, &x[b][r], products[r]);
+                products[r] = s.dot_i(weights, &x[b].0[r], products[r]);
             }
         }
         for r in 0..R {

@@ -41,6 +41,18 @@ fn sum8(x: __m256) -> f32 {
     })
 }
 
+/// Adds eight lanes of four registers.
+#[inline(always)]
+pub(super) fn sum4(x: [__m256; 4]) -> [f32; 4] {
+    avx2!({
+        let pairs = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
+        let sums = _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps::<1>(pairs));
+        let mut out = [0.0; 4];
+        _mm_storeu_ps(out.as_mut_ptr(), sums);
+        out
+    })
+}
+
 impl Simd for Avx2 {
     type F = [__m256; 2];
     type W = [__m256i; 2];
@@ -65,6 +77,11 @@ impl Simd for Avx2 {
             _mm256_storeu_ps(out.as_mut_ptr(), x[0]);
             _mm256_storeu_ps(out.as_mut_ptr().add(8), x[1]);
         });
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, x: &T, bytes: usize) {
+        avx2!(_mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(x).cast::<i8>().wrapping_add(bytes)));
     }
 
     #[inline(always)]
@@ -157,6 +174,18 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
         avx2!(sum8(_mm256_add_ps(x[0], x[1])))
+    }
+
+    #[inline(always)]
+    fn sum4(self, x: [Self::F; 4]) -> [f32; 4] {
+        avx2!({
+            sum4([
+                _mm256_add_ps(x[0][0], x[0][1]),
+                _mm256_add_ps(x[1][0], x[1][1]),
+                _mm256_add_ps(x[2][0], x[2][1]),
+                _mm256_add_ps(x[3][0], x[3][1]),
+            ])
+        })
     }
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! AVX-512: a vector is one register.
 
+use super::avx2::sum4;
 use super::{BLOCK, Kernel, LANES, Simd, Tile};
 use core::arch::x86_64::*;
 
@@ -33,6 +34,15 @@ macro_rules! avx512 {
     };
 }
 
+/// Adds the upper half to the lower.
+#[inline(always)]
+fn halve(x: __m512) -> __m256 {
+    avx512!({
+        let upper = _mm512_extracti64x4_epi64::<1>(_mm512_castps_si512(x));
+        _mm256_add_ps(_mm512_castps512_ps256(x), _mm256_castsi256_ps(upper))
+    })
+}
+
 impl Simd for Avx512 {
     type F = __m512;
     type W = __m512i;
@@ -54,6 +64,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn store(self, out: &mut [f32; LANES], x: Self::F) {
         avx512!(_mm512_storeu_ps(out.as_mut_ptr(), x));
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, x: &T, bytes: usize) {
+        avx512!(_mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(x).cast::<i8>().wrapping_add(bytes)));
     }
 
     #[inline(always)]
@@ -130,6 +145,11 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
         avx512!(_mm512_reduce_add_ps(x))
+    }
+
+    #[inline(always)]
+    fn sum4(self, x: [Self::F; 4]) -> [f32; 4] {
+        sum4([halve(x[0]), halve(x[1]), halve(x[2]), halve(x[3])])
     }
 
     #[inline(always)]

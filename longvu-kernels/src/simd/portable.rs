@@ -86,6 +86,9 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn prefetch<T>(self, _: &T, _: usize) {}
+
+    #[inline(always)]
     fn load_f16(self, x: &[u16; LANES]) -> Lanes {
         let mut out = [0.0; LANES];
         for (out, &bits) in out.iter_mut().zip(x) {
@@ -169,6 +172,11 @@ impl Simd for Portable {
     #[inline(always)]
     fn sum(self, x: Lanes) -> f32 {
         x.fold(|a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sum4(self, x: [Lanes; 4]) -> [f32; 4] {
+        [self.sum(x[0]), self.sum(x[1]), self.sum(x[2]), self.sum(x[3])]
     }
 
     #[inline(always)]

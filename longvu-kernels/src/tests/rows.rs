@@ -76,7 +76,8 @@ proptest! {
         for level in Level::all() {
             let mut y = x.clone();
             softmax_at(level, &mut y, columns);
-            assert_close(&y, &expected, 1e-36, 1e-6);
+            // A rounded difference from the maximum, of 120 at most.
+            assert_close(&y, &expected, 1e-36, 6e-6);
         }
     }
 
