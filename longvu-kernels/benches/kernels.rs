@@ -32,7 +32,9 @@ fn group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
 fn bandwidth(c: &mut Criterion) {
     let data = vec![1u64; 1 << 27];
     let mut group = group(c, "bandwidth");
-    for threads in [1, rayon::current_num_threads()] {
+    let mut counts = vec![1, rayon::current_num_threads()];
+    counts.dedup();
+    for threads in counts {
         let part = data.len() / threads;
         group.throughput(Throughput::Bytes(8 * data.len() as u64));
         group.bench_function(format!("read 1 GiB, {threads} threads"), |b| {

@@ -11,6 +11,9 @@ pub const MAX_ROWS: usize = 8;
 /// Bytes of weights of a task: enough to hide the hand-over, few enough to balance the threads.
 pub(crate) const TASK_BYTES: usize = 1 << 18;
 
+/// Activations that stay in the first cache while weights pass through it.
+const CACHED: usize = 4096;
+
 /// How a weight is stored.
 pub(crate) trait Format: Copy + Send + Sync {
     /// A stored weight.
@@ -182,56 +185,86 @@ struct Rows<'a, 'b, T: Format> {
 impl<T: Format> Kernel for Rows<'_, '_, T> {
     type Out = ();
 
-    /// Four weight rows at a time, while they are in the first cache.
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        for first in (0..self.out[0].len()).step_by(4) {
-            for pass in 0..self.x.0.len() {
-                match &self.x.0[pass] {
-                    Lines::One(x) => self.block::<S, 1>(s, first, pass, x),
-                    Lines::Two(x) => self.block::<S, 2>(s, first, pass, x),
-                    Lines::Three(x) => self.block::<S, 3>(s, first, pass, x),
-                    Lines::Four(x) => self.block::<S, 4>(s, first, pass, x),
-                }
+        for pass in 0..self.x.0.len() {
+            match &self.x.0[pass] {
+                Lines::One(x) => self.pass::<S, 1>(s, pass, x),
+                Lines::Two(x) => self.pass::<S, 2>(s, pass, x),
+                Lines::Three(x) => self.pass::<S, 3>(s, pass, x),
+                Lines::Four(x) => self.pass::<S, 4>(s, pass, x),
             }
         }
     }
 }
 
 impl<T: Format> Rows<'_, '_, T> {
-    /// Up to four weight rows from `first`, against `R` rows of activations, as many at once as there are registers for
-    /// sums.
+    /// All weight rows against `R` rows of activations, by as many inputs as leave the activations in the first cache.
     #[inline(always)]
-    fn block<S: Simd, const R: usize>(&mut self, s: S, first: usize, pass: usize, x: &[Line<R>]) {
-        let rows = &self.weights[first * self.inputs..];
-        let rows = &rows[..rows.len().min(4 * self.inputs)];
-        let mut at = first;
-        // One row of short weights at a time is faster: 16 GB/s against 13 a thread. Long ones gain by reading activations
-        // less often: 16 against 13.5.
+    fn pass<S: Simd, const R: usize>(&mut self, s: S, pass: usize, x: &[Line<R>]) {
+        let outs = &mut self.out[4 * pass..][..R];
+        outs.iter_mut().for_each(|out| out.fill(0.0));
+        let lines = CACHED / LANES;
+        for (i, x) in x.chunks(lines).enumerate() {
+            let first = i * lines * LANES;
+            let end = self.inputs.min(first + lines * LANES);
+            let ahead = if self.inputs > CACHED { self.inputs * size_of::<T::Bits>() } else { 0 };
+            let rows = Part { weights: self.weights, inputs: self.inputs, first, end, ahead };
+            for o in (0..outs[0].len()).step_by(4) {
+                rows.add::<S, T, R>(s, o, x, outs);
+            }
+        }
+    }
+}
+
+/// Some inputs of weight rows.
+struct Part<'a, B> {
+    weights: &'a [B],
+    inputs: usize,
+    first: usize,
+    end: usize,
+    /// Bytes from what is read to what is to be fetched: the next row; 0 where memory is read in order.
+    ahead: usize,
+}
+
+impl<B> Part<'_, B> {
+    /// Adds the products of up to four weight rows from `o`, as many at once as there are registers for sums.
+    #[inline(always)]
+    fn add<S: Simd, T: Format<Bits = B>, const R: usize>(
+        &self,
+        s: S,
+        o: usize,
+        x: &[Line<R>],
+        outs: &mut [&mut [f32]],
+    ) {
+        // Of 16-bit weights that are read in order, one row at a time is faster: 16 GB/s a thread against 13.
         let at_once = match R {
-            1 if size_of::<T::Bits>() < 4 => 1,
+            1 if size_of::<B>() < 4 && self.ahead == 0 => 1,
             1 => 4,
             _ if S::TILE == Tile::Rows8Vectors2 => 4,
             _ => 2,
         };
-        for rows in rows.chunks(at_once * self.inputs) {
-            let count = rows.len() / self.inputs;
+        let end = outs[0].len().min(o + 4);
+        for o in (o..end).step_by(at_once) {
+            let count = (end - o).min(at_once);
             // A missing row is the first once more.
-            let row = |i: usize| &rows[if i < count { i * self.inputs } else { 0 }..][..self.inputs];
+            let row = |i: usize| {
+                let start = (o + if i < count { i } else { 0 }) * self.inputs;
+                &self.weights[start + self.first..start + self.end]
+            };
             let mut sums = [[0.0; R]; 4];
             if at_once == 1 {
-                [sums[0]] = dot::<S, T, R, 1>(s, [row(0)], x);
+                [sums[0]] = dot::<S, T, R, 1>(s, [row(0)], x, self.ahead * at_once);
             } else if at_once == 4 && count > 2 {
-                sums = dot::<S, T, R, 4>(s, [row(0), row(1), row(2), row(3)], x);
+                sums = dot::<S, T, R, 4>(s, [row(0), row(1), row(2), row(3)], x, self.ahead * at_once);
             } else {
-                [sums[0], sums[1]] = dot::<S, T, R, 2>(s, [row(0), row(1)], x);
+                [sums[0], sums[1]] = dot::<S, T, R, 2>(s, [row(0), row(1)], x, self.ahead * at_once);
             }
-            for (o, sums) in (at..).zip(&sums[..count]) {
+            for (o, sums) in (o..).zip(&sums[..count]) {
                 for r in 0..R {
-                    self.out[4 * pass + r][o] = sums[r];
+                    outs[r][o] += sums[r];
                 }
             }
-            at += count;
         }
     }
 }
@@ -242,6 +275,7 @@ fn dot<S: Simd, T: Format, const R: usize, const O: usize>(
     s: S,
     rows: [&[T::Bits]; O],
     x: &[Line<R>],
+    ahead: usize,
 ) -> [[f32; R]; O] {
     let mut sums = [[s.splat(0.0); R]; O];
     let whole = rows[0].len() / LANES;
@@ -252,7 +286,11 @@ fn dot<S: Simd, T: Format, const R: usize, const O: usize>(
     for (i, x) in x[..whole].iter().enumerate() {
         for o in 0..O {
             // SAFETY: each of the slices was cut to `whole` blocks.
-            let weight = T::load(s, unsafe { blocks[o].get_unchecked(i) });
+            let block = unsafe { blocks[o].get_unchecked(i) };
+            if ahead > 0 {
+                s.prefetch(block, ahead);
+            }
+            let weight = T::load(s, block);
             for r in 0..R {
                 sums[o][r] = s.fma(weight, s.load(&x.0[r]), sums[o][r]);
             }

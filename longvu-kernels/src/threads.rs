@@ -20,6 +20,18 @@ pub(crate) fn for_each<T: Send>(items: Vec<T>, work: impl Fn(T) + Send + Sync) {
     }
 }
 
+/// Runs `work` on every item, on all threads if there is `enough` to do.
+pub(crate) fn for_each_if<I>(enough: bool, items: I, work: impl Fn(<I as IntoParallelIterator>::Item) + Send + Sync)
+where
+    I: IntoParallelIterator + IntoIterator<Item = <I as IntoParallelIterator>::Item>,
+{
+    if enough {
+        items.into_par_iter().for_each(work);
+    } else {
+        items.into_iter().for_each(work);
+    }
+}
+
 /// Cuts rows of `width` elements into tasks, and gives `work` the first row and the rows of each.
 pub(crate) fn for_rows(x: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Send + Sync) {
     if x.is_empty() {

@@ -1,7 +1,7 @@
 //! Keys and values in the order in which the tiles read them.
 
 use super::Heads;
-use rayon::prelude::*;
+use crate::threads::for_each_if;
 
 /// `R` rows of the left operand of a tile, next to each other.
 pub(super) struct Packed<const R: usize> {
@@ -14,13 +14,14 @@ pub(super) struct Packed<const R: usize> {
 }
 
 impl<const R: usize> Packed<R> {
-    pub(super) fn new(key: Heads<'_>, value: Heads<'_>) -> Self {
+    pub(super) fn new(key: Heads<'_>, value: Heads<'_>, enough: bool) -> Self {
         let [kv_heads, key_count, head_dim] = key.shape();
         let (key_groups, dim_groups) = (key_count.div_ceil(R), head_dim.div_ceil(R));
         let mut keys = vec![[0.0; R]; kv_heads * key_groups * head_dim];
         let mut values = vec![[0.0; R]; kv_heads * dim_groups * key_count];
-        let heads = keys.par_chunks_mut(key_groups * head_dim).zip(values.par_chunks_mut(dim_groups * key_count));
-        heads.enumerate().for_each(|(head, (keys, values))| {
+        let heads = keys.chunks_mut(key_groups * head_dim).zip(values.chunks_mut(dim_groups * key_count));
+        let heads: Vec<_> = heads.enumerate().collect();
+        for_each_if(enough, heads, |(head, (keys, values))| {
             for (group, out) in keys.chunks_exact_mut(head_dim).enumerate() {
                 pack_keys(key, head, group * R, out);
             }

@@ -8,11 +8,14 @@ use super::pack::Packed;
 use super::{Heads, HeadsMut};
 use crate::math;
 use crate::simd::{Kernel, LANES, Level, Simd, Tile};
+use crate::threads::for_each_if;
 use core::f32::consts::LOG2_E;
-use rayon::prelude::*;
 
 /// Groups of keys in a block: the block's scores stay in the first cache, its keys and values in the second.
 const GROUPS: usize = 16;
+
+/// Products of elements, of a fortieth of a millisecond, that are worth several threads.
+const ENOUGH: usize = 1 << 20;
 
 /// `V` vectors of queries, one lane each.
 #[derive(Clone, Copy)]
@@ -88,11 +91,12 @@ impl Kernel for TileOf {
 
 impl Problem<'_> {
     fn solve<const R: usize, const V: usize>(self, level: Level, key: Heads<'_>, value: Heads<'_>) {
-        let packed = Packed::<R>::new(key, value);
-        let [heads, queries, _] = self.query.shape();
+        let [heads, queries, head_dim] = self.query.shape();
+        let enough = heads * queries * self.key_count * head_dim >= ENOUGH;
+        let packed = Packed::<R>::new(key, value, enough);
         let panels = queries.div_ceil(V * LANES);
         // Late queries see more keys; taking them first leaves the short tasks for the end.
-        (0..heads * panels).into_par_iter().for_each(|task| {
+        for_each_if(enough, 0..heads * panels, |task| {
             let (head, first) = (task / panels, (panels - 1 - task % panels) * V * LANES);
             level.run(Panel { problem: self, packed: &packed, head, first }.with_rows::<V>());
         });

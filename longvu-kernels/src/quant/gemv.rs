@@ -9,9 +9,13 @@ use super::{QuantBits, QuantMatrix};
 use crate::gemv::{MAX_ROWS, TASK_BYTES, shape, tasks};
 use crate::simd::{Aligned, BLOCK, Kernel, LANES, Level, Simd};
 use crate::threads::for_each;
+use core::ops::Range;
 
 /// The greatest activation code. Sums of a group of 128 stay below 128 * 128 * 32,767, a quarter of what fits.
 const TOP: f32 = 32_767.0;
+
+/// Activations that stay in the first cache while weights pass through it.
+const CACHED: usize = 8192;
 
 /// `R` rows of activations.
 struct Activations<const R: usize> {
@@ -36,7 +40,7 @@ impl<const R: usize> Activations<R> {
                 let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
                 let mut sum = 0;
                 for (i, x) in x.iter().enumerate() {
-                    let code = (x * inverse).round() as i16;
+                    let code = (x * inverse + 0.5f32.copysign(*x)) as i16;
                     codes[(g * group + i) / BLOCK].0[r][i % BLOCK] = code;
                     sum += i32::from(code);
                 }
@@ -101,29 +105,64 @@ impl<const R: usize> Kernel for Rows<'_, '_, R> {
 }
 
 impl<const R: usize> Rows<'_, '_, R> {
-    /// Groups of `B` blocks.
+    /// Groups of `B` blocks. Where the activations are too many for the first cache, some inputs after the other, four
+    /// weight rows at once, and the rows after them fetched before their turn, as memory is not read in order.
     #[inline(always)]
     fn blocks<S: Simd, const B: usize>(&mut self, s: S) {
-        let (matrix, padded) = (self.matrix, self.matrix.padded());
-        let mut factors = vec![[[0.0; R]; LANES]; matrix.stride / LANES];
-        for o in 0..self.out[0].len() {
-            let output = self.first + o;
-            for (activations, outs) in self.activations.iter().zip(self.out.chunks_mut(R)) {
-                let corrections = activations.scale::<S>(s, matrix, output, &mut factors);
-                let factors = &factors.as_flattened()[..padded / (B * BLOCK)];
-                let start = output * padded;
-                let sums = match &matrix.codes {
-                    Codes::Int8(codes) => {
-                        let codes = codes[start..][..padded].as_chunks::<BLOCK>().0;
-                        dot::<S, _, R, B>(s, codes, |codes| s.widen_i8(codes), &activations.codes, factors)
-                    }
-                    Codes::Int4(codes) => {
-                        let codes = codes[start / 2..][..padded / 2].as_chunks::<{ BLOCK / 2 }>().0;
-                        dot::<S, _, R, B>(s, codes, |codes| s.widen_u4(codes), &activations.codes, factors)
-                    }
-                };
-                for (r, out) in outs.iter_mut().enumerate() {
-                    out[o] = sums[r] + corrections[r];
+        self.out.iter_mut().for_each(|out| out.fill(0.0));
+        // Sixteen groups share a vector of scales.
+        let vectors = CACHED / (LANES * B * BLOCK);
+        let wide = R == 1 && self.matrix.padded() > CACHED;
+        let mut factors = vec![[[0.0; R]; LANES]; if wide { 4 * vectors } else { vectors }];
+        for first in (0..self.matrix.stride / LANES).step_by(vectors) {
+            let mut o = 0;
+            if wide {
+                while o + 4 <= self.out[0].len() {
+                    self.add::<S, B, 4>(s, o, first..first + vectors, &mut factors);
+                    o += 4;
+                }
+            }
+            for o in o..self.out[0].len() {
+                self.add::<S, B, 1>(s, o, first..first + vectors, &mut factors[..vectors]);
+            }
+        }
+    }
+
+    /// Adds the products of `O` weight rows from `first + o`, of the inputs that a range of scale vectors is for.
+    #[inline(always)]
+    fn add<S: Simd, const B: usize, const O: usize>(
+        &mut self,
+        s: S,
+        o: usize,
+        vectors: Range<usize>,
+        factors: &mut [[[f32; R]; LANES]],
+    ) {
+        let (matrix, row) = (self.matrix, self.matrix.padded() / BLOCK);
+        let blocks = vectors.start * LANES * B..row.min(vectors.end * LANES * B);
+        for (activations, outs) in self.activations.iter().zip(self.out.chunks_mut(R)) {
+            let mut corrections = [[0.0; R]; O];
+            for (i, factors) in factors.chunks_exact_mut(vectors.len()).enumerate() {
+                corrections[i] = activations.scale::<S>(s, matrix, self.first + o + i, vectors.start, factors);
+            }
+            let part = |i: usize| (self.first + o + i) * row + blocks.start..(self.first + o + i) * row + blocks.end;
+            let (x, factors) = (&activations.codes[blocks.clone()], factors.as_flattened());
+            let sums = match &matrix.codes {
+                Codes::Int8(codes) => {
+                    let codes = codes.as_chunks::<BLOCK>().0;
+                    let mut rows = [&codes[part(0)]; O];
+                    (1..O).for_each(|i| rows[i] = &codes[part(i)]);
+                    dot::<S, _, R, B, O>(s, rows, |codes| s.widen_i8(codes), x, factors, row * BLOCK)
+                }
+                Codes::Int4(codes) => {
+                    let codes = codes.as_chunks::<{ BLOCK / 2 }>().0;
+                    let mut rows = [&codes[part(0)]; O];
+                    (1..O).for_each(|i| rows[i] = &codes[part(i)]);
+                    dot::<S, _, R, B, O>(s, rows, |codes| s.widen_u4(codes), x, factors, row * BLOCK / 2)
+                }
+            };
+            for (r, out) in outs.iter_mut().enumerate() {
+                for i in 0..O {
+                    out[o + i] += sums[i][r] + corrections[i][r];
                 }
             }
         }
@@ -131,9 +170,17 @@ impl<const R: usize> Rows<'_, '_, R> {
 }
 
 impl<const R: usize> Activations<R> {
-    /// Writes the products of the scales of weights and activations, `[groups, R]`; returns what offsets add.
+    /// Writes the products of the scales of weights and activations, `[groups, R]`, from the vector `first`; returns what
+    /// their offsets add.
     #[inline(always)]
-    fn scale<S: Simd>(&self, s: S, matrix: &QuantMatrix, output: usize, factors: &mut [[[f32; R]; LANES]]) -> [f32; R] {
+    fn scale<S: Simd>(
+        &self,
+        s: S,
+        matrix: &QuantMatrix,
+        output: usize,
+        first: usize,
+        factors: &mut [[[f32; R]; LANES]],
+    ) -> [f32; R] {
         let scales = matrix.scales.row(output, matrix.stride);
         let offsets = matrix.offsets.as_ref().map(|offsets| offsets.row(output, matrix.stride));
         let base = match matrix.format.bits {
@@ -141,7 +188,8 @@ impl<const R: usize> Activations<R> {
             QuantBits::Int4 => -MIDDLE,
         };
         let mut corrections = [s.splat(0.0); R];
-        for (i, ((x_scales, x_sums), factors)) in self.scales.iter().zip(&self.sums).zip(factors).enumerate() {
+        let activations = self.scales[first..].iter().zip(&self.sums[first..]);
+        for (i, ((x_scales, x_sums), factors)) in (first..).zip(activations.zip(factors)) {
             let scale = load_scales(s, scales, i);
             let offset = match offsets {
                 Some(offsets) => load_scales(s, offsets, i),
@@ -173,32 +221,47 @@ fn load_scales<S: Simd>(s: S, row: ScaleRow<'_>, vector: usize) -> S::F {
     }
 }
 
-/// A weight row, `C` being the codes of a block, against `R` rows.
+/// `O` weight rows, `C` being the codes of a block, against `R` rows. Factors are `[O, groups]`, with room for more groups;
+/// `stride` is the bytes from a weight row to the next.
 #[inline(always)]
-fn dot<S: Simd, C, const R: usize, const B: usize>(
+fn dot<S: Simd, C, const R: usize, const B: usize, const O: usize>(
     s: S,
-    codes: &[C],
+    rows: [&[C]; O],
     widen: impl Fn(&C) -> S::W,
     x: &[Aligned<[[i16; BLOCK]; R]>],
     factors: &[[f32; R]],
-) -> [f32; R] {
-    let mut sums = [s.zero_p(); R];
-    let groups = codes.as_chunks::<B>().0.iter().zip(x.as_chunks::<B>().0);
-    for ((codes, x), factors) in groups.zip(factors) {
-        let mut products = [s.zero_i(); R];
-        for b in 0..B {
-            let weights = widen(&codes[b]);
+    stride: usize,
+) -> [[f32; R]; O] {
+    let x = x.as_chunks::<B>().0;
+    let (mut groups, mut scales) = ([&[][..]; O], [&[][..]; O]);
+    for o in 0..O {
+        groups[o] = &rows[o].as_chunks::<B>().0[..x.len()];
+        scales[o] = &factors[factors.len() / O * o..][..x.len()];
+    }
+    let mut sums = [[s.zero_p(); R]; O];
+    for (g, x) in x.iter().enumerate() {
+        for o in 0..O {
+            let (codes, factors) = (&groups[o][g], &scales[o][g]);
+            let mut products = [s.zero_i(); R];
+            for b in 0..B {
+                if O > 1 {
+                    s.prefetch(&codes[b], O * stride);
+                }
+                let weights = widen(&codes[b]);
+                for r in 0..R {
+                    products[r] = s.dot_i(weights, &x[b].0[r], products[r]);
+                }
+            }
             for r in 0..R {
-                products[r] = s.dot_i(weights, &x[b].0[r], products[r]);
+                sums[o][r] = s.fma_i(products[r], factors[r], sums[o][r]);
             }
         }
-        for r in 0..R {
-            sums[r] = s.fma_i(products[r], factors[r], sums[r]);
-        }
     }
-    let mut out = [0.0; R];
-    for r in 0..R {
-        out[r] = s.sum_p(sums[r]);
+    let mut out = [[0.0; R]; O];
+    for o in 0..O {
+        for r in 0..R {
+            out[o][r] = s.sum_p(sums[o][r]);
+        }
     }
     out
 }

@@ -35,6 +35,25 @@ fn every_half_is_read_as_it_should_be() {
 }
 
 #[test]
+fn wide_rows_are_taken_in_parts() {
+    for (inputs, outputs) in [(4096, 5), (4097, 9), (18_944, 7)] {
+        let weights = noise(3, outputs * inputs, 1.0);
+        let bits: Vec<u16> = weights.iter().map(|&x| bf16::from_f32(x).to_bits()).collect();
+        let values: Vec<f32> = bits.iter().map(|&x| bf16::from_bits(x).to_f32()).collect();
+        for rows in [1, 3, 6] {
+            let x = noise(4, rows * inputs, 1.0);
+            let mut out = vec![0.0; rows * outputs];
+            for level in Level::all() {
+                gemv_at::<Single>(level, &weights, inputs, &x, None, &mut out);
+                assert_close(&out, &reference(&weights, inputs, &x, None), 1e-3, 0.0);
+                gemv_at::<Brain>(level, &bits, inputs, &x, None, &mut out);
+                assert_close(&out, &reference(&values, inputs, &x, None), 1e-3, 0.0);
+            }
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "9 rows")]
 fn more_rows_are_refused() {
     gemv_f32(&[0.0; 4], 2, &[0.0; 18], None, &mut [0.0; 18]);

@@ -62,6 +62,25 @@ fn numbers_that_are_not_finite_reach_their_outputs() {
 }
 
 #[test]
+fn wide_rows_are_taken_in_parts() {
+    for (inputs, outputs) in [(8192, 5), (8200, 9), (18_944, 7)] {
+        let weights = noise(3, outputs * inputs, 1.0);
+        for format in formats() {
+            let matrix = QuantMatrix::quantize(format, &weights, inputs);
+            let kept = values(&matrix);
+            for rows in [1, 3] {
+                let x = noise(4, rows * inputs, 1.0);
+                let mut out = vec![0.0; rows * outputs];
+                for level in Level::all() {
+                    matrix.gemv_at(level, &x, None, &mut out);
+                    assert_close(&out, &reference(&kept, inputs, &x, None), 6e-5 * (inputs as f64).sqrt(), 0.0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn the_memory_is_what_the_format_says() {
     let format = QuantFormat { bits: QuantBits::Int4, group: 32, affine: false, scales: ScaleType::F16 };
     let matrix = QuantMatrix::quantize(format, &vec![0.0; 4 * 3584], 3584);
