@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "loops over a few registers: counted loops unroll where iterators of arrays go through memory"
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod activation;
+mod attention;
+mod gemv;
+mod math;
+mod norm;
+mod patchify;
+mod quant;
+mod rotary;
+mod simd;
+mod softmax;
+mod threads;
+
+#[cfg(test)]
+mod tests;
+
+pub use activation::{
+    gelu, gelu_into, gelu_tanh, gelu_tanh_into, silu, silu_into, silu_mul, silu_mul_in_place, swiglu,
+};
+pub use attention::{Heads, HeadsMut, attention};
+pub use gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32};
+pub use norm::{add_layer_norm, add_rms_norm, layer_norm, rms_norm};
+pub use patchify::patchify;
+pub use quant::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
+pub use rotary::{RowOrder, rotary};
+pub use softmax::softmax;

@@ -1,0 +1,161 @@
+//! Integers of weights: how they are chosen, stored and read.
+
+use super::{QuantBits, QuantFormat, QuantMatrix, ScaleType, Scales};
+use crate::simd::{BLOCK, Kernel, LANES, Level, Simd};
+use crate::threads::for_rows;
+use half::f16;
+
+/// What 4-bit codes of symmetric groups stand above their meaning: they are stored as 0 to 15, and mean -8 to 7.
+pub(super) const MIDDLE: f32 = 8.0;
+
+/// The codes of a matrix.
+#[derive(Clone, Debug)]
+pub(super) enum Codes {
+    Int8(Vec<i8>),
+    /// Of 32 weights, 16 bytes: byte `j` has weight `j` in its low half and weight `j + 16` in its high half.
+    Int4(Vec<u8>),
+}
+
+/// The codes of a row.
+pub(super) enum RowCodes<'a> {
+    Int8(&'a mut [i8]),
+    Int4(&'a mut [u8]),
+}
+
+impl Codes {
+    pub(super) fn new(bits: QuantBits, len: usize) -> Self {
+        match bits {
+            QuantBits::Int8 => Self::Int8(vec![0; len]),
+            QuantBits::Int4 => Self::Int4(vec![0; len / 2]),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Int8(codes) => codes.len(),
+            Self::Int4(codes) => codes.len(),
+        }
+    }
+
+    pub(super) fn rows(&mut self, padded: usize) -> Vec<RowCodes<'_>> {
+        match self {
+            Self::Int8(codes) => codes.chunks_mut(padded).map(RowCodes::Int8).collect(),
+            Self::Int4(codes) => codes.chunks_mut(padded / 2).map(RowCodes::Int4).collect(),
+        }
+    }
+}
+
+/// The scale and offset of a group, rounded as they will be stored.
+pub(super) fn fit(format: QuantFormat, group: &[f32]) -> (f32, f32) {
+    let round = |x: f32| if format.scales == ScaleType::F16 { f16::from_f32(x).to_f32() } else { x };
+    let min = group.iter().copied().fold(f32::INFINITY, f32::min);
+    let max = group.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    match (format.bits, format.affine) {
+        (QuantBits::Int8, false) => (round(max.max(-min) / 127.0), 0.0),
+        // The code -8 has no positive counterpart: the weight of greatest size gets it, by the sign of the scale.
+        (QuantBits::Int4, false) => (round(if -min > max { min } else { max } / -MIDDLE), 0.0),
+        (QuantBits::Int8, true) => {
+            let scale = round((max - min) / 255.0);
+            (scale, round(min + 128.0 * scale))
+        }
+        (QuantBits::Int4, true) => (round((max - min) / 15.0), round(min)),
+    }
+}
+
+impl RowCodes<'_> {
+    /// Encodes a group that starts at `first`.
+    pub(super) fn encode(&mut self, first: usize, group: &[f32], scale: f32, offset: f32, affine: bool) {
+        let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+        let code = |x: f32| ((x - offset) * inverse).round();
+        match self {
+            Self::Int8(codes) => {
+                for (out, &x) in codes[first..].iter_mut().zip(group) {
+                    *out = code(x).clamp(-128.0, 127.0) as i8;
+                }
+            }
+            Self::Int4(codes) => {
+                let base = if affine { 0.0 } else { MIDDLE };
+                let code = |x: f32| (code(x) + base).clamp(0.0, 15.0) as u8;
+                for (out, block) in codes[first / 2..].chunks_exact_mut(BLOCK / 2).zip(group.chunks_exact(BLOCK)) {
+                    for (j, out) in out.iter_mut().enumerate() {
+                        *out = code(block[j]) | code(block[j + LANES]) << 4;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl QuantMatrix {
+    pub(crate) fn dequantize_at(&self, level: Level, first: usize, out: &mut [f32]) {
+        assert!(out.len().is_multiple_of(self.inputs), "rows of {} in {}", self.inputs, out.len());
+        assert!(first + out.len() / self.inputs <= self.outputs, "rows of {}", self.outputs);
+        for_rows(out, self.inputs, |start, chunk| {
+            for (i, row) in chunk.chunks_exact_mut(self.inputs).enumerate() {
+                level.run(Dequantize { matrix: self, output: first + start + i, row });
+            }
+        });
+    }
+}
+
+/// A row, by plain code that the compiler vectorises for the level.
+struct Dequantize<'a> {
+    matrix: &'a QuantMatrix,
+    output: usize,
+    row: &'a mut [f32],
+}
+
+impl Kernel for Dequantize<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { matrix, output, row } = self;
+        let (padded, group) = (matrix.padded(), matrix.format.group);
+        let base = if matrix.format.bits == QuantBits::Int4 { -MIDDLE } else { 0.0 };
+        for (g, out) in row.chunks_mut(group).enumerate() {
+            let scale = matrix.scales.get(output * matrix.stride + g);
+            let offset = matrix.offsets.as_ref().map_or(base * scale, |x| x.get(output * matrix.stride + g));
+            let start = output * padded + g * group;
+            match &matrix.codes {
+                Codes::Int8(codes) => {
+                    for (out, &code) in out.iter_mut().zip(&codes[start..]) {
+                        *out = f32::from(code) * scale + offset;
+                    }
+                }
+                Codes::Int4(codes) => {
+                    for (out, block) in out.chunks_mut(BLOCK).zip(codes[start / 2..].as_chunks().0) {
+                        decode(block, scale, offset, out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A block of 4-bit codes; of a row's last, as many as `out` has room for.
+#[inline(always)]
+fn decode(block: &[u8; BLOCK / 2], scale: f32, offset: f32, out: &mut [f32]) {
+    let mut weights = [0.0; BLOCK];
+    for (i, &byte) in block.iter().enumerate() {
+        weights[i] = f32::from(byte & 15) * scale + offset;
+        weights[i + LANES] = f32::from(byte >> 4) * scale + offset;
+    }
+    out.copy_from_slice(&weights[..out.len()]);
+}
+
+/// The scales of some row, sixteen at a time.
+#[derive(Clone, Copy)]
+pub(super) enum ScaleRow<'a> {
+    F32(&'a [f32]),
+    F16(&'a [u16]),
+}
+
+impl Scales {
+    pub(super) fn row(&self, output: usize, stride: usize) -> ScaleRow<'_> {
+        match self {
+            Self::F32(values) => ScaleRow::F32(&values[output * stride..][..stride]),
+            Self::F16(values) => ScaleRow::F16(&values[output * stride..][..stride]),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Sixteen-lane vectors, in the widest instructions that the machine has.
+//!
+//! Every kernel is written once, over [`Simd`], and compiled three times: for AVX-512, for AVX2 with FMA and F16C, and
+//! over plain arrays that the compiler vectorises for whatever it targets. A vector has sixteen `f32` lanes at every
+//! level (one, two or more registers), so that loads take `&[f32; 16]` and stay safe.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use avx512::Avx512;
+use portable::Portable;
+
+/// Lanes of a vector.
+pub(crate) const LANES: usize = 16;
+
+/// Something on cache lines of its own: vectors that straddle two are read at half the speed.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Aligned<T>(pub T);
+
+/// Quantised weights that one [`Simd::W`] holds.
+pub(crate) const BLOCK: usize = 32;
+
+/// The attention tile that suits a level's registers: `rows` broadcast operands times `vectors` of lanes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tile {
+    /// Eight rows by two vectors: 16 of 32 registers.
+    Rows8Vectors2,
+    /// Six rows by one vector of two registers: 12 of 16 registers.
+    Rows6Vectors1,
+    /// Four rows by one vector.
+    Rows4Vectors1,
+}
+
+/// Operations on sixteen lanes. A value of the type is the proof that the machine has the instructions.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// Sixteen `f32`.
+    type F: Copy;
+    /// [`BLOCK`] integer weights, widened to 16 bits.
+    type W: Copy;
+    /// 32-bit sums of products.
+    type I: Copy;
+    /// As many `f32` as [`Simd::I`] has lanes.
+    type P: Copy;
+
+    /// The attention tile.
+    const TILE: Tile;
+
+    fn splat(self, x: f32) -> Self::F;
+    fn load(self, x: &[f32; LANES]) -> Self::F;
+    fn store(self, out: &mut [f32; LANES], x: Self::F);
+    /// Asks for the cache line `bytes` after the start of `x`, which may lie outside of it.
+    fn prefetch<T>(self, x: &T, bytes: usize);
+    /// IEEE half precision, as bits.
+    fn load_f16(self, x: &[u16; LANES]) -> Self::F;
+    /// bfloat16, as bits.
+    fn load_bf16(self, x: &[u16; LANES]) -> Self::F;
+
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`; fused where the machine fuses.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `if a > b { a } else { b }`: a NaN in `b` comes through.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `if a < b { a } else { b }`: a NaN in `b` comes through.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    fn abs(self, x: Self::F) -> Self::F;
+    /// `if x > 0 { a } else { b }`.
+    fn select_positive(self, x: Self::F, a: Self::F, b: Self::F) -> Self::F;
+    /// The nearest integer, of values below 2^22.
+    fn round(self, x: Self::F) -> Self::F;
+    /// 2^n of integers from -127 (gives 0) to 128 (gives infinity).
+    fn power_of_two(self, n: Self::F) -> Self::F;
+    fn sum(self, x: Self::F) -> f32;
+    /// The sums of four vectors.
+    fn sum4(self, x: [Self::F; 4]) -> [f32; 4];
+    /// The greatest lane; of NaN lanes nothing is promised.
+    fn max_lane(self, x: Self::F) -> f32;
+
+    fn widen_i8(self, x: &[i8; BLOCK]) -> Self::W;
+    /// Byte `j` holds weight `j` in its low half and weight `j + 16` in its high half.
+    fn widen_u4(self, x: &[u8; BLOCK / 2]) -> Self::W;
+    fn zero_i(self) -> Self::I;
+    fn zero_p(self) -> Self::P;
+    /// Adds the products of 32 weights and 32 activations, in some order of lanes.
+    fn dot_i(self, w: Self::W, x: &[i16; BLOCK], acc: Self::I) -> Self::I;
+    /// `i * scale + acc`.
+    fn fma_i(self, i: Self::I, scale: f32, acc: Self::P) -> Self::P;
+    fn sum_p(self, x: Self::P) -> f32;
+
+    /// Up to sixteen values, the other lanes being `fill`.
+    #[inline(always)]
+    fn load_part(self, x: &[f32], fill: f32) -> Self::F {
+        let mut lanes = [fill; LANES];
+        lanes[..x.len()].copy_from_slice(x);
+        self.load(&lanes)
+    }
+
+    /// The first `out.len()` lanes.
+    #[inline(always)]
+    fn store_part(self, out: &mut [f32], x: Self::F) {
+        let mut lanes = [0.0; LANES];
+        self.store(&mut lanes, x);
+        out.copy_from_slice(&lanes[..out.len()]);
+    }
+}
+
+/// Work to be compiled for every level. `run` has to be `#[inline(always)]`, and to reach its vectors through functions
+/// that are, so that the code lands in a function with the level's instructions enabled.
+pub(crate) trait Kernel {
+    type Out;
+    fn run<S: Simd>(self, s: S) -> Self::Out;
+}
+
+/// An instruction set that this machine has.
+#[derive(Clone, Copy)]
+pub(crate) enum Level {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+impl Level {
+    /// The widest. The standard library remembers what it detected.
+    pub(crate) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Some(token) = Avx512::detect() {
+                return Self::Avx512(token);
+            }
+            if let Some(token) = Avx2::detect() {
+                return Self::Avx2(token);
+            }
+        }
+        Self::Portable
+    }
+
+    /// Every level of this machine, for tests.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        let mut levels = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(Avx2::detect().map(Self::Avx2));
+            levels.extend(Avx512::detect().map(Self::Avx512));
+        }
+        levels
+    }
+
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Out {
+        match self {
+            Self::Portable => kernel.run(Portable),
+            // SAFETY: the tokens exist only where their instructions were detected.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(token) => unsafe { avx2::run(token, kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(token) => unsafe { avx512::run(token, kernel) },
+        }
+    }
+}

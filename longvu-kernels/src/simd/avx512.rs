@@ -1,0 +1,198 @@
+//! AVX-512: a vector is one register.
+
+use super::avx2::sum4;
+use super::{BLOCK, Kernel, LANES, Simd, Tile};
+use core::arch::x86_64::*;
+
+/// Proof that the machine has AVX-512 F, BW and VL, and what [`Avx2`](super::avx2::Avx2) asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    pub(super) fn detect() -> Option<Self> {
+        let present = super::avx2::Avx2::detect().is_some()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl");
+        present.then_some(Self(()))
+    }
+}
+
+/// # Safety
+/// The machine has to have AVX-512 F, BW and VL, AVX2, FMA and F16C.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,fma,f16c")]
+pub(super) unsafe fn run<K: Kernel>(token: Avx512, kernel: K) -> K::Out {
+    kernel.run(token)
+}
+
+/// Evaluates intrinsics.
+macro_rules! avx512 {
+    ($body:expr) => {
+        // SAFETY: an `Avx512` exists only after its instructions were detected, and every pointer below comes from a
+        // reference to an array of the size that is read or written.
+        unsafe { $body }
+    };
+}
+
+/// Adds the upper half to the lower.
+#[inline(always)]
+fn halve(x: __m512) -> __m256 {
+    avx512!({
+        let upper = _mm512_extracti64x4_epi64::<1>(_mm512_castps_si512(x));
+        _mm256_add_ps(_mm512_castps512_ps256(x), _mm256_castsi256_ps(upper))
+    })
+}
+
+impl Simd for Avx512 {
+    type F = __m512;
+    type W = __m512i;
+    type I = __m512i;
+    type P = __m512;
+
+    const TILE: Tile = Tile::Rows8Vectors2;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        avx512!(_mm512_set1_ps(x))
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32; LANES]) -> Self::F {
+        avx512!(_mm512_loadu_ps(x.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn store(self, out: &mut [f32; LANES], x: Self::F) {
+        avx512!(_mm512_storeu_ps(out.as_mut_ptr(), x));
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, x: &T, bytes: usize) {
+        avx512!(_mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(x).cast::<i8>().wrapping_add(bytes)));
+    }
+
+    #[inline(always)]
+    fn load_f16(self, x: &[u16; LANES]) -> Self::F {
+        avx512!(_mm512_cvtph_ps(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, x: &[u16; LANES]) -> Self::F {
+        avx512!({
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(x.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        })
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        avx512!(_mm512_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn abs(self, x: Self::F) -> Self::F {
+        avx512!(_mm512_abs_ps(x))
+    }
+
+    #[inline(always)]
+    fn select_positive(self, x: Self::F, a: Self::F, b: Self::F) -> Self::F {
+        avx512!(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, _mm512_setzero_ps()), b, a))
+    }
+
+    #[inline(always)]
+    fn round(self, x: Self::F) -> Self::F {
+        avx512!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x))
+    }
+
+    #[inline(always)]
+    fn power_of_two(self, n: Self::F) -> Self::F {
+        avx512!({
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        })
+    }
+
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        avx512!(_mm512_reduce_add_ps(x))
+    }
+
+    #[inline(always)]
+    fn sum4(self, x: [Self::F; 4]) -> [f32; 4] {
+        sum4([halve(x[0]), halve(x[1]), halve(x[2]), halve(x[3])])
+    }
+
+    #[inline(always)]
+    fn max_lane(self, x: Self::F) -> f32 {
+        avx512!(_mm512_reduce_max_ps(x))
+    }
+
+    #[inline(always)]
+    fn widen_i8(self, x: &[i8; BLOCK]) -> Self::W {
+        avx512!(_mm512_cvtepi8_epi16(_mm256_loadu_si256(x.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn widen_u4(self, x: &[u8; BLOCK / 2]) -> Self::W {
+        avx512!({
+            let bytes = _mm256_cvtepu8_epi16(_mm_loadu_si128(x.as_ptr().cast()));
+            let low = _mm256_and_si256(bytes, _mm256_set1_epi16(15));
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), _mm256_srli_epi16::<4>(bytes))
+        })
+    }
+
+    #[inline(always)]
+    fn zero_i(self) -> Self::I {
+        avx512!(_mm512_setzero_si512())
+    }
+
+    #[inline(always)]
+    fn zero_p(self) -> Self::P {
+        avx512!(_mm512_setzero_ps())
+    }
+
+    #[inline(always)]
+    fn dot_i(self, w: Self::W, x: &[i16; BLOCK], acc: Self::I) -> Self::I {
+        avx512!(_mm512_add_epi32(_mm512_madd_epi16(w, _mm512_loadu_si512(x.as_ptr().cast())), acc))
+    }
+
+    #[inline(always)]
+    fn fma_i(self, i: Self::I, scale: f32, acc: Self::P) -> Self::P {
+        avx512!(_mm512_fmadd_ps(_mm512_cvtepi32_ps(i), _mm512_set1_ps(scale), acc))
+    }
+
+    #[inline(always)]
+    fn sum_p(self, x: Self::P) -> f32 {
+        self.sum(x)
+    }
+}
