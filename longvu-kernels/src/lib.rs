@@ -8,7 +8,6 @@
 mod activation;
 mod attention;
 mod cosine;
-mod gather;
 mod gemv;
 mod gram;
 mod math;
@@ -28,7 +27,6 @@ pub use activation::{
 };
 pub use attention::{Heads, HeadsMut, attention};
 pub use cosine::cosine_with_first;
-pub use gather::gather_rows;
 pub use gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32};
 pub use gram::gram;
 pub use norm::{add_layer_norm, add_rms_norm, layer_norm, rms_norm};

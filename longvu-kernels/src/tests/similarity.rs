@@ -2,7 +2,7 @@ use super::{assert_close, assert_same_on_any_threads, noise, wide};
 use crate::cosine::cosine_at;
 use crate::gram::gram_at;
 use crate::simd::Level;
-use crate::{cosine_with_first, gather_rows, gram};
+use crate::{cosine_with_first, gram};
 use proptest::prelude::*;
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -41,18 +41,6 @@ fn nothing_in_nothing_out() {
     gram(&[], 3, &mut []);
     cosine_with_first(&[], 3, 4, 1e-8, &mut []);
     cosine_with_first(&[1.0; 8], 1, 4, 1e-8, &mut []);
-    gather_rows(&[1.0; 8], 4, &[], &mut []);
-}
-
-#[test]
-fn rows_are_gathered_in_the_order_of_the_indices() {
-    let x: Vec<f32> = (0..500 * 301).map(|i| i as f32).collect();
-    let indices: Vec<usize> = (0..700).map(|i| i * 37 % 500).collect();
-    let mut out = vec![0.0; 700 * 301];
-    gather_rows(&x, 301, &indices, &mut out);
-    for (row, &i) in out.chunks(301).zip(&indices) {
-        assert_eq!(row, &x[i * 301..][..301]);
-    }
 }
 
 proptest! {
