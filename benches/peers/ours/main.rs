@@ -4,7 +4,7 @@
 //!
 //! Prints one JSON line: the case, the seconds of each run after a warm-up, the process's peak memory, the arithmetic
 //! or memory traffic that the work cannot do without, and for long prompts the memory taken beyond weights and cache.
-#![allow(missing_docs, clippy::print_stdout)]
+#![allow(missing_docs, clippy::expect_used, clippy::print_stdout)]
 
 mod machine;
 mod models;

@@ -122,7 +122,7 @@ pub fn prefill(family: &Family, options: &LoadOptions, positions: usize) -> Resu
     let generation = GenerationConfig { max_new_tokens: 1, ..GenerationConfig::default() };
     let run = move || {
         let generation = Generation::new(&decoder, embeds.clone(), None, &generation);
-        generation.map(Generation::into_cache).map_err(|e| e.to_string())
+        generation.expect("settings are in range").into_cache()
     };
     Ok(Case { cache: Some(family.cache_bytes(positions + 1)), ..Case::new(Work::Flop(products + attention), run) })
 }
