@@ -8,8 +8,10 @@
 mod activation;
 mod attention;
 mod cosine;
+mod elementwise;
 mod gemv;
 mod gram;
+mod linear;
 mod math;
 mod norm;
 mod patchify;
@@ -27,8 +29,10 @@ pub use activation::{
 };
 pub use attention::{Heads, HeadsMut, attention};
 pub use cosine::cosine_with_first;
+pub use elementwise::{add_bias, add_scaled};
 pub use gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32};
 pub use gram::gram;
+pub use linear::{WeightMatrix, linear};
 pub use norm::{add_layer_norm, add_rms_norm, layer_norm, rms_norm};
 pub use patchify::patchify;
 pub use quant::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
