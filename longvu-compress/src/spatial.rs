@@ -1,6 +1,7 @@
 //! Stage 3: tokens that repeat along time go (section 3.3 of the paper).
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
+use longvu_core::ops;
 use serde::Serialize;
 
 /// Drops tokens that repeat within a chunk of frames. The spatial stage of a pipeline is any such value.
@@ -41,21 +42,11 @@ impl TokenPruner for SpatialStage {
         if frames == 0 {
             return Vec::new();
         }
-        let whole: Vec<usize> = (0..count).collect();
-        let mut kept = vec![whole];
-        if frames == 1 {
-            return kept;
-        }
-        let tokens = tokens.cast(DType::F32);
-        let norm = tokens.clone().square().sum_dim(2).sqrt().clamp_min(1e-8);
-        let unit = tokens / norm;
-        let first = unit.clone().narrow(0, 0, 1);
-        let cosine = (unit.narrow(0, 1, frames - 1) * first).sum_dim(2);
-        let cosine: Vec<f32> = cosine.into_data().iter::<f32>().collect();
-        for row in cosine.chunks(count) {
-            kept.push((0..count).filter(|&i| f64::from(row[i]) < self.threshold).collect());
-        }
-        kept
+        let cosine = ops::cosine_with_first(tokens);
+        let later = frames - 1;
+        let whole = (0..count).collect();
+        let kept_of = |frame| (0..count).filter(|i| f64::from(cosine[i * later + frame]) < self.threshold).collect();
+        std::iter::once(whole).chain((0..later).map(kept_of)).collect()
     }
 }
 
