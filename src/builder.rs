@@ -78,10 +78,18 @@ impl LongVuBuilder {
         self
     }
 
-    /// The dtype that weights are held and computed in; f32 unless set.
+    /// The dtype that weights are held in; f32 unless set. GPUs also compute in it, the CPU always in f32.
     #[must_use]
     pub fn dtype(mut self, dtype: Dtype) -> Self {
         self.dtype = dtype;
+        self
+    }
+
+    /// Holds the linear layers of the language model and the towers in groups of integers; not unless set, and on the
+    /// CPU alone. Embeddings, norms and the connector stay in floating point.
+    #[must_use]
+    pub fn quantize(mut self, quantize: Option<Quantize>) -> Self {
+        self.quantize = quantize;
         self
     }
 
@@ -187,7 +195,7 @@ impl LongVuBuilder {
             compute,
             dtype: self.dtype,
             quantize: self.quantize,
-            tower_batch: self.tower_batch()?,
+            tower_batch: self.checked_tower_batch()?,
             residency: self.residency,
             max_len: model.max_len(),
         };
@@ -221,6 +229,7 @@ impl LongVuBuilder {
     /// lacks, and failed downloads; sizes and shapes are checked before any weight is read.
     pub fn load(self) -> Result<LongVu> {
         self.dtype.check_supported(&self.device)?;
+        self.quantize.map_or(Ok(()), |quantize| quantize.check_supported(&self.device))?;
         let files = self.find_files()?;
         let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
         let stages = self.stages(&files.config)?;
@@ -261,6 +270,7 @@ impl LongVuBuilder {
     fn decoder(&self, files: &ModelFiles, checkpoint: &Arc<Checkpoint>) -> Result<Lasting<Decoder>> {
         let options = LoadOptions {
             foreign: CONNECTOR.map(str::to_owned).to_vec(),
+            quantize: self.quantize,
             ..LoadOptions::new("language model", &self.device, self.dtype)
         };
         let (config, family) = (files.config.decoder.clone(), files.config.language_model());
@@ -271,6 +281,7 @@ impl LongVuBuilder {
         let options = LoadOptions {
             // The two-tower file also has the text half, and two scalars.
             foreign: vec!["text_model.".into(), "logit_".into()],
+            quantize: self.quantize,
             ..LoadOptions::new("SigLIP tower", &self.device, self.dtype)
         };
         let config = files.siglip_config.clone();
@@ -279,7 +290,8 @@ impl LongVuBuilder {
     }
 
     fn dinov2(&self, files: &ModelFiles) -> Result<Tower<Dinov2>> {
-        let options = LoadOptions::new("DINOv2 tower", &self.device, self.dtype);
+        let options =
+            LoadOptions { quantize: self.quantize, ..LoadOptions::new("DINOv2 tower", &self.device, self.dtype) };
         let config = files.dinov2_config.clone();
         let load = loader(files.dinov2.open()?, options, move |w| Dinov2::new(&config, w))?;
         Ok(Tower::new(load, self.residency, &files.dinov2_pixels))
@@ -318,11 +330,11 @@ impl LongVuBuilder {
             selector: self.selector.clone().unwrap_or_else(|| Arc::new(settings.temporal)),
             scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
             pruner: self.pruner.clone().unwrap_or_else(|| Arc::new(settings.spatial)),
-            tower_batch: self.tower_batch()?,
+            tower_batch: self.checked_tower_batch()?,
         })
     }
 
-    fn tower_batch(&self) -> Result<usize> {
+    fn checked_tower_batch(&self) -> Result<usize> {
         match self.tower_batch.unwrap_or(Compute::of(&self.device).tower_batch()) {
             0 => Err(Error::Setting { name: "tower_batch", value: "0".into(), expected: "use 1 or more" }),
             frames => Ok(frames),

@@ -1,7 +1,10 @@
 //! Parts of a model that come into memory when they are needed.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::{thread, time::Instant};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    thread,
+    time::Instant,
+};
 
 use serde::Serialize;
 
@@ -123,12 +126,14 @@ impl<M> Passing<M> {
     }
 }
 
+/// Something to do that may fail.
+type Job<'a> = &'a (dyn Fn() -> Result<()> + Sync);
+
 /// Runs `jobs` side by side; of several errors the first in the list is returned, whichever came first.
-pub(crate) fn side_by_side(jobs: &[&(dyn Fn() -> Result<()> + Sync)]) -> Result<()> {
+pub(crate) fn side_by_side(jobs: &[Job<'_>]) -> Result<()> {
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     thread::scope(|scope| {
-        let run = |job: &&(dyn Fn() -> Result<()> + Sync)| {
-            let job = *job;
+        let run = |&job| {
             let dispatch = dispatch.clone();
             scope.spawn(move || tracing::dispatcher::with_default(&dispatch, job))
         };

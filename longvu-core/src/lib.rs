@@ -15,5 +15,5 @@ pub use burn::tensor::Device;
 pub use device::{available_devices, parse_device};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
-pub use quantize::Quantize;
+pub use quantize::{Quantize, QuantizedMatrix};
 pub use weights::{LoadOptions, LoadReport, TensorRole, TensorSpec, Weights, check, declare, load};

@@ -279,7 +279,7 @@ impl MemoryPlan {
             let mut items: Vec<&Item> = counted.collect();
             items.sort_by_key(|item| std::cmp::Reverse(item.bytes));
             let parts = items.iter().take(3).map(|item| format!("{} {}", item.kind.name(), bytes(item.bytes)));
-            text += &format!(" (most in the step "{}": {})", stage.stage.name(), parts.collect::<Vec<_>>().join(", "));
+            text += &format!(" (most in the step `{}`: {})", stage.stage.name(), parts.collect::<Vec<_>>().join(", "));
         }
         let fitting = self.advice.iter().map(|advice| format!("`{advice}` ({})", bytes(advice.peak)));
         match fitting.collect::<Vec<_>>() {
