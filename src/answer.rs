@@ -108,7 +108,7 @@ impl LongVu {
         let start = Instant::now();
         let prompt_tokens = prepared.inputs_embeds.dims()[0];
         let visual_tokens = prepared.visual_tokens();
-        let generation = Generation::new(&parts.decoder, prepared.inputs_embeds, None, config)?;
+        let generation = Generation::new(parts.decoder.get()?, prepared.inputs_embeds, None, config)?;
         add(&mut timings.prefill, start);
         Ok(AnswerStream {
             generation,

@@ -3,7 +3,7 @@
 //! Frames arrive in windows of the temporal stage. DINOv2 sees every frame; what the stage drops goes at once, so
 //! that memory is set by the window and by what is kept. SigLIP sees the kept frames only.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -12,7 +12,7 @@ use crate::{
     compress::{TemporalReduction, TemporalReport},
     encoded::add,
     frames::Clip,
-    vision::SizePair,
+    vision::{Dinov2, Siglip, SizePair},
 };
 
 /// Prompt tokens of the shortest conceivable prompt: the placeholder alone.
@@ -53,7 +53,7 @@ impl LongVu {
     /// As [`LongVu::encode`].
     pub fn encode_with(&self, input: impl IntoClip, mut progress: impl FnMut(EncodeProgress)) -> Result<EncodedVideo> {
         let clip = input.into_clip()?;
-        let mut encoder = Encoder::new(self, clip.kind);
+        let mut encoder = Encoder::new(self, clip.kind)?;
         let Clip { kind, expected, mut frames } = clip;
         loop {
             let window = encoder.decode_window(frames.as_mut())?;
@@ -148,6 +148,8 @@ struct Held {
 
 struct Encoder<'a> {
     model: &'a LongVu,
+    /// Held until the last window is through, and gone before SigLIP comes.
+    tower: Arc<Dinov2>,
     kind: VisualKind,
     reduction: TemporalReduction<'a>,
     held: Vec<Held>,
@@ -160,9 +162,10 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(model: &'a LongVu, kind: VisualKind) -> Self {
-        Self {
+    fn new(model: &'a LongVu, kind: VisualKind) -> Result<Self> {
+        Ok(Self {
             model,
+            tower: model.dinov2()?,
             kind,
             reduction: TemporalReduction::new(model.parts.stages.selector.as_ref()),
             held: Vec::new(),
@@ -171,7 +174,7 @@ impl<'a> Encoder<'a> {
             dropping: false,
             size: None,
             timings: EncodeTimings::default(),
-        }
+        })
     }
 
     /// Decodes and resizes the next window of frames.
@@ -220,7 +223,7 @@ impl<'a> Encoder<'a> {
         for batch in window.chunks(parts.stages.tower_batch) {
             let pixels: Vec<&[u8]> = batch.iter().map(|p| p.dinov2.as_slice()).collect();
             let pixel_values = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
-            features.push(parts.dinov2.model.features(pixel_values, side));
+            features.push(self.tower.features(pixel_values, side));
             progress(batch[batch.len() - 1].info.sample + 1);
         }
         let features = Tensor::cat(features, 0);
@@ -259,13 +262,15 @@ impl<'a> Encoder<'a> {
         let wanted = |info: &FrameInfo| !self.dropping || temporal.selected.binary_search(&info.sample).is_ok();
         let total: usize = self.held.iter().flat_map(|h| &h.frames).filter(|(info, _)| wanted(info)).count();
         let (mut features, mut frames) = (Vec::new(), Vec::with_capacity(total));
+        drop(self.tower);
+        let siglip = self.model.siglip()?;
         for mut held in std::mem::take(&mut self.held) {
             let kept: Vec<usize> = (0..held.frames.len()).filter(|&i| wanted(&held.frames[i].0)).collect();
             if kept.is_empty() {
                 continue;
             }
             held.keep(&kept);
-            aggregate(self.model, &held, pair, &mut features, &mut self.timings);
+            aggregate(self.model, &siglip, &held, pair, &mut features, &mut self.timings);
             frames.extend(held.frames.into_iter().map(|(info, _)| info));
             progress(EncodeProgress::Aggregated { done: frames.len(), total });
         }
@@ -307,7 +312,14 @@ impl Held {
 }
 
 /// SigLIP and the aggregator on the frames of one window, batch by batch.
-fn aggregate(model: &LongVu, held: &Held, size: SizePair, out: &mut Vec<Tensor<3>>, timings: &mut EncodeTimings) {
+fn aggregate(
+    model: &LongVu,
+    tower: &Siglip,
+    held: &Held,
+    size: SizePair,
+    out: &mut Vec<Tensor<3>>,
+    timings: &mut EncodeTimings,
+) {
     let parts = &model.parts;
     let side = parts.config.feature_side();
     let batch = parts.stages.tower_batch;
@@ -315,7 +327,7 @@ fn aggregate(model: &LongVu, held: &Held, size: SizePair, out: &mut Vec<Tensor<3
         let start = Instant::now();
         let pixels: Vec<&[u8]> = frames.iter().map(|(_, pixels)| pixels.as_slice()).collect();
         let pixel_values = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
-        let siglip = parts.siglip.model.features(pixel_values, side);
+        let siglip = tower.features(pixel_values, side);
         add(&mut timings.siglip, start);
         let start = Instant::now();
         let dinov2 = held.dinov2.clone().narrow(0, i * batch, frames.len());

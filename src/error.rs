@@ -1,6 +1,6 @@
 //! Everything that can go wrong between a file and an answer.
 
-use crate::{compress, core, llm, vision};
+use crate::{MemoryPlan, compress, core, llm, vision};
 
 /// Result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -95,6 +95,10 @@ pub enum Error {
         /// Why it could not be had from there.
         reason: String,
     },
+
+    /// More memory would be needed than there is.
+    #[error("{}", .0.shortage())]
+    Memory(Box<MemoryPlan>),
 
     /// A setting with no meaning.
     #[error("{name} is {value}; {expected}")]

@@ -49,14 +49,14 @@ impl LongVu {
         let text_len = prompt.text_len(Some(self.parts.config.language_model().pad_token_id()));
         let segments = prompt.text_segments();
         let mut prepared =
-            PreparedPrompt { inputs_embeds: self.embed_text(&segments[0]), reports: Vec::new(), selected: Vec::new() };
+            PreparedPrompt { inputs_embeds: self.embed_text(&segments[0])?, reports: Vec::new(), selected: Vec::new() };
         let mut parts = vec![prepared.inputs_embeds.clone()];
         for (i, visual) in visuals.iter().enumerate() {
             let after = &segments[places];
             let taken = prepared.visual_tokens();
             let (tokens, report, selected) = self.fit(visual, after, text_len + taken, text_ids + taken)?;
             parts.push(tokens);
-            parts.push(self.embed_text(&segments[i + 1]));
+            parts.push(self.embed_text(&segments[i + 1])?);
             prepared.reports.push(report);
             prepared.selected.push(selected);
         }
@@ -83,7 +83,7 @@ impl LongVu {
             let (tokens, report) = frames.image(stages.budget.highres);
             return Ok((tokens, report, selected));
         }
-        let text = self.embed_text(after);
+        let text = self.embed_text(after)?;
         let (scorer, pruner) = (stages.scorer.as_ref(), stages.pruner.as_ref());
         let fused = fuse(&frames, text, (text_len, text_ids), &stages.budget, scorer, pruner);
         Ok((fused.tokens, fused.report, selected))
@@ -116,12 +116,12 @@ impl LongVu {
         })
     }
 
-    fn embed_text(&self, ids: &[u32]) -> Tensor<2> {
+    fn embed_text(&self, ids: &[u32]) -> Result<Tensor<2>> {
         if ids.is_empty() {
             let weight = (&self.parts.device, self.parts.dtype.activations(&self.parts.device).into());
-            return Tensor::zeros([0, self.parts.config.decoder.hidden_size], weight);
+            return Ok(Tensor::zeros([0, self.parts.config.decoder.hidden_size], weight));
         }
-        self.parts.decoder.embed(ids)
+        Ok(self.parts.decoder.get()?.embed(ids))
     }
 }
 

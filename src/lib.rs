@@ -10,7 +10,10 @@ mod error;
 mod frames;
 mod inputs;
 mod inspect;
+mod memory;
 mod model;
+mod part;
+pub mod plan;
 mod synth;
 mod towers;
 
@@ -33,7 +36,10 @@ pub use frames::{Clip, Frame, IntoClip, VisualKind};
 pub use inputs::PreparedPrompt;
 pub use inspect::{Inspection, PartSize, inspect};
 pub use llm::{FinishReason, GenerationConfig};
+pub use memory::{available_memory, peak_memory};
 pub use model::LongVu;
+pub use part::Residency;
+pub use plan::{MemoryPlan, Workload};
 pub use synth::{SynthProgress, synthesize};
 #[cfg(feature = "video")]
 pub use video::{Sampling, Video, VideoOptions, open_image};

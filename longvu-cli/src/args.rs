@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser, error::
 use longvu::{Dtype, GenerationConfig, Preset, Quantize, Sampling, VideoOptions};
 
 use crate::{
-    ask::AskArgs, chat::ChatArgs, devices::DevicesArgs, inspect::InspectArgs, probe::ProbeArgs, synth::SynthArgs, time,
+    ask::AskArgs, chat::ChatArgs, devices::DevicesArgs, inspect::InspectArgs, plan::PlanArgs, probe::ProbeArgs,
+    synth::SynthArgs, time,
 };
 
 /// Ask questions about long videos.
@@ -29,6 +30,7 @@ pub enum Command {
     Ask(Box<AskArgs>),
     Chat(Box<ChatArgs>),
     Inspect(InspectArgs),
+    Plan(PlanArgs),
     Probe(ProbeArgs),
     Synth(SynthArgs),
     Devices(DevicesArgs),
@@ -81,6 +83,10 @@ pub struct ModelArgs {
     /// Longest prompt in tokens, video included, instead of the model's
     #[arg(long, value_name = "N")]
     pub max_len: Option<NonZeroUsize>,
+
+    /// Frames that go through a tower at once [default: 1 on the CPU, 8 elsewhere]
+    #[arg(long, value_name = "N")]
+    pub tower_batch: Option<NonZeroUsize>,
 }
 
 /// Which frames are looked at.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::Result;
 use clap::Args;
 use longvu::{
-    Answer, EncodedVideo, GenerationConfig, VideoOptions,
+    Answer, EncodedVideo, GenerationConfig, LongVuBuilder, MemoryPlan, VideoOptions,
     compress::{Budget, CompressionSettings, FusionReport},
     core::config::LongVuConfig,
     video::VideoInfo,
@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::{
     answer::{self, Answerer, FrameCounts},
     args::{AnswerArgs, FrameArgs, ModelArgs, usage},
+    memory::{self, MemoryArgs},
     model::{self, Loaded},
     output,
     report::ReportFile,
@@ -38,6 +39,9 @@ pub struct AskArgs {
 
     #[command(flatten)]
     pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 
     #[command(flatten)]
     pub frames: FrameArgs,
@@ -80,6 +84,7 @@ struct Job<'a> {
 struct Report<'a> {
     longvu: &'static str,
     model: ModelReport<'a>,
+    memory: MemoryReport<'a>,
     input: Option<InputReport<'a>>,
     frames: Option<FrameCounts>,
     sampled: Vec<FrameReport>,
@@ -102,6 +107,14 @@ struct ModelReport<'a> {
     preset: String,
     stages: CompressionSettings,
     budget: Budget,
+}
+
+/// The forecast, and what it came to.
+#[derive(Serialize)]
+struct MemoryReport<'a> {
+    forecast: &'a MemoryPlan,
+    /// Most bytes in memory at a time, where the system says.
+    peak: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -156,7 +169,7 @@ impl Job<'_> {
         let (args, quiet) = (self.args, self.args.output.quiet);
         let builder = model::builder(&args.model, args.frames.preset)?;
         let source = args.file.as_deref().map(|file| Source::open(file, self.options.clone())).transpose()?;
-        let loaded = model::load(builder, quiet)?;
+        let loaded = model::load(self.fit_memory(builder, source.as_ref())?, quiet)?;
         let mut conversation = answer::conversation(&args.answer, usize::from(source.is_some()));
         conversation.push_user(&args.question);
         model::check_question(&loaded.model, &conversation)?;
@@ -179,6 +192,14 @@ impl Job<'_> {
             report.write(&self.report(&loaded, &answerer, &answer, timings, info.as_ref(), &decoded))?;
         }
         Ok(())
+    }
+
+    /// The settings with which the run fits in memory, and what it takes.
+    fn fit_memory(&self, builder: LongVuBuilder, source: Option<&Source>) -> Result<(LongVuBuilder, MemoryPlan)> {
+        let (frames, size) = source.map_or((0, (1, 1)), Source::frames);
+        let text = self.args.question.len() + self.args.answer.system.as_ref().map_or(0, String::len);
+        let workload = memory::workload(frames, size, text, self.config.max_new_tokens);
+        self.args.memory.settle(builder, &self.args.model, workload)
     }
 
     /// The JSON object if asked for, and the closing line.
@@ -224,6 +245,7 @@ impl Job<'_> {
                 stages: stages(args, model.config()),
                 budget: model.budget(),
             },
+            memory: MemoryReport { forecast: &loaded.forecast, peak: longvu::peak_memory() },
             input,
             frames: answerer.frames(answer),
             sampled: answerer.visual.map(|encoded| frame_reports(encoded, answer, decoded)).unwrap_or_default(),

@@ -12,6 +12,7 @@ use longvu::{Answer, llm::Conversation};
 use crate::{
     answer::{self, Answerer},
     args::{AnswerArgs, FrameArgs, ModelArgs},
+    memory::{self, MemoryArgs},
     model, output,
     source::{Decoded, Source},
     summary,
@@ -29,6 +30,9 @@ pub struct ChatArgs {
 
     #[command(flatten)]
     pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 
     #[command(flatten)]
     pub frames: FrameArgs,
@@ -63,7 +67,10 @@ pub fn run(args: &ChatArgs) -> Result<()> {
     let quiet = args.output.quiet;
     let builder = model::builder(&args.model, args.frames.preset)?;
     let source = Source::open(&args.file, options)?;
-    let loaded = model::load(builder, quiet)?;
+    let (frames, size) = source.frames();
+    // Of a conversation only the first question's room is sure; later ones grow into the window.
+    let workload = memory::workload(frames, size, 0, config.max_new_tokens);
+    let loaded = model::load(args.memory.settle(builder, &args.model, workload)?, quiet)?;
     let open = source.seconds;
     let (encoded, decoded) = source.encode(&loaded.model, quiet)?;
     if !quiet {

@@ -8,11 +8,14 @@ mod chat;
 mod crash;
 mod devices;
 mod inspect;
+mod memory;
 mod model;
 mod output;
+mod plan;
 mod probe;
 mod progress;
 mod report;
+mod size;
 mod source;
 mod summary;
 mod synth;
@@ -52,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ask(args) => ask::run(&args),
         Command::Chat(args) => chat::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Devices(args) => devices::run(&args),

@@ -82,6 +82,17 @@ impl Source {
         }
     }
 
+    /// How many frames will be looked at, and their width and height.
+    pub fn frames(&self) -> (usize, (u32, u32)) {
+        match &self.media {
+            Media::Video(video) => {
+                let info = video.info();
+                (video.sampled_indices().len(), (info.width, info.height))
+            }
+            Media::Image(frame) => (1, (frame.width, frame.height)),
+        }
+    }
+
     /// Decodes and encodes, with a progress bar, and prints what turned out to be wrong.
     ///
     /// # Errors

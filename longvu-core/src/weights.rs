@@ -212,6 +212,14 @@ pub fn declare<M>(build: impl FnOnce(&Weights) -> M) -> Vec<TensorSpec> {
     std::mem::take(&mut *lock(&weights.state.specs))
 }
 
+/// Checks `source` against what `build` needs, reading no data.
+///
+/// # Errors
+/// [`Error::Mismatch`] with every missing and mis-shaped tensor.
+pub fn check<M>(source: &dyn TensorSource, options: &LoadOptions, build: impl FnOnce(&Weights) -> M) -> Result<()> {
+    compare(source, options, &declare(build)).map(drop)
+}
+
 /// Checks `source` against what `build` needs, then builds the model from it.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ mod ask;
 mod bad_model;
 mod bad_video;
 mod chat;
+mod memory;
 mod report;
 mod support;
 mod tools;

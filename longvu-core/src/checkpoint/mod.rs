@@ -7,6 +7,7 @@
 mod convert;
 #[cfg(feature = "hub")]
 mod hub;
+mod mapped;
 mod pickle;
 mod repo;
 mod safetensors;

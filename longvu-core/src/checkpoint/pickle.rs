@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::TensorData;
+use burn::tensor::{AllocationProperty, TensorData};
 use burn_store::pytorch_reader::{DType as FileDtype, PytorchReader};
 
-use super::convert::{Stored, tensor_data};
+use super::convert::{Stored, fits_in_place, in_place, tensor_data};
 use crate::{Dtype, Error, Result};
 
 /// A parsed pickle; tensor bytes are read from the file when asked for.
@@ -42,7 +42,10 @@ impl PickleFile {
         let stored = stored(tensor.dtype())
             .ok_or_else(|| bad(format!("{name} holds {:?}; f32, f16 and bf16 weights can be read", tensor.dtype())))?;
         let bytes = tensor.read().map_err(Error::io(&self.path))?;
-        Ok(tensor_data(&bytes, stored, tensor.shape(), dtype))
+        if fits_in_place(&bytes, stored, dtype) {
+            return Ok(in_place(bytes.into(), AllocationProperty::Native, tensor.shape(), dtype));
+        }
+        tensor_data(std::iter::once(Ok(bytes)), stored, tensor.shape(), dtype)
     }
 }
 

@@ -156,6 +156,14 @@ impl Checkpoint {
         Ok(Self { origin, files, shards, place })
     }
 
+    /// Whether [`Checkpoint::open`] would read pickles, whose tensors come into memory whole before they are converted.
+    ///
+    /// Weights that cannot be found count as none.
+    pub fn is_pickled(repo: &Repo) -> bool {
+        let found = LAYOUTS.into_iter().find(|name| repo.try_get(name).is_ok_and(|path| path.is_some()));
+        found.is_some_and(|name| name.starts_with("pytorch_model"))
+    }
+
     /// The files, in the order they were opened.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
