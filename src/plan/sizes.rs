@@ -28,8 +28,31 @@ pub struct ModelSizes {
     /// Input sides of the towers, SigLIP first.
     pub(super) input: [usize; 2],
     specs: PartSpecs,
-    /// Which of SigLIP, DINOv2 and the language model lie in pickles, whose tensors are read whole.
-    pickled: [bool; 3],
+    /// How SigLIP, DINOv2 and the language model are stored.
+    stored: [Stored; 3],
+}
+
+/// How a part's weights lie in their files.
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    /// Whether tensors come into memory whole before they are converted.
+    pickled: bool,
+    /// Bytes of a number.
+    element: u64,
+}
+
+impl Stored {
+    /// What the headers of the weights in `repo` say.
+    ///
+    /// A forecast is no reason to download weights; those that are not here are taken for safetensors in bf16.
+    fn of(repo: &Repo) -> Self {
+        let Ok(checkpoint) = Checkpoint::open(&repo.without_downloads()) else {
+            return Self { pickled: false, element: 2 };
+        };
+        let half = |dtype: &String| dtype == "bf16" || dtype == "f16";
+        let element = if checkpoint.stored_dtypes().keys().all(half) { 2 } else { 4 };
+        Self { pickled: checkpoint.has_pickles(), element }
+    }
 }
 
 /// A part of a model.
@@ -56,15 +79,13 @@ impl ModelSizes {
     }
 
     pub(crate) fn of(files: &ModelFiles) -> Self {
-        // A forecast is no reason to download weights; those that are not here are taken for safetensors.
-        let pickled = |repo: &Repo| Checkpoint::is_pickled(&repo.without_downloads());
         Self {
             config: files.config.clone(),
             siglip: files.siglip_config.clone(),
             dinov2: files.dinov2_config.clone(),
             input: [files.siglip_pixels.size, files.dinov2_pixels.size],
             specs: part_specs(files),
-            pickled: [&files.siglip.repo, &files.dinov2.repo, &files.repo].map(pickled),
+            stored: [&files.siglip.repo, &files.dinov2.repo, &files.repo].map(Stored::of),
         }
     }
 
@@ -90,17 +111,14 @@ impl ModelSizes {
 
     /// Bytes that reading a part takes beside its weights.
     pub(super) fn reading(&self, part: Part, settings: &PlanSettings) -> u64 {
-        let largest = |wanted: &dyn Fn(&TensorSpec) -> bool| {
-            self.parameters(part).filter(|spec| wanted(spec)).map(|spec| 4 * spec.num_elements() as u64).max()
+        let stored = match part {
+            Part::Siglip => self.stored[0],
+            Part::Dinov2 => self.stored[1],
+            Part::Connector | Part::LanguageModel => self.stored[2],
         };
-        let quantized = settings.quantize.and_then(|_| largest(&|spec| is_quantized(spec, part)));
-        let pickled = match part {
-            Part::Siglip => self.pickled[0],
-            Part::Dinov2 => self.pickled[1],
-            Part::Connector | Part::LanguageModel => self.pickled[2],
-        };
-        let pickled = if pickled { largest(&|_| true) } else { None };
-        quantized.max(pickled).unwrap_or(READING_BLOCK).max(READING_BLOCK)
+        let whole = |spec: &&TensorSpec| stored.pickled || (settings.quantize.is_some() && is_quantized(spec, part));
+        let largest = self.parameters(part).filter(whole).map(|spec| spec.num_elements() as u64).max();
+        READING_BLOCK.max(largest.unwrap_or_default() * stored.element)
     }
 
     /// The token budget of a window of `max_len`.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     Residency,
     compress::{FrameSelector, SpatialStage, TemporalStage},
+    core::Dtype,
     llm::PREFILL_CHUNK,
     vision::SizePair,
 };
@@ -19,6 +20,10 @@ const PROGRAM: u64 = 64 * MIB;
 const HELD_BUDGET: u64 = 256 * MIB;
 /// Pictures that a video decoder holds: references, and those its threads are at; a byte and a half a pixel.
 const DECODER_PICTURES: u64 = 24;
+/// Outputs of a linear layer whose weights are widened at a time.
+const PANEL: u64 = 1024;
+/// Queries whose scores are in memory at a time where the CPU's kernels do not run.
+const QUERY_CHUNK: usize = 512;
 /// RGB frames between the decoder and the towers; three bytes a pixel.
 const RGB_FRAMES: u64 = 6;
 
@@ -101,14 +106,17 @@ struct Formulas<'a> {
 
 /// A transformer, as far as its activations depend on it.
 struct Transformer {
+    /// Positions that go through at once.
     tokens: u64,
     width: u64,
     /// Width of queries, keys and values together.
     projections: u64,
     /// Numbers of the feed-forward's hidden layers, a token.
     hidden: u64,
-    /// Scores of attention, a token.
+    /// Scores of attention, a token, where they are in memory whole.
     scores: u64,
+    /// Inputs of the widest linear layer.
+    inputs: u64,
 }
 
 impl Formulas<'_> {
@@ -155,7 +163,8 @@ impl Formulas<'_> {
         let tokens = (self.model.input[1] / model.patch_size).pow(2) as u64 + 1;
         let hidden = if model.use_swiglu_ffn { 3 * inner } else { 2 * inner };
         let heads = model.num_attention_heads as u64;
-        let tower = Transformer { tokens, width, projections: 3 * width, hidden, scores: heads * tokens };
+        let inputs = width.max(inner);
+        let tower = Transformer { tokens, width, projections: 3 * width, hidden, scores: heads * tokens, inputs };
         let window = self.shape.window * self.shape.cells * width * 4;
         self.stage(
             Stage::Look,
@@ -173,7 +182,8 @@ impl Formulas<'_> {
         let model = &self.model.siglip;
         let (width, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
         let (tokens, heads) = (model.patch_side().pow(2) as u64, model.num_attention_heads as u64);
-        let tower = Transformer { tokens, width, projections: 3 * width, hidden: 2 * inner, scores: heads * tokens };
+        let (hidden, inputs) = (2 * inner, width.max(inner));
+        let tower = Transformer { tokens, width, projections: 3 * width, hidden, scores: heads * tokens, inputs };
         let activations = self.tower(&tower, self.model.input[0]).max(self.aggregator());
         self.stage(
             Stage::Aggregate,
@@ -213,7 +223,9 @@ impl Formulas<'_> {
             width,
             projections: 2 * (heads + 2 * kv_heads) * head,
             hidden: 3 * inner,
-            scores: heads * self.shape.positions,
+            // Elsewhere than on the CPU a chunk's queries take turns.
+            scores: heads * self.shape.positions / PREFILL_CHUNK.div_ceil(QUERY_CHUNK) as u64,
+            inputs: width.max(inner),
         };
         let embeds = self.shape.positions * width * self.shape.number;
         self.stage(
@@ -238,7 +250,7 @@ impl Formulas<'_> {
 
     /// Activations of one layer at its fullest.
     fn layer(&self, model: &Transformer) -> u64 {
-        let Transformer { tokens, width, projections, hidden, scores } = *model;
+        let Transformer { tokens, width, projections, hidden, scores, inputs } = *model;
         // The residual stream, its norm, and what is made of it.
         let attention = 3 * width + projections;
         let feed_forward = 3 * width + hidden;
@@ -247,7 +259,13 @@ impl Formulas<'_> {
             // Products, masked or scaled ones, and their softmax.
             Compute::Gpu => 3 * scores,
         };
-        tokens * (attention + scores).max(feed_forward) * self.shape.number
+        tokens * (attention + scores).max(feed_forward) * self.shape.number + self.panel(inputs)
+    }
+
+    /// Weights of `inputs` inputs that the CPU widens at a time to multiply several rows with them.
+    fn panel(&self, inputs: u64) -> u64 {
+        let widened = self.settings.dtype != Dtype::F32 || self.settings.quantize.is_some();
+        if self.settings.compute == Compute::Cpu && widened { PANEL * inputs * 4 } else { 0 }
     }
 
     /// Activations of a batch of frames in a tower, its pixels and its resampled output included.

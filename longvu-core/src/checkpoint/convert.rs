@@ -24,12 +24,20 @@ impl Stored {
             Self::Bf16 => "bf16",
         }
     }
+
+    /// The same type as one that models are held in; for f64, which none is, f32.
+    pub const fn dtype(self) -> Dtype {
+        match self {
+            Self::F64 | Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::Bf16,
+        }
+    }
 }
 
 /// Whether `bytes` of type `stored` are as they stand, on this machine, numbers of type `dtype`.
 pub fn fits_in_place(bytes: &[u8], stored: Stored, dtype: Dtype) -> bool {
-    let same =
-        matches!((stored, dtype), (Stored::F32, Dtype::F32) | (Stored::F16, Dtype::F16) | (Stored::Bf16, Dtype::Bf16));
+    let same = stored != Stored::F64 && stored.dtype() == dtype;
     same && cfg!(target_endian = "little") && bytes.as_ptr().addr().is_multiple_of(dtype.size())
 }
 

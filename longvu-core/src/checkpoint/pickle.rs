@@ -36,12 +36,13 @@ impl PickleFile {
         self.reader.get(name).map(|t| stored(t.dtype()).map_or(format!("{:?}", t.dtype()), |s| s.name().to_owned()))
     }
 
-    pub fn read(&self, name: &str, dtype: Dtype) -> Result<TensorData> {
+    pub fn read(&self, name: &str, dtype: Option<Dtype>) -> Result<TensorData> {
         let bad = |reason: String| Error::BadWeights { path: self.path.clone(), reason };
         let tensor = self.reader.get(name).ok_or_else(|| bad(format!("no tensor is called {name}")))?;
         let stored = stored(tensor.dtype())
             .ok_or_else(|| bad(format!("{name} holds {:?}; f32, f16 and bf16 weights can be read", tensor.dtype())))?;
         let bytes = tensor.read().map_err(Error::io(&self.path))?;
+        let dtype = dtype.unwrap_or(stored.dtype());
         if fits_in_place(&bytes, stored, dtype) {
             return Ok(in_place(bytes.into(), AllocationProperty::Native, tensor.shape(), dtype));
         }

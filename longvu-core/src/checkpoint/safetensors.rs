@@ -60,13 +60,14 @@ impl SafetensorsFile {
         self.entries.get(name).map(|e| stored(e.dtype).map_or(format!("{:?}", e.dtype), |s| s.name().to_owned()))
     }
 
-    /// The tensor as the file has it if it has the wanted type, else converted piece by piece.
-    pub fn read(&self, name: &str, dtype: Dtype) -> Result<TensorData> {
+    /// The tensor as the file has it if that is the wanted type, or none is asked for; else converted piece by piece.
+    pub fn read(&self, name: &str, dtype: Option<Dtype>) -> Result<TensorData> {
         let bad = |reason: String| Error::BadWeights { path: self.path.clone(), reason };
         let Entry { dtype: found, shape, bytes } =
             self.entries.get(name).ok_or_else(|| bad(format!("no tensor is called {name}")))?;
         let stored = stored(*found)
             .ok_or_else(|| bad(format!("{name} holds {found:?}; f32, f16 and bf16 weights can be read")))?;
+        let dtype = dtype.unwrap_or(stored.dtype());
         if fits_in_place(&self.file.bytes()[bytes.clone()], stored, dtype) {
             let window = bytes::Bytes::from_owner(self.file.window(bytes.clone())?);
             return Ok(in_place(window, AllocationProperty::File, shape, dtype));

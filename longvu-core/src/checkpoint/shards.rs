@@ -156,17 +156,27 @@ impl Checkpoint {
         Ok(Self { origin, files, shards, place })
     }
 
-    /// Whether [`Checkpoint::open`] would read pickles, whose tensors come into memory whole before they are converted.
-    ///
-    /// Weights that cannot be found count as none.
-    pub fn is_pickled(repo: &Repo) -> bool {
-        let found = LAYOUTS.into_iter().find(|name| repo.try_get(name).is_ok_and(|path| path.is_some()));
-        found.is_some_and(|name| name.starts_with("pytorch_model"))
+    /// Whether there are pickles among the files, whose tensors come into memory whole before they are converted.
+    pub fn has_pickles(&self) -> bool {
+        self.shards.iter().any(|shard| matches!(shard, Shard::Pickle(_)))
     }
 
     /// The files, in the order they were opened.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// Tensor `name` in `dtype`, or as it is stored.
+    fn read_from_shard(&self, name: &str, dtype: Option<Dtype>) -> Result<TensorData> {
+        let shard = self.place.get(name).map(|&i| &self.shards[i]);
+        match shard {
+            Some(Shard::Safetensors(file)) => file.read(name, dtype),
+            Some(Shard::Pickle(file)) => file.read(name, dtype),
+            None => Err(Error::BadWeights {
+                path: self.origin.clone().into(),
+                reason: format!("no tensor is called {name}"),
+            }),
+        }
     }
 
     /// Name and element count of each stored element type.
@@ -198,14 +208,10 @@ impl TensorSource for Checkpoint {
     }
 
     fn read(&self, name: &str, _shape: &[usize], dtype: Dtype) -> Result<TensorData> {
-        let shard = self.place.get(name).map(|&i| &self.shards[i]);
-        match shard {
-            Some(Shard::Safetensors(file)) => file.read(name, dtype),
-            Some(Shard::Pickle(file)) => file.read(name, dtype),
-            None => Err(Error::BadWeights {
-                path: self.origin.clone().into(),
-                reason: format!("no tensor is called {name}"),
-            }),
-        }
+        self.read_from_shard(name, Some(dtype))
+    }
+
+    fn read_as_stored(&self, name: &str, _shape: &[usize]) -> Result<TensorData> {
+        self.read_from_shard(name, None)
     }
 }
