@@ -14,8 +14,10 @@ use crate::{
         load,
     },
     error::Error,
+    fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids},
     model::{LongVu, Parts, Stages},
+    spill::SpillSettings,
     towers::{Tower, TowerFiles, check_siglip_size},
     vision::{AggregatorConfig, MmProjector, Preprocessor, SpatialVisionAggregator},
 };
@@ -45,6 +47,7 @@ pub struct LongVuBuilder {
     selector: Option<Arc<dyn FrameSelector>>,
     scorer: Option<Arc<dyn FrameScorer>>,
     pruner: Option<Arc<dyn TokenPruner>>,
+    spill: SpillSettings,
     repo: RepoOptions,
 }
 
@@ -61,6 +64,7 @@ impl LongVuBuilder {
             selector: None,
             scorer: None,
             pruner: None,
+            spill: SpillSettings::default(),
             repo: RepoOptions::default(),
         }
     }
@@ -146,6 +150,21 @@ impl LongVuBuilder {
         self
     }
 
+    /// Bytes of frames that may wait in memory until it is known which of a long video are kept; 128 MiB unless set.
+    /// What exceeds it waits in a temporary file. Results do not depend on it.
+    #[must_use]
+    pub fn spill_budget(mut self, bytes: usize) -> Self {
+        self.spill.budget = bytes;
+        self
+    }
+
+    /// The folder of that temporary file; the system's (`TMPDIR`) unless set.
+    #[must_use]
+    pub fn spill_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spill.folder = Some(folder.into());
+        self
+    }
+
     /// Branch, tag or commit of the model's repository on the Hub.
     #[must_use]
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
@@ -187,6 +206,7 @@ impl LongVuBuilder {
             preprocessor: Preprocessor::new(files.dinov2_pixels.clone()),
         };
         let stages = self.stages(config)?;
+        let fingerprint = fingerprint(&files)?;
         Ok(LongVu::from_parts(Parts {
             device: self.device,
             dtype: self.dtype,
@@ -199,6 +219,9 @@ impl LongVuBuilder {
             template,
             eos_token_ids,
             stages,
+            spill: self.spill,
+            fingerprint,
+            work: Arc::default(),
             config: files.config,
         }))
     }

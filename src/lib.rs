@@ -4,15 +4,23 @@
 mod answer;
 mod builder;
 mod chat;
+mod counters;
 mod encode;
 mod encoded;
+mod encoded_file;
+mod encoding_settings;
 mod error;
+mod fingerprint;
 mod frames;
 mod inputs;
 mod inspect;
 mod model;
+mod prefetch;
+mod prompt_cache;
+mod spill;
 mod synth;
 mod towers;
+mod waiting;
 
 pub use longvu_compress as compress;
 pub use longvu_core as core;
@@ -23,9 +31,10 @@ pub use longvu_vision as vision;
 
 pub use answer::{Answer, AnswerStream, AnswerTimings};
 pub use builder::LongVuBuilder;
-pub use chat::Chat;
+pub use chat::{Chat, ChatStream};
 pub use compress::Preset;
 pub use core::{Device, Dtype, available_devices, parse_device};
+pub use counters::WorkCounters;
 pub use encode::EncodeProgress;
 pub use encoded::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};
@@ -34,6 +43,7 @@ pub use inputs::PreparedPrompt;
 pub use inspect::{Inspection, PartSize, inspect};
 pub use llm::{FinishReason, GenerationConfig};
 pub use model::LongVu;
+pub use prompt_cache::PromptCache;
 pub use synth::{SynthProgress, synthesize};
 #[cfg(feature = "video")]
 pub use video::{Sampling, Video, VideoOptions, open_image};

@@ -6,7 +6,9 @@ use crate::{
     LongVuBuilder, Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
     core::{Device, Dtype, config::LongVuConfig},
+    counters::Work,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
+    spill::SpillSettings,
     towers::Tower,
     vision::{Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
 };
@@ -33,6 +35,10 @@ pub(crate) struct Parts {
     pub template: ChatTemplate,
     pub eos_token_ids: Vec<u32>,
     pub stages: Stages,
+    pub spill: SpillSettings,
+    /// Tells the towers' and the connector's weights from others.
+    pub fingerprint: String,
+    pub work: Arc<Work>,
 }
 
 /// The compression stages and the budget that they serve.

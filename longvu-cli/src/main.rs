@@ -7,12 +7,13 @@ mod ask;
 mod chat;
 mod crash;
 mod devices;
+mod encode;
 mod inspect;
 mod model;
+mod out_file;
 mod output;
 mod probe;
 mod progress;
-mod report;
 mod source;
 mod summary;
 mod synth;
@@ -51,6 +52,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Ask(args) => ask::run(&args),
         Command::Chat(args) => chat::run(&args),
+        Command::Encode(args) => encode::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Synth(args) => synth::run(&args),

@@ -40,6 +40,9 @@ pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
     if let Some(tokens) = args.max_len.map(NonZeroUsize::get) {
         builder = builder.max_len(tokens);
     }
+    if let Some(mib) = args.spill_budget {
+        builder = builder.spill_budget((mib as usize) << 20);
+    }
     Ok(builder)
 }
 

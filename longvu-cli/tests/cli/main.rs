@@ -5,6 +5,8 @@ mod ask;
 mod bad_model;
 mod bad_video;
 mod chat;
+mod encode;
+mod memory;
 mod report;
 mod support;
 mod tools;
