@@ -12,6 +12,8 @@ pub(crate) struct EncodingSettings {
     /// Fingerprint of both towers and the connector.
     pub checkpoint: String,
     pub dtype: String,
+    /// Integers that hold the towers' matrices, or `none`.
+    pub quantize: String,
     /// The temporal stage in words.
     pub temporal_stage: String,
     pub max_len: usize,
@@ -22,7 +24,7 @@ pub(crate) struct EncodingSettings {
 
 impl EncodingSettings {
     /// Each setting with its value and what to do when it differs.
-    fn entries(&self) -> [(&'static str, String, &'static str); 6] {
+    fn entries(&self) -> [(&'static str, String, &'static str); 7] {
         let window = "ask with the --max-len that it was encoded with, or encode it again";
         let config = "use the config.json that it was encoded with, or encode it again";
         [
@@ -32,6 +34,11 @@ impl EncodingSettings {
                 "its towers or its connector have other weights; ask the model that encoded it, or encode it again",
             ),
             ("dtype", self.dtype.clone(), "ask with the --dtype that it was encoded with, or encode it again"),
+            (
+                "quantised weights:",
+                self.quantize.clone(),
+                "ask with the --quantize that it was encoded with, or encode it again",
+            ),
             (
                 "the temporal stage",
                 self.temporal_stage.clone(),
@@ -71,6 +78,7 @@ impl LongVu {
         EncodingSettings {
             checkpoint: parts.fingerprint.clone(),
             dtype: parts.dtype.to_string(),
+            quantize: parts.quantize.map_or_else(|| "none".to_owned(), |quantize| quantize.to_string()),
             temporal_stage: parts.stages.selector.describe(),
             max_len: budget.max_len,
             inference_max_length: budget.inference_max_length,

@@ -33,7 +33,7 @@ pub use answer::{Answer, AnswerStream, AnswerTimings};
 pub use builder::LongVuBuilder;
 pub use chat::{Chat, ChatStream};
 pub use compress::Preset;
-pub use core::{Device, Dtype, available_devices, parse_device};
+pub use core::{Device, Dtype, Quantize, available_devices, parse_device};
 pub use counters::WorkCounters;
 pub use encode::EncodeProgress;
 pub use encoded::{EncodeTimings, EncodedVideo, FrameInfo};

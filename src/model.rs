@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     LongVuBuilder, Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
-    core::{Device, Dtype, config::LongVuConfig},
+    core::{Device, Dtype, Quantize, config::LongVuConfig},
     counters::Work,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
     spill::SpillSettings,
@@ -25,6 +25,7 @@ pub struct LongVu {
 pub(crate) struct Parts {
     pub device: Device,
     pub dtype: Dtype,
+    pub quantize: Option<Quantize>,
     pub config: LongVuConfig,
     pub siglip: Tower<Siglip>,
     pub dinov2: Tower<Dinov2>,

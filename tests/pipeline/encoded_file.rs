@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longvu::{Clip, Dtype, EncodedVideo, Error, LongVu, Preset, VisualKind};
+use longvu::{Clip, Dtype, EncodedVideo, Error, LongVu, Preset, Quantize, VisualKind};
 
 use crate::support::{bits, builder, checkpoints, features, frames, model};
 
@@ -70,6 +70,7 @@ fn another_models_settings_are_refused_by_name() {
     let (_folder, path) = saved(&features(&model(), 3));
     for (builder, what, found, expected) in [
         (builder("qwen").dtype(Dtype::Bf16), "dtype", "f32", "bf16"),
+        (builder("qwen").quantize(Some(Quantize::Int8)), "quantised", "none", "int8"),
         (builder("qwen").dino_threshold(0.5), "temporal stage", "0.83", "0.5"),
         (builder("qwen").preset(Preset::Paper), "temporal stage", "window: 16", "window: 8"),
         (builder("qwen").max_len(512), "max_len", "1024", "512"),
