@@ -14,10 +14,12 @@ use crate::{
         load,
     },
     error::Error,
+    fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids},
     model::{LongVu, Parts, Stages},
     part::{Lasting, Residency, loader},
     plan::{Change, Compute, MemoryPlan, ModelSizes, PlanSettings, Workload},
+    spill::SpillSettings,
     towers::{Tower, TowerFiles, check_siglip_size},
     vision::{AggregatorConfig, Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
 };
@@ -49,6 +51,7 @@ pub struct LongVuBuilder {
     selector: Option<Arc<dyn FrameSelector>>,
     scorer: Option<Arc<dyn FrameScorer>>,
     pruner: Option<Arc<dyn TokenPruner>>,
+    spill: SpillSettings,
     repo: RepoOptions,
 }
 
@@ -67,6 +70,7 @@ impl LongVuBuilder {
             selector: None,
             scorer: None,
             pruner: None,
+            spill: SpillSettings::default(),
             repo: RepoOptions::default(),
         }
     }
@@ -167,6 +171,21 @@ impl LongVuBuilder {
         self
     }
 
+    /// Bytes of frames that may wait in memory until it is known which of a long video are kept; 128 MiB unless set.
+    /// What exceeds it waits in a temporary file. Results do not depend on it.
+    #[must_use]
+    pub fn spill_budget(mut self, bytes: usize) -> Self {
+        self.spill.budget = bytes;
+        self
+    }
+
+    /// The folder of that temporary file; the system's (`TMPDIR`) unless set.
+    #[must_use]
+    pub fn spill_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spill.folder = Some(folder.into());
+        self
+    }
+
     /// Branch, tag or commit of the model's repository on the Hub.
     #[must_use]
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
@@ -239,9 +258,11 @@ impl LongVuBuilder {
         let decoder = self.decoder(&files, &checkpoint)?;
         let (siglip, dinov2) = (self.siglip(&files)?, self.dinov2(&files)?);
         let (aggregator, projector) = load(checkpoint, &connector, |w| files.build_connector(w))?.0;
+        let fingerprint = fingerprint(&files)?;
         let model = LongVu::from_parts(Parts {
             device: self.device,
             dtype: self.dtype,
+            quantize: self.quantize,
             residency: self.residency,
             siglip,
             dinov2,
@@ -252,9 +273,12 @@ impl LongVuBuilder {
             template,
             eos_token_ids,
             stages,
+            spill: self.spill,
+            fingerprint,
+            work: Arc::default(),
             config: files.config,
         });
-        if self.residency == Residency::Whole {
+        if self.residency != Residency::OnDemand {
             model.load_parts()?;
         }
         Ok(model)

@@ -1,10 +1,11 @@
 //! From a prompt and encoded videos to the language model's input embeddings.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
 use crate::{
     EncodedVideo, Error, LongVu, Result, VisualKind,
     compress::{FrameTokens, FusionReport, Layout, fuse},
+    encoded::select,
     llm::PromptIds,
     vision::{MmProjector, SizePair},
 };
@@ -93,7 +94,7 @@ impl LongVu {
     fn rows(&self, visual: &EncodedVideo, text_len: usize) -> Vec<usize> {
         let stages = &self.parts.stages;
         let limit = stages.budget.temporal_limit(text_len);
-        if visual.kind == VisualKind::Video && stages.selector.applies(visual.sampled, limit) {
+        if visual.kind == VisualKind::Video && stages.selector.applies(visual.samples.len(), limit) {
             visual.reduced.clone()
         } else {
             (0..visual.frames.len()).collect()
@@ -109,7 +110,7 @@ impl LongVu {
         Ok(ProjectedFrames {
             projector: &self.parts.projector,
             features: select(visual.features.clone(), rows),
-            size: visual.size,
+            size: visual.size_pair(),
             low: self.parts.config.lowres_token,
             samples: rows.iter().map(|&row| visual.frames[row].sample).collect(),
             frame_pos: self.parts.config.frame_pos,
@@ -123,15 +124,6 @@ impl LongVu {
         }
         Ok(self.parts.decoder.get()?.embed(ids))
     }
-}
-
-fn select(features: Tensor<3>, rows: &[usize]) -> Tensor<3> {
-    if rows.len() == features.dims()[0] {
-        return features;
-    }
-    let indices: Vec<i64> = rows.iter().map(|&i| i as i64).collect();
-    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &features.device());
-    features.select(0, indices)
 }
 
 /// The sinusoid that `frame_pos` models add to the tokens of the frame at position `sample`.

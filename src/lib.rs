@@ -4,9 +4,13 @@
 mod answer;
 mod builder;
 mod chat;
+mod counters;
 mod encode;
 mod encoded;
+mod encoded_file;
+mod encoding_settings;
 mod error;
+mod fingerprint;
 mod frames;
 mod inputs;
 mod inspect;
@@ -14,8 +18,12 @@ mod memory;
 mod model;
 mod part;
 pub mod plan;
+mod prefetch;
+mod prompt_cache;
+mod spill;
 mod synth;
 mod towers;
+mod waiting;
 
 pub use longvu_compress as compress;
 pub use longvu_core as core;
@@ -26,9 +34,10 @@ pub use longvu_vision as vision;
 
 pub use answer::{Answer, AnswerStream, AnswerTimings};
 pub use builder::LongVuBuilder;
-pub use chat::Chat;
+pub use chat::{Chat, ChatStream};
 pub use compress::Preset;
 pub use core::{Device, Dtype, Quantize, available_devices, parse_device};
+pub use counters::WorkCounters;
 pub use encode::EncodeProgress;
 pub use encoded::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};
@@ -40,6 +49,7 @@ pub use memory::{available_memory, peak_memory};
 pub use model::LongVu;
 pub use part::Residency;
 pub use plan::{MemoryPlan, Workload};
+pub use prompt_cache::PromptCache;
 pub use synth::{SynthProgress, synthesize};
 #[cfg(feature = "video")]
 pub use video::{Sampling, Video, VideoOptions, open_image};

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::{
     LongVuBuilder, Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
-    core::{Device, Dtype, config::LongVuConfig},
+    core::{Device, Dtype, Quantize, config::LongVuConfig},
+    counters::Work,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
     part::{Lasting, Residency, side_by_side},
+    spill::SpillSettings,
     towers::Tower,
     vision::{Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
 };
@@ -25,6 +27,7 @@ pub(crate) struct Parts {
     pub device: Device,
     pub dtype: Dtype,
     pub residency: Residency,
+    pub quantize: Option<Quantize>,
     pub config: LongVuConfig,
     pub siglip: Tower<Siglip>,
     pub dinov2: Tower<Dinov2>,
@@ -35,6 +38,10 @@ pub(crate) struct Parts {
     pub template: ChatTemplate,
     pub eos_token_ids: Vec<u32>,
     pub stages: Stages,
+    pub spill: SpillSettings,
+    /// Tells the towers' and the connector's weights from others.
+    pub fingerprint: String,
+    pub work: Arc<Work>,
 }
 
 /// The compression stages and the budget that they serve.
@@ -66,12 +73,15 @@ impl LongVu {
         Self { parts: Arc::new(parts) }
     }
 
-    /// Loads what is not in memory yet.
+    /// Loads the parts that are to be in memory before they are needed.
     ///
     /// Parts are read side by side on the CPU. A GPU's backend may keep a pool of memory for each thread, so there the
     /// thread that computes also loads.
     pub(crate) fn load_parts(&self) -> Result<()> {
-        let decoder = || self.parts.decoder.get().map(drop);
+        let decoder = || match self.parts.residency {
+            Residency::Whole => self.parts.decoder.get().map(drop),
+            Residency::Towers | Residency::OnDemand => Ok(()),
+        };
         let siglip = || self.parts.siglip.model().map(drop);
         let dinov2 = || self.parts.dinov2.model().map(drop);
         if self.parts.device == crate::default_device() {

@@ -20,6 +20,8 @@ pub enum Residency {
     /// All of it, from loading on.
     #[default]
     Whole,
+    /// The towers from loading on, the language model from the first question on.
+    Towers,
     /// Each tower while frames go through it, the language model from the first question on.
     ///
     /// One video and then questions about it, however many, cost what they cost otherwise; each further video reads the
@@ -91,7 +93,7 @@ enum Held<M> {
 
 impl<M> Passing<M> {
     pub fn new(load: Loader<M>, residency: Residency) -> Self {
-        Self { load, stays: residency == Residency::Whole, held: Mutex::new(Held::Lent(Weak::new())) }
+        Self { load, stays: residency != Residency::OnDemand, held: Mutex::new(Held::Lent(Weak::new())) }
     }
 
     /// The part, loaded if it is not there. It stays at least until the returned reference is dropped.

@@ -7,14 +7,15 @@ mod ask;
 mod chat;
 mod crash;
 mod devices;
+mod encode;
 mod inspect;
 mod memory;
 mod model;
+mod out_file;
 mod output;
 mod plan;
 mod probe;
 mod progress;
-mod report;
 mod size;
 mod source;
 mod summary;
@@ -54,6 +55,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Ask(args) => ask::run(&args),
         Command::Chat(args) => chat::run(&args),
+        Command::Encode(args) => encode::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Probe(args) => probe::run(&args),

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, builder::FalseyValueParser};
 use longvu::{LongVuBuilder, MemoryPlan, Residency, Workload, available_memory, plan::Compute};
 
-use crate::{args::ModelArgs, size};
+use crate::{args::ModelArgs, size, source::Input};
 
 /// How much memory there is, and how it is used.
 #[derive(Debug, Args)]
@@ -24,7 +24,8 @@ pub struct MemoryArgs {
 }
 
 impl MemoryArgs {
-    /// Settles which parts are in memory when, for a run of `workload`; returns the forecast, too.
+    /// Settles which parts are in memory when, for a question about `input` whose texts have `text` bytes; returns the
+    /// forecast, too. An encoded video needs no tower.
     ///
     /// # Errors
     /// [`longvu::Error::Memory`] when the run would not fit whichever they are.
@@ -32,9 +33,15 @@ impl MemoryArgs {
         &self,
         builder: LongVuBuilder,
         model: &ModelArgs,
-        workload: Workload,
+        input: Option<&Input>,
+        (text, max_new_tokens): (usize, usize),
     ) -> Result<(LongVuBuilder, MemoryPlan)> {
-        let builder = if self.low_memory { builder.residency(Residency::OnDemand) } else { builder };
+        let encoded = matches!(input, Some(Input::Encoded(_)));
+        let (frames, size) = input.map_or((0, (1, 1)), Input::frames);
+        // How many tokens an encoded video will have is not known yet: as many as there is room for.
+        let text = if encoded { WINDOW } else { text };
+        let workload = workload(frames, size, text, max_new_tokens);
+        let builder = if self.low_memory || encoded { builder.residency(Residency::OnDemand) } else { builder };
         let available = available(self.device_memory, compute(model.device.as_deref()));
         let builder = match available {
             Some(available) if !self.no_memory_check => builder.fit_memory(workload, available)?,
@@ -44,6 +51,9 @@ impl MemoryArgs {
         Ok((builder, plan))
     }
 }
+
+/// More tokens than any model's window holds.
+const WINDOW: usize = 1 << 20;
 
 /// Bytes to stay within: those given, else what this machine has left; unknown for a GPU.
 pub fn available(given: Option<u64>, compute: Compute) -> Option<u64> {
@@ -59,7 +69,7 @@ pub fn compute(device: Option<&str>) -> Compute {
 }
 
 /// A run's frames and texts, as far as memory depends on them.
-pub fn workload(frames: usize, (width, height): (u32, u32), text: usize, max_new_tokens: usize) -> Workload {
+fn workload(frames: usize, (width, height): (u32, u32), text: usize, max_new_tokens: usize) -> Workload {
     /// The template around a question, with room to spare.
     const TEMPLATE: usize = 64;
     // No tokenizer makes more tokens of a text than it has bytes.

@@ -44,6 +44,9 @@ pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
     if let Some(frames) = args.tower_batch.map(NonZeroUsize::get) {
         builder = builder.tower_batch(frames);
     }
+    if let Some(mib) = args.spill_budget {
+        builder = builder.spill_budget((mib as usize) << 20);
+    }
     Ok(builder)
 }
 

@@ -17,7 +17,7 @@ const MIB: u64 = 1 << 20;
 /// Code, libraries, threads, buffers of matrix products, what the allocator keeps.
 const PROGRAM: u64 = 64 * MIB;
 /// Bytes of features and pixels of kept frames that stay in memory; the rest is spilt to disk.
-const HELD_BUDGET: u64 = 256 * MIB;
+const HELD_BUDGET: u64 = crate::spill::BUDGET as u64;
 /// Pictures that a video decoder holds: references, and those its threads are at; a byte and a half a pixel.
 const DECODER_PICTURES: u64 = 24;
 /// Outputs of a linear layer whose weights are widened at a time.
@@ -131,7 +131,7 @@ impl Formulas<'_> {
     /// Weights of the parts that a stage uses, or of all that are there anyway.
     fn weights(&self, used: &[Part]) -> (Kind, u64) {
         let all = [Siglip, Dinov2, Connector, LanguageModel];
-        let parts = if self.settings.residency == Residency::Whole { &all[..] } else { used };
+        let parts = if self.settings.residency != Residency::OnDemand { &all[..] } else { used };
         (Kind::Weights, parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum())
     }
 
@@ -141,8 +141,8 @@ impl Formulas<'_> {
         let reading = match (self.settings.residency, self.settings.compute) {
             (Residency::OnDemand, _) => reading(Connector),
             // Side by side.
-            (Residency::Whole, Compute::Cpu) => parts.iter().sum(),
-            (Residency::Whole, Compute::Gpu) => parts.into_iter().max().unwrap_or_default(),
+            (Residency::Whole | Residency::Towers, Compute::Cpu) => parts.iter().sum(),
+            (Residency::Whole | Residency::Towers, Compute::Gpu) => parts.into_iter().max().unwrap_or_default(),
         };
         self.stage(Stage::Load, &[self.weights(&[Connector]), (Kind::Reading, reading)])
     }

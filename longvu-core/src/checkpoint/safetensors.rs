@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{Dtype, Error, Result};
 
+/// Bytes that tell a tensor from another of the same shape: they lie on one or two pages.
+const SAMPLE: usize = 256;
+
 /// A mapped file and where each tensor lies in it.
 pub struct SafetensorsFile {
     path: PathBuf,
@@ -58,6 +61,14 @@ impl SafetensorsFile {
     /// Name of the stored element type.
     pub fn dtype_name(&self, name: &str) -> Option<String> {
         self.entries.get(name).map(|e| stored(e.dtype).map_or(format!("{:?}", e.dtype), |s| s.name().to_owned()))
+    }
+
+    /// A few of a tensor's stored bytes, from its middle.
+    pub fn sample(&self, name: &str) -> &[u8] {
+        let Some(entry) = self.entries.get(name) else { return &[] };
+        let bytes = &self.file.bytes()[entry.bytes.clone()];
+        let start = (bytes.len() / 2).min(bytes.len().saturating_sub(SAMPLE));
+        &bytes[start..bytes.len().min(start + SAMPLE)]
     }
 
     /// The tensor as the file has it if that is the wanted type, or none is asked for; else converted piece by piece.

@@ -1,7 +1,6 @@
-//! The facade as an application uses it: encode once, ask many times, chat, images, frames of one's own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+//! Encode once, ask many times, chat, images, frames of one's own.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{sync::Arc, thread};
 
 use burn::tensor::Tensor;
 use longvu::{
@@ -11,25 +10,7 @@ use longvu::{
     llm::{Conversation, Role},
 };
 
-fn builder(kind: &str) -> LongVuBuilder {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoint").join(format!("longvu_{kind}"));
-    LongVu::builder(folder.to_str().unwrap())
-}
-
-fn model() -> LongVu {
-    builder("qwen").load().unwrap()
-}
-
-/// Frames whose colours drift with time.
-fn frames(count: usize, width: u32, height: u32) -> Vec<Frame> {
-    let pixel = |t: usize, i: usize| ((i * (t / 3 + 1) * 7 + t * 31) % 251) as u8;
-    (0..count)
-        .map(|t| {
-            let rgb = (0..(width * height * 3) as usize).map(|i| pixel(t, i)).collect();
-            Frame::new(t, t as f64, width, height, rgb).unwrap()
-        })
-        .collect()
-}
+use crate::support::{builder, frames, model};
 
 fn embeds(model: &LongVu, video: &EncodedVideo, question: &str) -> (Vec<usize>, Vec<f32>) {
     let mut conversation = Conversation::new(1);
