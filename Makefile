@@ -62,5 +62,5 @@ test-backends: ## golden tests on wgpu over a software renderer
 package: deps ## packs every crate and checks the sizes
 	@tools/package.sh
 
-bench: deps ## times the stages, preprocessing and resampling
-	cargo bench -p longvu --bench stages
+bench: deps ## times the stages, preprocessing, resampling and decoding
+	cargo bench -p longvu --bench stages --bench video
