@@ -8,7 +8,7 @@ use crate::{
     Result,
     compress::{Budget, FrameScorer, FrameSelector, Preset, QueryStage, TokenPruner},
     core::{
-        Device, Dtype, LoadOptions,
+        Device, Dtype, LoadOptions, Quantize,
         checkpoint::{Checkpoint, Download, Repo, RepoOptions},
         config::{LanguageModel, LongVuConfig, PreprocessorConfig, TowerFamily},
         load,
@@ -39,6 +39,7 @@ pub struct LongVuBuilder {
     towers: Option<PathBuf>,
     device: Device,
     dtype: Dtype,
+    quantize: Option<Quantize>,
     preset: Preset,
     overrides: Map<String, Value>,
     tower_batch: Option<usize>,
@@ -55,6 +56,7 @@ impl LongVuBuilder {
             towers: None,
             device,
             dtype: Dtype::F32,
+            quantize: None,
             preset: Preset::Package,
             overrides: Map::new(),
             tower_batch: None,
@@ -72,10 +74,18 @@ impl LongVuBuilder {
         self
     }
 
-    /// The dtype that weights are held and computed in; f32 unless set.
+    /// The dtype that weights are held in; f32 unless set. GPUs also compute in it, the CPU always in f32.
     #[must_use]
     pub fn dtype(mut self, dtype: Dtype) -> Self {
         self.dtype = dtype;
+        self
+    }
+
+    /// Holds the linear layers of the language model and the towers in groups of integers; not unless set, and on the
+    /// CPU alone. Embeddings, norms and the connector stay in floating point.
+    #[must_use]
+    pub fn quantize(mut self, quantize: Option<Quantize>) -> Self {
+        self.quantize = quantize;
         self
     }
 
@@ -167,6 +177,7 @@ impl LongVuBuilder {
     /// lacks, and failed downloads; sizes and shapes are checked before any weight is read.
     pub fn load(self) -> Result<LongVu> {
         self.dtype.check_supported(&self.device)?;
+        self.quantize.map_or(Ok(()), |quantize| quantize.check_supported(&self.device))?;
         let files = ModelFiles::find(&self.model, self.towers.as_deref(), &self.repo, &self.overrides)?;
         let config = &files.config;
         let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
@@ -174,16 +185,17 @@ impl LongVuBuilder {
         let (aggregator, projector) = self.load_connector(&files, &checkpoint)?;
         let options = LoadOptions {
             foreign: CONNECTOR.map(str::to_owned).to_vec(),
+            quantize: self.quantize,
             ..LoadOptions::new("language model", &self.device, self.dtype)
         };
         let build = |w: &crate::core::Weights| Decoder::new(&config.decoder, config.language_model(), w);
         let (decoder, _) = load(checkpoint, &options, build)?;
         let siglip = Tower {
-            model: files.siglip.load_siglip(&files.siglip_config, &self.device, self.dtype)?,
+            model: files.siglip.load_siglip(&files.siglip_config, &self.device, self.dtype, self.quantize)?,
             preprocessor: Preprocessor::new(files.siglip_pixels.clone()),
         };
         let dinov2 = Tower {
-            model: files.dinov2.load_dinov2(&files.dinov2_config, &self.device, self.dtype)?,
+            model: files.dinov2.load_dinov2(&files.dinov2_config, &self.device, self.dtype, self.quantize)?,
             preprocessor: Preprocessor::new(files.dinov2_pixels.clone()),
         };
         let stages = self.stages(config)?;

@@ -118,7 +118,7 @@ impl LongVu {
 
     fn embed_text(&self, ids: &[u32]) -> Tensor<2> {
         if ids.is_empty() {
-            let weight = (&self.parts.device, self.parts.dtype.into());
+            let weight = (&self.parts.device, self.parts.dtype.activations(&self.parts.device).into());
             return Tensor::zeros([0, self.parts.config.decoder.hidden_size], weight);
         }
         self.parts.decoder.embed(ids)

@@ -25,7 +25,7 @@ pub use answer::{Answer, AnswerStream, AnswerTimings};
 pub use builder::LongVuBuilder;
 pub use chat::Chat;
 pub use compress::Preset;
-pub use core::{Device, Dtype, available_devices, parse_device};
+pub use core::{Device, Dtype, Quantize, available_devices, parse_device};
 pub use encode::EncodeProgress;
 pub use encoded::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     Error, Result,
     core::{
-        Device, Dtype, LoadOptions,
+        Device, Dtype, LoadOptions, Quantize,
         checkpoint::{Checkpoint, Repo, RepoOptions},
         config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
         load,
@@ -73,18 +73,31 @@ impl TowerFiles {
         Ok(Dinov2Config::read(&self.repo.get("config.json")?)?)
     }
 
-    pub fn load_siglip(&self, config: &SiglipConfig, device: &Device, dtype: Dtype) -> Result<Siglip> {
+    pub fn load_siglip(
+        &self,
+        config: &SiglipConfig,
+        device: &Device,
+        dtype: Dtype,
+        quantize: Option<Quantize>,
+    ) -> Result<Siglip> {
         let options = LoadOptions {
             // The two-tower file also has the text half, and two scalars.
             foreign: vec!["text_model.".into(), "logit_".into()],
+            quantize,
             ..LoadOptions::new("SigLIP tower", device, dtype)
         };
         let source = Arc::new(Checkpoint::open(&self.repo)?);
         Ok(load(source, &options, |w| Siglip::new(config, w))?.0)
     }
 
-    pub fn load_dinov2(&self, config: &Dinov2Config, device: &Device, dtype: Dtype) -> Result<Dinov2> {
-        let options = LoadOptions::new("DINOv2 tower", device, dtype);
+    pub fn load_dinov2(
+        &self,
+        config: &Dinov2Config,
+        device: &Device,
+        dtype: Dtype,
+        quantize: Option<Quantize>,
+    ) -> Result<Dinov2> {
+        let options = LoadOptions { quantize, ..LoadOptions::new("DINOv2 tower", device, dtype) };
         let source = Arc::new(Checkpoint::open(&self.repo)?);
         Ok(load(source, &options, |w| Dinov2::new(config, w))?.0)
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser, error::ErrorKind};
-use longvu::{Dtype, GenerationConfig, Preset, Sampling, VideoOptions};
+use longvu::{Dtype, GenerationConfig, Preset, Quantize, Sampling, VideoOptions};
 
 use crate::{
     ask::AskArgs, chat::ChatArgs, devices::DevicesArgs, inspect::InspectArgs, probe::ProbeArgs, synth::SynthArgs, time,
@@ -62,9 +62,13 @@ pub struct ModelArgs {
     #[arg(short, long)]
     pub device: Option<String>,
 
-    /// Number type of weights and computation: f32, f16 or bf16
+    /// Number type of weights, and on GPUs of computation: f32, f16 or bf16
     #[arg(long, default_value_t = Dtype::F32)]
     pub dtype: Dtype,
+
+    /// Hold linear layers in integers, less exact and smaller: int8 or int4
+    #[arg(long, value_name = "BITS")]
+    pub quantize: Option<Quantize>,
 
     /// Similarity from which the temporal stage drops a frame, instead of the preset's
     #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = finite)]

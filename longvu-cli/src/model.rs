@@ -21,7 +21,7 @@ pub struct Loaded {
 /// # Errors
 /// A device that is not there.
 pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
-    let mut builder = LongVu::builder(&args.model).dtype(args.dtype).preset(preset);
+    let mut builder = LongVu::builder(&args.model).dtype(args.dtype).quantize(args.quantize).preset(preset);
     if let Some(device) = &args.device {
         builder = builder.device(&parse_device(device)?);
     }

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device};
 
 use crate::{Error, Result};
 
-/// The floating-point type that weights are held and computed in.
+/// The floating-point type that weights are held in, and on GPUs computed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Dtype {
     /// 32-bit IEEE float, the default and the type the reference results were made in.
@@ -28,6 +28,19 @@ impl Dtype {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
         }
+    }
+
+    /// The type of activations, norms and biases on `device` when matrices are held in this one.
+    ///
+    /// GPUs compute in the type itself. The CPU computes in f32 whatever its weights are held in: it has no arithmetic of
+    /// 16 bits, and a weight is widened on its way from memory.
+    pub fn activations(self, device: &Device) -> Self {
+        #[cfg(feature = "flex")]
+        if *device == Device::flex() {
+            return Self::F32;
+        }
+        let _ = device;
+        self
     }
 
     /// Checks that `device` can compute in this type.

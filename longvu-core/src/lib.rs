@@ -8,10 +8,12 @@ mod dtype;
 mod error;
 pub mod nn;
 pub mod ops;
+mod quantize;
 mod weights;
 
 pub use burn::tensor::Device;
 pub use device::{available_devices, parse_device};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
+pub use quantize::{Quantize, QuantizedMatrix};
 pub use weights::{LoadOptions, LoadReport, TensorRole, TensorSpec, Weights, declare, load};

@@ -12,7 +12,9 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use crate::{Dtype, Error, Result, checkpoint::TensorSource, error::Mismatch};
+use crate::{
+    Dtype, Error, Quantize, QuantizedMatrix, Result, checkpoint::TensorSource, error::Mismatch, nn::LinearWeight,
+};
 
 /// A tensor that a model's layout has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +52,10 @@ impl TensorSpec {
 pub struct LoadOptions {
     /// Device that the parameters live on.
     pub device: Device,
-    /// dtype that the parameters are converted to.
+    /// dtype that matrices are held in; other parameters have that of activations, [`Dtype::activations`].
     pub dtype: Dtype,
+    /// Integers that the weights of linear layers are held in instead.
+    pub quantize: Option<Quantize>,
     /// Name of the part, for error messages: "SigLIP tower", say.
     pub part: String,
     /// Only names with one of these prefixes belong to the part; empty means all do.
@@ -63,7 +67,8 @@ pub struct LoadOptions {
 impl LoadOptions {
     /// Options for `part`, which owns every tensor of its source.
     pub fn new(part: impl Into<String>, device: &Device, dtype: Dtype) -> Self {
-        Self { device: device.clone(), dtype, part: part.into(), prefixes: Vec::new(), foreign: Vec::new() }
+        let (prefixes, foreign) = (Vec::new(), Vec::new());
+        Self { device: device.clone(), dtype, quantize: None, part: part.into(), prefixes, foreign }
     }
 
     fn owns(&self, name: &str) -> bool {
@@ -83,7 +88,7 @@ pub struct LoadReport {
 
 enum Mode {
     Declare,
-    Load { source: Arc<dyn TensorSource>, device: Device, dtype: Dtype },
+    Load { source: Arc<dyn TensorSource>, device: Device, dtype: Dtype, quantize: Option<Quantize> },
 }
 
 struct State {
@@ -112,22 +117,58 @@ impl Weights {
         Self { state: self.state.clone(), prefix }
     }
 
-    /// The tensor `name` of `shape`, as a parameter.
+    /// The tensor `name` of `shape`, as a parameter in the dtype of activations.
     ///
     /// While declaring, and after a failed read, the parameter is an empty stand-in; [`load`] then returns no model.
     pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Param<Tensor<D>> {
         let name = self.record(name, &shape, TensorRole::Parameter);
-        let tensor = match &self.state.mode {
+        Param::from_tensor(match &self.state.mode {
             Mode::Declare => Tensor::zeros([0; D], &stand_in_device()),
-            Mode::Load { source, device, dtype } => {
-                let data = source.read(&name, &shape, *dtype).unwrap_or_else(|error| {
-                    lock(&self.state.failure).get_or_insert(error);
-                    burn::tensor::TensorData::new(Vec::<f32>::new(), [0; D])
+            Mode::Load { device, dtype, .. } => self.read(&name, shape, dtype.activations(device)),
+        })
+    }
+
+    /// The matrix `name` of `shape`, as a parameter in the dtype that weights are held in.
+    pub fn matrix(&self, name: &str, shape: [usize; 2]) -> Param<Tensor<2>> {
+        let name = self.record(name, &shape, TensorRole::Parameter);
+        Param::from_tensor(match &self.state.mode {
+            Mode::Declare => Tensor::zeros([0; 2], &stand_in_device()),
+            Mode::Load { dtype, .. } => self.read(&name, shape, *dtype),
+        })
+    }
+
+    /// The weight `name` of a linear layer, `[d_output, d_input]`: a [`Weights::matrix`], or quantised if so asked.
+    pub fn linear_weight(&self, name: &str, shape: [usize; 2]) -> LinearWeight {
+        match &self.state.mode {
+            Mode::Load { source, quantize: Some(quantize), .. } => {
+                let name = self.record(name, &shape, TensorRole::Parameter);
+                let data = source.read(&name, &shape, Dtype::F32);
+                let values = data.and_then(|data| data.try_into_vec::<f32>().map_err(|e| Error::Dtype(e.to_string())));
+                let values = values.unwrap_or_else(|error| {
+                    self.fail(error);
+                    Vec::new()
                 });
-                Tensor::from_data(data, (device, (*dtype).into()))
+                LinearWeight::Quantized(QuantizedMatrix::new(*quantize, &values, shape[1].max(1)))
             }
+            _ => LinearWeight::Dense(self.matrix(name, shape)),
+        }
+    }
+
+    /// Reads a tensor onto the device; an empty one if that fails.
+    fn read<const D: usize>(&self, name: &str, shape: [usize; D], dtype: Dtype) -> Tensor<D> {
+        let Mode::Load { source, device, .. } = &self.state.mode else {
+            return Tensor::zeros([0; D], &stand_in_device());
         };
-        Param::from_tensor(tensor)
+        let data = source.read(name, &shape, dtype).unwrap_or_else(|error| {
+            self.fail(error);
+            burn::tensor::TensorData::new(Vec::<f32>::new(), [0; D])
+        });
+        Tensor::from_data(data, (device, dtype.into()))
+    }
+
+    /// Notes why loading failed; the first reason counts.
+    fn fail(&self, error: Error) {
+        lock(&self.state.failure).get_or_insert(error);
     }
 
     /// Notes a tensor that published checkpoints carry here and that this implementation does not use.
@@ -186,7 +227,11 @@ pub fn load<M>(
     for name in &unexpected {
         tracing::warn!(part = options.part, tensor = name, "not used: the model has no such tensor");
     }
-    let mode = Mode::Load { source, device: options.device.clone(), dtype: options.dtype };
+    let LoadOptions { device, dtype, quantize, .. } = options.clone();
+    if let Some(quantize) = quantize {
+        quantize.check_supported(&device)?;
+    }
+    let mode = Mode::Load { source, device, dtype, quantize };
     let weights = Weights::new(mode);
     let model = build(&weights);
     if let Some(error) = lock(&weights.state.failure).take() {

@@ -200,7 +200,7 @@ fn quantised(c: &mut Criterion) {
                     group.throughput(Throughput::Elements((2 * rows * outputs * inputs) as u64));
                 }
                 group.bench_function(format!("{bits:?}/{size} [{outputs}, {inputs}] x {rows}"), |b| {
-                    b.iter(|| matrix.matmul(black_box(&x), None, &mut out));
+                    b.iter(|| linear(WeightMatrix::Quant(&matrix), matrix.inputs(), black_box(&x), None, &mut out));
                 });
             }
         }

@@ -7,7 +7,9 @@
 
 mod activation;
 mod attention;
+mod elementwise;
 mod gemv;
+mod linear;
 mod math;
 mod norm;
 mod patchify;
@@ -24,7 +26,9 @@ pub use activation::{
     gelu, gelu_into, gelu_tanh, gelu_tanh_into, silu, silu_into, silu_mul, silu_mul_in_place, swiglu,
 };
 pub use attention::{Heads, HeadsMut, attention};
+pub use elementwise::{add_bias, add_scaled};
 pub use gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32};
+pub use linear::{WeightMatrix, linear};
 pub use norm::{add_layer_norm, add_rms_norm, layer_norm, rms_norm};
 pub use patchify::patchify;
 pub use quant::{QuantBits, QuantFormat, QuantMatrix, ScaleType};

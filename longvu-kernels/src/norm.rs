@@ -2,41 +2,9 @@
 //!
 //! Error against f64: 2e-6 of the greatest element of the normalised row.
 
+use crate::elementwise::AddRow;
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::threads::{for_each, rows_per_task};
-
-/// `row += delta * scale`.
-struct AddRow<'a> {
-    row: &'a mut [f32],
-    delta: &'a [f32],
-    scale: Option<&'a [f32]>,
-}
-
-impl Kernel for AddRow<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (rows, row_rest) = self.row.as_chunks_mut::<LANES>();
-        let (deltas, delta_rest) = self.delta.as_chunks::<LANES>();
-        if let Some(scale) = self.scale {
-            let (scales, scale_rest) = scale.as_chunks::<LANES>();
-            for ((row, delta), scale) in rows.iter_mut().zip(deltas).zip(scales) {
-                s.store(row, s.fma(s.load(delta), s.load(scale), s.load(row)));
-            }
-            for ((row, delta), scale) in row_rest.iter_mut().zip(delta_rest).zip(scale_rest) {
-                *row += delta * scale;
-            }
-        } else {
-            for (row, delta) in rows.iter_mut().zip(deltas) {
-                s.store(row, s.add(s.load(delta), s.load(row)));
-            }
-            for (row, delta) in row_rest.iter_mut().zip(delta_rest) {
-                *row += delta;
-            }
-        }
-    }
-}
 
 /// `out = (x - mean) / deviation * weight + bias`; the mean is 0 for root mean squares.
 struct Norm<'a> {

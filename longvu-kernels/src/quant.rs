@@ -2,7 +2,6 @@
 
 mod codes;
 mod gemv;
-mod matmul;
 
 use crate::simd::{BLOCK, LANES, Level};
 use codes::Codes;
@@ -187,15 +186,6 @@ impl QuantMatrix {
     #[cfg(test)]
     pub(crate) fn gemv_at(&self, level: Level, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
         gemv::gemv_at(level, self, x, bias, out);
-    }
-
-    /// [`QuantMatrix::gemv`] of any number of rows; many are multiplied in `f32`, with the weights dequantised a panel at
-    /// a time.
-    ///
-    /// # Panics
-    /// If the lengths do not fit.
-    pub fn matmul(&self, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
-        matmul::matmul(self, x, bias, out);
     }
 }
 

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod gemv;
+mod linear;
 mod norm;
 mod quant;
 mod rows;

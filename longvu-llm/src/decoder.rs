@@ -13,11 +13,7 @@ use longvu_core::{
     ops,
 };
 
-use crate::{
-    KvCache,
-    kv_cache::LayerCache,
-    rotary::{RotaryEmbedding, rotate},
-};
+use crate::{KvCache, kv_cache::LayerCache, rotary::RotaryEmbedding};
 
 /// A causal language model.
 #[derive(Module, Debug)]
@@ -65,16 +61,16 @@ impl Decoder {
 
     /// An empty cache with room for `capacity` positions.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
-        let weight = self.embed_tokens.weight.val();
+        let weight = self.norm.weight.val();
         KvCache::new(&self.config, capacity, &weight.device(), weight.dtype())
     }
 
-    /// Embeddings of token ids: `[tokens, hidden_size]`.
+    /// Embeddings of token ids: `[tokens, hidden_size]`, in the dtype of activations.
     pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
         let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
         let count = ids.len();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [count]), &self.device());
-        self.embed_tokens.forward(ids)
+        self.embed_tokens.forward(ids).cast(self.norm.weight.val().dtype())
     }
 
     /// Pushes positions through the model and its cache; returns the final-norm output.
@@ -170,9 +166,9 @@ impl DecoderLayer {
     ) -> Tensor<3> {
         let attended =
             self.self_attn.forward(self.input_layernorm.forward(hidden_states.clone()), tables, cache, start);
-        let hidden_states = hidden_states + attended;
+        let hidden_states = ops::add_residual(hidden_states, attended, None);
         let fed = self.mlp.forward(self.post_attention_layernorm.forward(hidden_states.clone()));
-        hidden_states + fed
+        ops::add_residual(hidden_states, fed, None)
     }
 }
 
@@ -215,11 +211,12 @@ impl Attention {
     ) -> Tensor<3> {
         let [batch, positions, _] = x.dims();
         let split = |projection: &Linear, heads: usize| {
-            projection.forward(x.clone()).reshape([batch, positions, heads, self.head_dim]).swap_dims(1, 2)
+            projection.forward(x.clone()).reshape([batch, positions, heads, self.head_dim])
         };
-        let query = rotate(split(&self.q_proj, self.heads), cos, sin);
-        let key = rotate(split(&self.k_proj, self.kv_heads), cos, sin);
-        let (keys, values) = cache.push(start, key, split(&self.v_proj, self.kv_heads));
+        let query = ops::rotary(split(&self.q_proj, self.heads), cos, sin).swap_dims(1, 2);
+        let key = ops::rotary(split(&self.k_proj, self.kv_heads), cos, sin).swap_dims(1, 2);
+        let value = split(&self.v_proj, self.kv_heads).swap_dims(1, 2);
+        let (keys, values) = cache.push(start, key, value);
         let attended = ops::causal_attention(query, keys, values);
         self.o_proj.forward(attended.swap_dims(1, 2).reshape([batch, positions, self.heads * self.head_dim]))
     }

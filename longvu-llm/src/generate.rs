@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{Decoder, GenerationConfig, KvCache, LogitsSampler, Result};
 
 /// Prompt positions pushed through the decoder at once.
-const PREFILL_CHUNK: usize = 512;
+const PREFILL_CHUNK: usize = 1024;
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

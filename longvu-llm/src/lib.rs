@@ -34,7 +34,7 @@ pub use logits::LogitsSampler;
 pub use prompt::{
     DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, Message, PromptIds, Role, tokenize_prompt,
 };
-pub use rotary::{RotaryEmbedding, rotate};
+pub use rotary::RotaryEmbedding;
 pub use synthetic_tokenizer::synthetic_tokenizer;
 pub use text_stream::TextStream;
 pub use tokenizer::Tokenizer;

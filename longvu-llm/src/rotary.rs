@@ -48,23 +48,10 @@ fn scaled(frequency: f64, scaling: &RopeScaling) -> f64 {
     }
 }
 
-/// Rotates each pair `(x[i], x[i + head_dim / 2])` by its position's angle.
-///
-/// # Shapes
-/// - `x`: `[batch, heads, positions, head_dim]`
-/// - `cos`, `sin`: `[positions, head_dim / 2]`
-pub fn rotate(x: Tensor<4>, cos: &Tensor<2>, sin: &Tensor<2>) -> Tensor<4> {
-    let dtype = x.dtype();
-    let half = x.dims()[3] / 2;
-    let (cos, sin) = (cos.clone().cast(dtype).unsqueeze::<4>(), sin.clone().cast(dtype).unsqueeze::<4>());
-    let (first, second) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
-    let rotated_first = first.clone() * cos.clone() - second.clone() * sin.clone();
-    let rotated_second = second * cos + first * sin;
-    Tensor::cat(vec![rotated_first, rotated_second], 3)
-}
-
 #[cfg(test)]
 mod tests {
+    use longvu_core::ops;
+
     use super::*;
 
     fn llama3(factor: f64) -> RopeScaling {
@@ -100,9 +87,9 @@ mod tests {
         .unwrap();
         let rotary = RotaryEmbedding::new(&config);
         let (cos, sin) = rotary.tables(0, 5, &device);
-        let x = Tensor::<4>::from_data([[[[1f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]; 5]]], &device);
-        let rotated = rotate(x.clone(), &cos, &sin);
-        let first: f32 = (rotated.clone() - x.clone()).narrow(2, 0, 1).abs().max().into_scalar();
+        let x = Tensor::<4>::from_data([[[[1f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]]; 5]], &device);
+        let rotated = ops::rotary(x.clone(), &cos, &sin);
+        let first: f32 = (rotated.clone() - x.clone()).narrow(1, 0, 1).abs().max().into_scalar();
         let lengths: f32 = (rotated.square().sum_dim(3) - x.square().sum_dim(3)).abs().max().into_scalar();
         assert!(first < 1e-6 && lengths < 1e-3, "{first} {lengths}");
     }

@@ -126,9 +126,9 @@ impl Layer {
 
     fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {
         let attended = self.attention.forward(self.norm1.forward(hidden_states.clone()));
-        let hidden_states = hidden_states + attended * self.layer_scale1.val().unsqueeze();
+        let hidden_states = ops::add_residual(hidden_states, attended, Some(self.layer_scale1.val()));
         let fed = self.mlp.forward(self.norm2.forward(hidden_states.clone()));
-        hidden_states + fed * self.layer_scale2.val().unsqueeze()
+        ops::add_residual(hidden_states, fed, Some(self.layer_scale2.val()))
     }
 }
 
@@ -169,12 +169,7 @@ impl Mlp {
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::SwiGlu(mlp) => {
-                let both = mlp.weights_in.forward(x);
-                let inner = both.dims()[2] / 2;
-                let hidden = ops::silu_mul(both.clone().narrow(2, 0, inner), both.narrow(2, inner, inner));
-                mlp.weights_out.forward(hidden)
-            }
+            Self::SwiGlu(mlp) => mlp.weights_out.forward(ops::swiglu(mlp.weights_in.forward(x))),
             Self::Gelu(mlp) => mlp.fc2.forward(ops::gelu(mlp.fc1.forward(x))),
         }
     }

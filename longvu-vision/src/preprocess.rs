@@ -45,7 +45,7 @@ impl Preprocessor {
     ///
     /// # Shapes
     /// - `frames`: each `[size, size, 3]` bytes, from [`Preprocessor::resize`]
-    /// - output: `[frames, 3, size, size]` in `dtype`
+    /// - output: `[frames, 3, size, size]`, in the dtype of activations where weights are of `dtype`
     pub fn pixel_values<F: AsRef<[u8]>>(&self, frames: &[F], device: &Device, dtype: Dtype) -> Tensor<4> {
         let size = self.config.size;
         let table = self.table();
@@ -57,7 +57,7 @@ impl Preprocessor {
             }
         }
         let data = TensorData::new(values, [frames.len(), 3, size, size]);
-        Tensor::from_data(data, (device, DType::from(dtype)))
+        Tensor::from_data(data, (device, DType::from(dtype.activations(device))))
     }
 
     /// The normalised value of every byte, per channel.

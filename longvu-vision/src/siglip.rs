@@ -122,8 +122,8 @@ impl Layer {
 
     fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {
         let attended = self.self_attn.forward(self.layer_norm1.forward(hidden_states.clone()));
-        let hidden_states = hidden_states + attended;
+        let hidden_states = ops::add_residual(hidden_states, attended, None);
         let hidden = self.fc1.forward(self.layer_norm2.forward(hidden_states.clone()));
-        hidden_states + self.fc2.forward(ops::gelu_tanh(hidden))
+        ops::add_residual(hidden_states, self.fc2.forward(ops::gelu_tanh(hidden)), None)
     }
 }

@@ -8,13 +8,22 @@ use burn::{
     tensor::{Int, Tensor},
 };
 
-use crate::{Weights, ops};
+use crate::{QuantizedMatrix, Weights, ops};
+
+/// A linear layer's weight, `[d_output, d_input]`.
+#[derive(Module, Debug)]
+pub enum LinearWeight {
+    /// In floating point.
+    Dense(Param<Tensor<2>>),
+    /// In groups of integers.
+    Quantized(QuantizedMatrix),
+}
 
 /// A linear layer, with or without a bias.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[d_output, d_input]`.
-    pub weight: Param<Tensor<2>>,
+    pub weight: LinearWeight,
     /// `[d_output]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -22,13 +31,17 @@ pub struct Linear {
 impl Linear {
     /// Takes `weight` and, if `bias`, `bias` from `weights`.
     pub fn new(weights: &Weights, d_input: usize, d_output: usize, bias: bool) -> Self {
-        let weight = weights.tensor("weight", [d_output, d_input]);
+        let weight = weights.linear_weight("weight", [d_output, d_input]);
         Self { weight, bias: bias.then(|| weights.tensor("bias", [d_output])) }
     }
 
     /// `[..., d_input]` to `[..., d_output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        ops::linear(x, self.weight.val(), self.bias.as_ref().map(|b| b.val()))
+        let bias = self.bias.as_ref().map(|b| b.val());
+        match &self.weight {
+            LinearWeight::Dense(weight) => ops::linear(x, weight.val(), bias),
+            LinearWeight::Quantized(weight) => ops::linear_quantized(x, weight, bias),
+        }
     }
 }
 
@@ -84,7 +97,7 @@ pub struct Embedding {
 impl Embedding {
     /// Takes `weight` from `weights`.
     pub fn new(weights: &Weights, vocabulary: usize, channels: usize) -> Self {
-        Self { weight: weights.tensor("weight", [vocabulary, channels]) }
+        Self { weight: weights.matrix("weight", [vocabulary, channels]) }
     }
 
     /// Ids `[tokens]` to vectors `[tokens, channels]`.

@@ -2,6 +2,9 @@
 
 use burn::tensor::{Bool, Tensor, TensorData, activation};
 
+#[cfg(feature = "flex")]
+use super::cpu;
+
 /// Rows of scores computed at a time, which bounds the score matrix of a long prompt.
 const QUERY_CHUNK: usize = 512;
 
@@ -14,6 +17,17 @@ const QUERY_CHUNK: usize = 512;
 /// - output: `[batch, heads, queries, head_dim]`
 pub fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, mask: Option<Tensor<4, Bool>>) -> Tensor<4> {
     let [batch, heads, queries, head_dim] = query.dims();
+    // Single queries come in large batches, of which burn's matrix products make better use.
+    #[cfg(feature = "flex")]
+    if mask.is_none()
+        && queries > 1
+        && cpu::applies(&query)
+        && cpu::applies(&key)
+        && cpu::applies(&value)
+        && let Some(out) = cpu::attention(query.clone(), key.clone(), value.clone(), false)
+    {
+        return out;
+    }
     let keys = key.dims()[2];
     let mut scores = query.matmul(key.transpose()) * (head_dim as f64).powf(-0.5);
     if let Some(mask) = mask {
@@ -31,6 +45,14 @@ pub fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, mask: Optio
 /// - `key`, `value`: `[batch, kv_heads, keys, head_dim]` with `heads` a multiple of `kv_heads` and `keys >= queries`
 /// - output: `[batch, heads, queries, head_dim]`
 pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if cpu::applies(&query)
+        && cpu::applies(&key)
+        && cpu::applies(&value)
+        && let Some(out) = cpu::attention(query.clone(), key.clone(), value.clone(), true)
+    {
+        return out;
+    }
     let [batch, heads, queries, head_dim] = query.dims();
     let [_, kv_heads, keys, _] = key.dims();
     let groups = heads / kv_heads;

@@ -1,15 +1,22 @@
 //! Tensor maths shared by the models: one call per operation, so that a backend can be given its own kernel.
 //!
-//! Every function here is written with burn's tensor operations and runs on any device.
+//! Every function here is written with burn's tensor operations and runs on any device. On the CPU, f32 tensors without
+//! gradients go through the kernels of `longvu-kernels` instead, unless [`set_cpu_kernels`] turns them off.
 
 mod activation;
 mod attention;
+#[cfg(feature = "flex")]
+mod cpu;
 mod linear;
 mod norm;
 mod resample;
+mod rotary;
 
-pub use activation::{gelu, gelu_tanh, silu_mul};
+pub use activation::{gelu, gelu_tanh, silu_mul, swiglu};
 pub use attention::{attention, causal_attention};
-pub use linear::linear;
-pub use norm::{layer_norm, rms_norm};
+#[cfg(feature = "flex")]
+pub use cpu::{cpu_kernels, set_cpu_kernels};
+pub use linear::{linear, linear_quantized};
+pub use norm::{add_residual, layer_norm, rms_norm};
 pub use resample::{Interpolation, resample_grid};
+pub use rotary::rotary;

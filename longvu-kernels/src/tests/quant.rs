@@ -1,7 +1,7 @@
 use super::gemv::reference;
 use super::{assert_close, assert_same_on_any_threads, noise};
 use crate::simd::Level;
-use crate::{MAX_ROWS, QuantBits, QuantFormat, QuantMatrix, ScaleType};
+use crate::{MAX_ROWS, QuantBits, QuantFormat, QuantMatrix, ScaleType, WeightMatrix, linear};
 use proptest::prelude::*;
 
 fn formats() -> Vec<QuantFormat> {
@@ -94,7 +94,7 @@ fn threads_change_nothing() {
         assert_same_on_any_threads(|| {
             let matrix = QuantMatrix::quantize(formats()[11], &weights, 517);
             let mut out = vec![0.0; rows * 999];
-            matrix.matmul(&x[..rows * 517], None, &mut out);
+            linear(WeightMatrix::Quant(&matrix), 517, &x[..rows * 517], None, &mut out);
             out
         });
     }
@@ -125,7 +125,7 @@ proptest! {
                 // Activations below 1 are rounded by 1.6e-5 at most, and add up as a walk of random steps does.
                 let tolerance = 6e-5 * (inputs as f64).sqrt();
                 let mut out = vec![0.0; rows * outputs];
-                matrix.matmul(&x, bias, &mut out);
+                linear(WeightMatrix::Quant(&matrix), inputs, &x, bias, &mut out);
                 assert_close(&out, &expected, tolerance, 0.0);
                 for level in Level::all().into_iter().filter(|_| rows <= MAX_ROWS) {
                     matrix.gemv_at(level, &x, bias, &mut out);

@@ -1,0 +1,228 @@
+//! The CPU kernels behind the operations: burn's flex tensors as slices, and slices as tensors.
+//!
+//! Burn's backend extension API gives the storage of a flex tensor without a copy. Every function here takes tensors
+//! for which [`applies`] holds; the other operations of this module decide by it whether to call.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use burn::{
+    backend::{BackendTypes, Flex},
+    tensor::{DType, Device, Tensor, TensorData, bf16, f16},
+};
+use longvu_kernels::{Heads, HeadsMut, RowOrder, WeightMatrix};
+
+/// The storage of a tensor on the CPU.
+type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
+
+const UNSET: u8 = 0;
+const ON: u8 = 1;
+const OFF: u8 = 2;
+
+static STATE: AtomicU8 = AtomicU8::new(UNSET);
+
+/// Whether the CPU device computes with this crate's kernels rather than burn's generic operations.
+///
+/// They are on unless the environment variable `LONGVU_KERNELS` is `off` or [`set_cpu_kernels`] turned them off.
+pub fn cpu_kernels() -> bool {
+    match STATE.load(Ordering::Relaxed) {
+        UNSET => {
+            let on = !std::env::var("LONGVU_KERNELS").is_ok_and(|value| value == "off" || value == "0");
+            set_cpu_kernels(on);
+            on
+        }
+        state => state == ON,
+    }
+}
+
+/// Turns the CPU kernels on or off for the whole process, to compare or to search for a fault.
+pub fn set_cpu_kernels(on: bool) {
+    STATE.store(if on { ON } else { OFF }, Ordering::Relaxed);
+}
+
+/// Whether `x` is on the CPU in f32, without gradients to track, and the kernels are on.
+pub(super) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && on_cpu(x)
+}
+
+/// Whether a weight of any dtype is on the CPU, and the kernels are on.
+fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
+    cpu_kernels() && x.device() == Device::flex() && primitive(x.clone()).is_some()
+}
+
+fn primitive<const D: usize>(x: Tensor<D>) -> Option<Primitive> {
+    x.try_into_primitive::<Flex>().ok()
+}
+
+/// The elements of a tensor, in order: in place where they lie so, else copied.
+enum Elements {
+    Shared(Primitive),
+    Copied(Vec<f32>),
+}
+
+impl Elements {
+    fn of<const D: usize>(x: Tensor<D>) -> Self {
+        match primitive(x.clone()) {
+            Some(x) if x.as_slice::<f32>().is_some() => Self::Shared(x),
+            _ => Self::Copied(to_vec(x)),
+        }
+    }
+
+    fn as_slice(&self) -> &[f32] {
+        match self {
+            Self::Shared(x) => x.as_slice().unwrap_or_default(),
+            Self::Copied(x) => x,
+        }
+    }
+}
+
+/// The elements, in the tensor's own buffer where nothing else needs it.
+fn to_vec<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().try_into_vec().unwrap_or_default()
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, dims), (&Device::flex(), DType::F32))
+}
+
+/// A buffer to be written in full.
+fn buffer(len: usize) -> Vec<f32> {
+    vec![0.0; len]
+}
+
+/// Applies `kernel` to the elements of `x`, in place where nothing else needs them.
+pub(super) fn map<const D: usize>(x: Tensor<D>, kernel: impl FnOnce(&mut [f32])) -> Tensor<D> {
+    let dims = x.dims();
+    let mut values = to_vec(x);
+    kernel(&mut values);
+    tensor(values, dims)
+}
+
+/// `silu(gate) * up`.
+pub(super) fn silu_mul<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    let dims = gate.dims();
+    let mut values = to_vec(gate);
+    longvu_kernels::silu_mul_in_place(&mut values, Elements::of(up).as_slice());
+    tensor(values, dims)
+}
+
+/// `silu(gate) * up` of halves that lie side by side in the last dimension.
+pub(super) fn swiglu<const D: usize>(fused: Tensor<D>) -> Tensor<D> {
+    let mut dims = fused.dims();
+    dims[D - 1] /= 2;
+    let mut out = buffer(dims.iter().product());
+    longvu_kernels::swiglu(Elements::of(fused).as_slice(), dims[D - 1], None, &mut out);
+    tensor(out, dims)
+}
+
+/// `residual + delta * scale`.
+pub(super) fn add_scaled<const D: usize>(residual: Tensor<D>, delta: Tensor<D>, scale: Option<Tensor<1>>) -> Tensor<D> {
+    let dims = residual.dims();
+    let mut values = to_vec(residual);
+    let scale = scale.map(Elements::of);
+    longvu_kernels::add_scaled(&mut values, Elements::of(delta).as_slice(), scale.as_ref().map(Elements::as_slice));
+    tensor(values, dims)
+}
+
+/// Layer normalisation; root-mean-square normalisation where there is no bias.
+pub(super) fn norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Option<Tensor<1>>, eps: f64) -> Tensor<D> {
+    let dims = x.dims();
+    let (x, weight, mut out) = (Elements::of(x), Elements::of(weight), buffer(dims.iter().product()));
+    match bias.map(Elements::of) {
+        Some(bias) => {
+            longvu_kernels::layer_norm(x.as_slice(), weight.as_slice(), Some(bias.as_slice()), eps as f32, &mut out);
+        }
+        None => longvu_kernels::rms_norm(x.as_slice(), weight.as_slice(), eps as f32, &mut out),
+    }
+    tensor(out, dims)
+}
+
+/// `x @ weight^T + bias`; `None` if the weight's dtype has no kernel or it lies elsewhere.
+pub(super) fn linear<const D: usize>(x: Tensor<D>, weight: &Tensor<2>, bias: Option<Tensor<1>>) -> Option<Tensor<D>> {
+    let [outputs, inputs] = weight.dims();
+    let weight = primitive(weight.clone())?;
+    let matrix = match weight.dtype() {
+        DType::F32 => WeightMatrix::F32(weight.as_slice::<f32>()?),
+        DType::F16 => WeightMatrix::F16(weight.as_slice::<f16>()?),
+        DType::BF16 => WeightMatrix::Bf16(weight.as_slice::<bf16>()?),
+        _ => return None,
+    };
+    Some(product(x, matrix, outputs, inputs, bias))
+}
+
+/// `x @ weight^T + bias` of quantised weights.
+pub(super) fn linear_quantized<const D: usize>(
+    x: Tensor<D>,
+    weight: &longvu_kernels::QuantMatrix,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    product(x, WeightMatrix::Quant(weight), weight.outputs(), weight.inputs(), bias)
+}
+
+fn product<const D: usize>(
+    x: Tensor<D>,
+    weight: WeightMatrix<'_>,
+    outputs: usize,
+    inputs: usize,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let mut dims = x.dims();
+    dims[D - 1] = outputs;
+    let (x, bias, mut out) = (Elements::of(x), bias.map(Elements::of), buffer(dims.iter().product()));
+    if !out.is_empty() {
+        longvu_kernels::linear(weight, inputs, x.as_slice(), bias.as_ref().map(Elements::as_slice), &mut out);
+    }
+    tensor(out, dims)
+}
+
+/// Rotates `[batch, positions, heads, head_dim]` by tables `[positions, head_dim / 2]`.
+pub(super) fn rotary(x: Tensor<4>, cos: &Tensor<2>, sin: &Tensor<2>) -> Tensor<4> {
+    let [_, _, heads, head_dim] = x.dims();
+    let (cos, sin) = (Elements::of(cos.clone()), Elements::of(sin.clone()));
+    let sequence = cos.as_slice().len() * 2 * heads;
+    map(x, |x| {
+        for x in x.chunks_mut(sequence.max(1)) {
+            longvu_kernels::rotary(x, heads, head_dim, RowOrder::PositionsFirst, cos.as_slice(), sin.as_slice());
+        }
+    })
+}
+
+/// The rows of `[batch, heads, positions, head_dim]` where they lie, or copied if their elements are not neighbours.
+struct Strided {
+    tensor: Primitive,
+    dims: [usize; 4],
+    strides: [usize; 3],
+    start: usize,
+}
+
+impl Strided {
+    fn of(x: Tensor<4>) -> Option<Self> {
+        let dims = x.dims();
+        let tensor = primitive(x)?;
+        let in_place =
+            tensor.layout().strides().iter().all(|&s| s >= 0) && (tensor.layout().strides()[3] == 1 || dims[3] == 1);
+        let tensor = if in_place { tensor } else { tensor.to_contiguous() };
+        let strides = std::array::from_fn(|i| tensor.layout().strides()[i] as usize);
+        let start = tensor.layout().start_offset();
+        Some(Self { tensor, dims, strides, start })
+    }
+
+    fn sequence(&self, batch: usize) -> Heads<'_> {
+        let [_, heads, positions, head_dim] = self.dims;
+        let data = &self.tensor.storage::<f32>()[self.start + batch * self.strides[0]..];
+        Heads::new(data, [heads, positions, head_dim], [self.strides[1], self.strides[2]])
+    }
+}
+
+/// Attention of `[batch, heads, queries, head_dim]` on `[batch, kv_heads, keys, head_dim]`.
+pub(super) fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, causal: bool) -> Option<Tensor<4>> {
+    let [batch, heads, queries, head_dim] = query.dims();
+    let (query, key, value) = (Strided::of(query)?, Strided::of(key)?, Strided::of(value)?);
+    let scale = (head_dim as f32).powf(-0.5);
+    // By position, as the output projection reads it.
+    let mut out = buffer(batch * heads * queries * head_dim);
+    for (i, out) in out.chunks_mut((heads * queries * head_dim).max(1)).enumerate() {
+        let mut out = HeadsMut::by_position(out, [heads, queries, head_dim]);
+        longvu_kernels::attention(query.sequence(i), key.sequence(i), value.sequence(i), &mut out, scale, causal);
+    }
+    Some(tensor(out, [batch, queries, heads, head_dim]).swap_dims(1, 2))
+}

@@ -1,0 +1,142 @@
+//! Weight-only quantisation of linear layers: 8-bit or 4-bit integers in groups that share a scale.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+use longvu_kernels::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
+
+use crate::{Error, Result};
+
+/// How the weights of linear layers are held, where not in the dtype: activations stay in floating point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quantize {
+    /// 8-bit integers, 64 of a row to a half-precision scale: 8.25 bits a weight.
+    Int8,
+    /// 4-bit integers, 32 of a row to a half-precision scale: 4.5 bits a weight.
+    Int4,
+}
+
+impl Quantize {
+    /// Both, in the order they are listed to users.
+    pub const ALL: [Self; 2] = [Self::Int8, Self::Int4];
+
+    /// Weights that share a scale.
+    pub const fn group(self) -> usize {
+        match self {
+            Self::Int8 => 64,
+            Self::Int4 => 32,
+        }
+    }
+
+    /// Bytes that a weight of `[outputs, inputs]` takes, scales and padding included.
+    pub const fn bytes(self, outputs: usize, inputs: usize) -> usize {
+        let groups = inputs.div_ceil(self.group());
+        let codes = match self {
+            Self::Int8 => groups * self.group(),
+            Self::Int4 => groups * self.group() / 2,
+        };
+        // A row's scales are whole vectors of sixteen.
+        outputs * (codes + 2 * groups.next_multiple_of(16))
+    }
+
+    /// Checks that quantised weights can be computed with on `device`.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] on every device but the CPU.
+    pub fn check_supported(self, device: &Device) -> Result<()> {
+        #[cfg(feature = "flex")]
+        if *device == Device::flex() {
+            return Ok(());
+        }
+        Err(Error::Dtype(format!(
+            "{self} weights are computed with on the CPU alone, not on {device:?}; use device `cpu`, or f16 or bf16"
+        )))
+    }
+
+    fn format(self) -> QuantFormat {
+        let bits = match self {
+            Self::Int8 => QuantBits::Int8,
+            Self::Int4 => QuantBits::Int4,
+        };
+        QuantFormat { bits, group: self.group(), affine: false, scales: ScaleType::F16 }
+    }
+}
+
+impl fmt::Display for Quantize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+        })
+    }
+}
+
+impl FromStr for Quantize {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        match s.trim().to_ascii_lowercase().as_str() {
+            "int8" | "i8" | "8" | "8bit" => Ok(Self::Int8),
+            "int4" | "i4" | "4" | "4bit" => Ok(Self::Int4),
+            other => Err(Error::Dtype(format!("unknown quantisation `{other}`; use int8 or int4"))),
+        }
+    }
+}
+
+/// A quantised weight `[d_output, d_input]`, shared by clones.
+#[derive(Module, Debug)]
+pub struct QuantizedMatrix {
+    #[module(skip)]
+    matrix: Arc<QuantMatrix>,
+}
+
+impl QuantizedMatrix {
+    /// Quantises rows of `inputs` float32 weights.
+    pub fn new(quantize: Quantize, weights: &[f32], inputs: usize) -> Self {
+        Self { matrix: Arc::new(QuantMatrix::quantize(quantize.format(), weights, inputs)) }
+    }
+
+    /// `[d_output, d_input]`.
+    pub fn dims(&self) -> [usize; 2] {
+        [self.matrix.outputs(), self.matrix.inputs()]
+    }
+
+    /// Memory that it takes.
+    pub fn bytes(&self) -> usize {
+        self.matrix.bytes()
+    }
+
+    /// The matrix that the kernels multiply with.
+    pub(crate) fn kernel(&self) -> &QuantMatrix {
+        &self.matrix
+    }
+
+    /// The weight as it is computed with, in float32: `[d_output, d_input]`.
+    pub fn restore(&self, device: &Device) -> Tensor<2> {
+        let mut values = vec![0.0; self.matrix.outputs() * self.matrix.inputs()];
+        self.matrix.dequantize(0, &mut values);
+        Tensor::from_data(TensorData::new(values, self.dims()), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_sizes() {
+        for quantize in Quantize::ALL {
+            assert_eq!(quantize.to_string().parse::<Quantize>().unwrap(), quantize);
+            for (outputs, inputs) in [(7, 3584), (3, 1000), (5, 64)] {
+                let matrix = QuantizedMatrix::new(quantize, &vec![0.5; outputs * inputs], inputs);
+                assert_eq!(matrix.bytes(), quantize.bytes(outputs, inputs), "{quantize} {outputs} x {inputs}");
+                assert_eq!(matrix.dims(), [outputs, inputs]);
+            }
+        }
+        let error = "int3".parse::<Quantize>().unwrap_err().to_string();
+        assert!(error.contains("int3") && error.contains("int4"), "{error}");
+    }
+}
