@@ -40,7 +40,8 @@ impl Decoder {
         };
         let mut context = codec::Context::from_parameters(parameters).map_err(unsupported)?;
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(16));
-        ffi::configure(&mut context, threads);
+        let strict = matches!(feed, Feed::Chosen(_));
+        ffi::configure(&mut context, threads, strict);
         let decoder = context.decoder().video().map_err(unsupported)?;
         Ok(Self {
             demuxer,

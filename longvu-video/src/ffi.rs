@@ -65,13 +65,17 @@ pub(crate) fn inspector(parameters: &ffmpeg::codec::Parameters) -> Option<Inspec
 }
 
 /// Settings of a decoder before it is opened: `threads` threads, by frames or by slices, whichever the codec can, and no
-/// picture over the crate's limit, should a stream grow to one midway.
-pub(crate) fn configure(context: &mut ffmpeg::codec::Context, threads: usize) {
+/// picture over the crate's limit, should a stream grow to one midway. A `strict` one reports damage that it would otherwise
+/// hide.
+pub(crate) fn configure(context: &mut ffmpeg::codec::Context, threads: usize, strict: bool) {
     // SAFETY: the context is alive and not opened yet; the fields are plain settings to be made before opening.
     unsafe {
         (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
         (*context.as_mut_ptr()).thread_count = c_int::try_from(threads).unwrap_or(1);
         (*context.as_mut_ptr()).max_pixels = i64::try_from(MAX_PIXELS).unwrap_or(i64::MAX);
+        if strict {
+            (*context.as_mut_ptr()).err_recognition |= ffi::AV_EF_EXPLODE;
+        }
     }
 }
 

@@ -96,8 +96,8 @@ impl Frames {
     pub fn stats(&self) -> Stats {
         Stats {
             decoded: self.stats.decoded + self.decoder.decoded,
-            damaged_packets: self.decoder.damaged_packets,
-            damaged_frames: self.decoder.damaged_frames,
+            damaged_packets: self.stats.damaged_packets.max(self.decoder.damaged_packets),
+            damaged_frames: self.stats.damaged_frames.max(self.decoder.damaged_frames),
             ..self.stats
         }
     }
@@ -134,7 +134,8 @@ impl Frames {
     /// Decodes everything from the first packet on, to go on after the samples already handed out.
     fn start_over(&mut self) -> Result<()> {
         tracing::debug!(path = %self.path.display(), taken = self.taken, "decoding every packet because of damage");
-        self.stats.decoded += self.decoder.decoded;
+        // What a strict decoder found, the next one may hide.
+        self.stats = self.stats();
         self.decoder = Decoder::new(Demuxer::open(&self.path)?, Feed::First(self.plan.packets))?;
         self.next_in_order = 0;
         Ok(())

@@ -29,6 +29,7 @@ impl Timeline {
     }
 
     /// Whether times come from the file.
+    #[cfg(test)]
     pub fn is_timed(&self) -> bool {
         !self.pts.is_empty()
     }

@@ -138,17 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn published_sizes_and_large_frames() {
-        for (size, target) in
-            [((1920, 1080), 384), ((1080, 1920), 378), ((640, 360), 384), ((3840, 2160), 378), ((9000, 16), 384)]
-        {
+    fn large_frames_and_long_filters() {
+        // The last has filters of 300 taps, whose partial sums wrap.
+        for (size, target) in [((1920, 1080), 384), ((720, 1280), 378), ((2100, 2000), 50), ((1500, 16), 20)] {
             let rgb = noise(size.0 * size.1 * 3, 7);
             let expected = by_definition(&rgb, size, target, [127; 3]);
             for passes in [Passes::Portable, Passes::fastest()] {
-                assert!(
-                    resize_with(passes, &rgb, size, target, [127; 3]) == expected,
-                    "{size:?} to {target}, {passes:?}"
-                );
+                let resized = resize_with(passes, &rgb, size, target, [127; 3]);
+                assert!(resized == expected, "{size:?} to {target}, {passes:?}");
             }
         }
     }
