@@ -167,12 +167,7 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(
-        model: &'a LongVu,
-        kind: VisualKind,
-        expected: Option<usize>,
-        dimensions: (u32, u32),
-    ) -> Result<Self> {
+    fn new(model: &'a LongVu, kind: VisualKind, expected: Option<usize>, dimensions: (u32, u32)) -> Result<Self> {
         Ok(Self {
             model,
             dinov2: Some(model.dinov2()?),
