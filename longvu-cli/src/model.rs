@@ -40,8 +40,8 @@ pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
     if let Some(tokens) = args.max_len.map(NonZeroUsize::get) {
         builder = builder.max_len(tokens);
     }
-    if let Some(mib) = args.spill_budget {
-        builder = builder.spill_budget((mib as usize) << 20);
+    if let Some(frames) = args.waiting_frames {
+        builder = builder.waiting_frames(frames);
     }
     Ok(builder)
 }
