@@ -171,17 +171,17 @@ impl LongVuBuilder {
         self
     }
 
-    /// Bytes of frames that may wait in memory until it is known which of a long video are kept; 128 MiB unless set.
-    /// What exceeds it waits in a temporary file. Results do not depend on it.
+    /// Frames of a long video that may wait in memory until it is known which of them are kept; 32 unless set. The others
+    /// wait in a temporary file. Results do not depend on it.
     #[must_use]
-    pub fn spill_budget(mut self, bytes: usize) -> Self {
-        self.spill.budget = bytes;
+    pub fn waiting_frames(mut self, frames: usize) -> Self {
+        self.spill.in_memory = frames;
         self
     }
 
     /// The folder of that temporary file; the system's (`TMPDIR`) unless set.
     #[must_use]
-    pub fn spill_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+    pub fn waiting_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.spill.folder = Some(folder.into());
         self
     }
@@ -403,11 +403,14 @@ impl ModelFiles {
         Ok(Self { repo, config, siglip, siglip_config, siglip_pixels, dinov2, dinov2_config, dinov2_pixels })
     }
 
+    pub fn aggregator_config(&self) -> AggregatorConfig {
+        AggregatorConfig::new(&self.config, self.siglip_config.hidden_size, self.dinov2_config.hidden_size)
+    }
+
     /// Takes aggregator and projector from the root of a checkpoint.
     pub fn build_connector(&self, weights: &Weights) -> (SpatialVisionAggregator, MmProjector) {
         let model = weights.at("model");
-        let aggregator =
-            AggregatorConfig::new(&self.config, self.siglip_config.hidden_size, self.dinov2_config.hidden_size);
+        let aggregator = self.aggregator_config();
         let projector = MmProjector::new(aggregator.channels, self.config.decoder.hidden_size, &model);
         (SpatialVisionAggregator::new(&aggregator, &model), projector)
     }

@@ -2,7 +2,7 @@
 //!
 //! Frames arrive in windows of the temporal stage, decoded and resized ahead on other threads. DINOv2 sees every frame;
 //! what the stage drops goes at once. SigLIP sees kept frames only: at once where it is certain that they stay, else
-//! when the video has ended; until then they wait, beyond a budget of memory in a temporary file.
+//! when the video has ended; until then they wait, some in memory and the others in a temporary file.
 
 use std::{sync::Arc, time::Instant};
 

@@ -55,7 +55,7 @@ pub enum Error {
     /// Frames that wait could not be kept on disk.
     #[error(
         "frames that wait for the end of the video could not be kept in a temporary file in {} ({} MB so far): \
-         {source}; make room there, name another folder (TMPDIR), or let more of them wait in memory", folder.display(),
+         {source}; make room there, name another folder (TMPDIR), or let more of them wait in memory (--waiting-frames)", folder.display(),
         bytes >> 20
     )]
     Spill {

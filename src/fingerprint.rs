@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Result,
-    builder::{ModelFiles, build_connector},
+    builder::ModelFiles,
     core::{
         TensorRole, TensorSpec,
         checkpoint::{Checkpoint, Repo},
@@ -21,10 +21,9 @@ const DIGITS: usize = 32;
 /// Whole weights are not read. Where the files are, what they are called and how old they are does not matter.
 pub(crate) fn fingerprint(files: &ModelFiles) -> Result<String> {
     let mut hash = Sha256::new();
-    let aggregator = files.aggregator_config();
+    let connector = declare(|w| files.build_connector(w));
     let configs = (&files.siglip_config, &files.siglip_pixels, &files.dinov2_config, &files.dinov2_pixels);
-    hash.update(format!("{configs:?} {aggregator:?}"));
-    let connector = declare(|w| build_connector(&aggregator, files.config.decoder.hidden_size, w));
+    hash.update(format!("{configs:?} {:?}", files.aggregator_config()));
     add(&mut hash, &files.siglip.repo, &declare(|w| Siglip::new(&files.siglip_config, w)))?;
     add(&mut hash, &files.dinov2.repo, &declare(|w| Dinov2::new(&files.dinov2_config, w)))?;
     add(&mut hash, &files.repo, &connector)?;

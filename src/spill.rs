@@ -8,21 +8,21 @@ use std::{
 
 use crate::{Error, Result};
 
-/// Where frames wait that exceed the memory they may take while they wait.
+/// How frames wait until it is known which are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SpillSettings {
-    /// Bytes of waiting frames that are held in memory.
-    pub budget: usize,
+    /// Frames that wait in memory; the others wait in a temporary file.
+    pub in_memory: usize,
     /// Folder of the temporary file; the system's unless set.
     pub folder: Option<PathBuf>,
 }
 
-/// Bytes of waiting frames that stay in memory unless set otherwise.
-pub(crate) const BUDGET: usize = 128 << 20;
+/// Frames that wait in memory unless set otherwise.
+pub(crate) const WAITING_FRAMES: usize = 32;
 
 impl Default for SpillSettings {
     fn default() -> Self {
-        Self { budget: BUDGET, folder: None }
+        Self { in_memory: WAITING_FRAMES, folder: None }
     }
 }
 

@@ -32,15 +32,6 @@ impl Window {
         // A selection is a copy: the window's storage is freed.
         self.dinov2 = self.dinov2.clone().select(0, indices);
     }
-
-    /// Bytes that it takes; a window without frames is about to be dropped.
-    fn bytes(&self) -> usize {
-        if self.frames.is_empty() {
-            return 0;
-        }
-        let pixels: usize = self.frames.iter().map(|(_, pixels)| pixels.len()).sum();
-        pixels + self.dinov2.shape().num_elements() * self.dinov2.dtype().size()
-    }
 }
 
 fn retain<T>(items: &mut Vec<T>, kept: &[usize]) {
@@ -80,7 +71,7 @@ impl Place {
 pub(crate) struct Waiting {
     settings: SpillSettings,
     windows: VecDeque<Place>,
-    /// Bytes of the windows in memory.
+    /// Frames in memory.
     held: usize,
     file: Option<SpillFile>,
 }
@@ -90,16 +81,16 @@ impl Waiting {
         Self { settings, windows: VecDeque::new(), held: 0, file: None }
     }
 
-    /// Adds a window, to the file if it does not fit into the budget.
+    /// Adds a window, to the file if it has more frames than may still wait in memory.
     ///
     /// # Errors
     /// A file that cannot be made or written.
     pub fn push(&mut self, window: Window) -> Result<()> {
-        let bytes = window.bytes();
-        if self.held + bytes <= self.settings.budget {
-            self.held += bytes;
+        let frames = window.frames.len();
+        if self.held + frames <= self.settings.in_memory {
+            self.held += frames;
             self.windows.push_back(Place::Memory(window));
-        } else if !window.frames.is_empty() {
+        } else if frames > 0 {
             let spilled = self.spill(window)?;
             self.windows.push_back(Place::File(spilled));
         }
@@ -112,9 +103,9 @@ impl Waiting {
         for (place, kept) in self.windows.iter_mut().skip(first).zip(selections) {
             match place {
                 Place::Memory(window) => {
-                    self.held -= window.bytes();
+                    self.held -= window.frames.len();
                     window.keep(kept);
-                    self.held += window.bytes();
+                    self.held += window.frames.len();
                 }
                 Place::File(spilled) => retain(&mut spilled.frames, kept),
             }
@@ -136,7 +127,7 @@ impl Waiting {
             let kept: Vec<usize> = place.infos().enumerate().filter(|(_, info)| wanted(info)).map(|(i, _)| i).collect();
             let window = match place {
                 Place::Memory(mut window) => {
-                    self.held -= window.bytes();
+                    self.held -= window.frames.len();
                     window.keep(&kept);
                     window
                 }
@@ -162,7 +153,7 @@ impl Waiting {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                tracing::info!(budget = self.settings.budget, "waiting frames go to a temporary file");
+                tracing::info!(in_memory = self.settings.in_memory, "waiting frames go to a temporary file");
                 self.file.insert(SpillFile::create(self.settings.folder.as_deref())?)
             }
         };
@@ -218,8 +209,8 @@ mod tests {
         contents
     }
 
-    fn run(budget: usize) -> (Contents, bool) {
-        let mut waiting = Waiting::new(SpillSettings { budget, folder: None });
+    fn run(in_memory: usize) -> (Contents, bool) {
+        let mut waiting = Waiting::new(SpillSettings { in_memory, folder: None });
         for first in [0, 4, 8] {
             waiting.push(window(first, 4)).unwrap();
         }
@@ -236,9 +227,9 @@ mod tests {
         let (in_memory, spilled) = run(usize::MAX);
         assert!(!spilled);
         assert_eq!(in_memory.iter().map(|(sample, ..)| *sample).collect::<Vec<_>>(), [0, 3, 10, 11, 12, 13, 15]);
-        // A window takes 4 * (5 + 24) bytes: none, one, two fit.
-        for budget in [0, 130, 240] {
-            assert_eq!(run(budget), (in_memory.clone(), true), "{budget}");
+        // None, one, two windows fit.
+        for frames in [0, 4, 11] {
+            assert_eq!(run(frames), (in_memory.clone(), true), "{frames}");
         }
     }
 
@@ -247,7 +238,7 @@ mod tests {
         let mut half = window(0, 3);
         half.dinov2 = half.dinov2.cast(DType::F16);
         let before = half.dinov2.clone().into_data();
-        let mut waiting = Waiting::new(SpillSettings { budget: 0, folder: None });
+        let mut waiting = Waiting::new(SpillSettings { in_memory: 0, folder: None });
         waiting.push(half).unwrap();
         let after = waiting.pop(|_| true).unwrap().unwrap().dinov2.into_data();
         assert_eq!((after.dtype(), after.as_bytes()), (DType::F16, before.as_bytes()));

@@ -88,9 +88,10 @@ pub struct ModelArgs {
     /// Frames that go through a tower at once [default: 1 on the CPU, 8 elsewhere]
     #[arg(long, value_name = "N")]
     pub tower_batch: Option<NonZeroUsize>,
-    /// Memory for frames that wait for a long video's end, in MiB; more wait on disk [default: 128]
-    #[arg(long, value_name = "MIB")]
-    pub spill_budget: Option<u32>,
+
+    /// Frames of a long video that wait in memory until it is known which are kept, the others on disk [default: 32]
+    #[arg(long, value_name = "N")]
+    pub waiting_frames: Option<usize>,
 }
 
 /// Which frames are looked at.

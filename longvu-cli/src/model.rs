@@ -44,8 +44,8 @@ pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
     if let Some(frames) = args.tower_batch.map(NonZeroUsize::get) {
         builder = builder.tower_batch(frames);
     }
-    if let Some(mib) = args.spill_budget {
-        builder = builder.spill_budget((mib as usize) << 20);
+    if let Some(frames) = args.waiting_frames {
+        builder = builder.waiting_frames(frames);
     }
     Ok(builder)
 }

@@ -9,6 +9,7 @@ use crate::{
     compress::{FrameSelector, SpatialStage, TemporalStage},
     core::Dtype,
     llm::PREFILL_CHUNK,
+    spill::WAITING_FRAMES,
     vision::SizePair,
 };
 
@@ -16,8 +17,6 @@ const MIB: u64 = 1 << 20;
 
 /// Code, libraries, threads, buffers of matrix products, what the allocator keeps.
 const PROGRAM: u64 = 64 * MIB;
-/// Bytes of features and pixels of kept frames that stay in memory; the rest is spilt to disk.
-const HELD_BUDGET: u64 = crate::spill::BUDGET as u64;
 /// Pictures that a video decoder holds: references, and those its threads are at; a byte and a half a pixel.
 const DECODER_PICTURES: u64 = 24;
 /// Outputs of a linear layer whose weights are widened at a time.
@@ -300,7 +299,7 @@ impl Formulas<'_> {
     fn held(&self) -> (Kind, u64) {
         let pixels = 3 * (self.model.input[0] as u64).pow(2);
         let frame = self.shape.cells * self.model.dinov2.hidden_size as u64 * 4 + pixels;
-        (Kind::Features, (self.workload.frames as u64 * frame).min(HELD_BUDGET))
+        (Kind::Features, self.workload.frames.min(WAITING_FRAMES) as u64 * frame)
     }
 
     fn encoded(&self, copies: u64) -> (Kind, u64) {

@@ -37,8 +37,8 @@ impl FrameSelector for Thirds {
 }
 
 /// A model in whose window four frames overflow.
-fn small(spill_budget: usize) -> LongVu {
-    let builder = builder("qwen").temporal_stage(Arc::new(Thirds)).max_len(336).spill_budget(spill_budget);
+fn small(waiting: usize) -> LongVu {
+    let builder = builder("qwen").temporal_stage(Arc::new(Thirds)).max_len(336).waiting_frames(waiting);
     let model = builder.load().unwrap();
     assert_eq!(model.budget().temporal_limit(1), 4);
     model
@@ -65,12 +65,12 @@ fn memory_disk_and_promises_change_nothing() {
     assert_eq!((work.frames_decoded, work.frames_resized, work.dinov2_frames), (9, 9, 9));
     assert_eq!((work.siglip_frames, work.aggregator_frames), (4, 4), "only frames that stay");
     // A promise of 3 frames lets the first window through, whose middle frame has to go after all.
-    for (budget, expected, aggregated) in [(0, Some(9), 4), (700_000, None, 4), (0, Some(3), 5)] {
-        let (video, work) = encode(&small(budget), 9, expected);
-        assert_eq!(held(&video), held(&reference), "{budget} {expected:?}");
-        assert_eq!(bits(&video), bits(&reference), "{budget} {expected:?}");
+    for (waiting, expected, aggregated) in [(0, Some(9), 4), (3, None, 4), (0, Some(3), 5)] {
+        let (video, work) = encode(&small(waiting), 9, expected);
+        assert_eq!(held(&video), held(&reference), "{waiting} {expected:?}");
+        assert_eq!(bits(&video), bits(&reference), "{waiting} {expected:?}");
         assert_eq!(video.temporal_report(), reference.temporal_report());
-        assert_eq!(work.siglip_frames, aggregated, "{budget} {expected:?}");
+        assert_eq!(work.siglip_frames, aggregated, "{waiting} {expected:?}");
     }
 }
 
@@ -79,7 +79,7 @@ fn memory_disk_and_promises_change_nothing() {
 fn what_surely_stays_does_not_wait() {
     let folderless = |count, expected| {
         let builder = builder("qwen").temporal_stage(Arc::new(Thirds)).max_len(336);
-        let model = builder.spill_budget(0).spill_folder("/nonexistent/place").load().unwrap();
+        let model = builder.waiting_frames(0).waiting_folder("/nonexistent/place").load().unwrap();
         model.encode(Clip::from_frames(frames(count, 32, 24).into_iter().map(Ok), expected))
     };
     // Shorter than anything drops; and dropped from the first window on, with no more than the cap left.
