@@ -62,8 +62,8 @@ test-backends: ## golden tests on wgpu over a software renderer
 package: deps ## packs every crate and checks the sizes
 	@tools/package.sh
 
-bench: deps ## times kernels, stages, preprocessing and one layer of each model
-	cargo bench --workspace --bench kernels --bench stages --bench models
+bench: deps ## times kernels, stages, preprocessing, decoding and one layer of each model
+	cargo bench --workspace --bench kernels --bench stages --bench models --bench video
 
 # CASES names some of benches/peers/cases.py, ARGS is passed on: make bench-peers CASES="dinov2 siglip" ARGS="--rounds 5"
 bench-peers: deps ## times the program against PyTorch, alternately, and prints a table of ratios

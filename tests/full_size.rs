@@ -14,7 +14,7 @@ use std::{path::PathBuf, sync::Arc};
 use burn::tensor::{Int, Tensor, TensorData};
 use longvu::{
     core::{
-        Dtype, LoadOptions, Weights,
+        Dtype, LoadOptions, Quantize, Weights,
         checkpoint::{Synthetic, synthetic_values},
         config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
         load,
@@ -33,7 +33,11 @@ fn case(name: &str) -> Case {
 }
 
 fn synthetic<M>(build: impl Fn(&Weights) -> M) -> M {
-    let options = LoadOptions::new("synthetic", &device(), Dtype::F32);
+    synthetic_as(Dtype::F32, None, build)
+}
+
+fn synthetic_as<M>(dtype: Dtype, quantize: Option<Quantize>, build: impl Fn(&Weights) -> M) -> M {
+    let options = LoadOptions { quantize, ..LoadOptions::new("synthetic", &device(), dtype) };
     load(Arc::new(Synthetic), &options, build).unwrap().0
 }
 
@@ -49,15 +53,32 @@ fn every(x: Tensor<3>, step: usize, count: usize) -> Tensor<3> {
     x.select(1, rows)
 }
 
+fn dinov2_giant_config() -> serde_json::Value {
+    json!({
+        "hidden_size": 1536, "num_hidden_layers": 40, "num_attention_heads": 24, "mlp_ratio": 4,
+        "use_swiglu_ffn": true, "image_size": 518, "patch_size": 14,
+    })
+}
+
+fn siglip_so400m_config() -> serde_json::Value {
+    json!({
+        "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16,
+        "image_size": 384, "patch_size": 14,
+    })
+}
+
+fn qwen2_7b_config() -> serde_json::Value {
+    json!({
+        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 2, "num_attention_heads": 28,
+        "num_key_value_heads": 4, "vocab_size": 152_064, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
+    })
+}
+
 #[test]
 #[ignore = "4.5 GB and 20 s"]
 fn dinov2_giant() {
     let case = case("full_dinov2_giant");
-    let config: Dinov2Config = serde_json::from_value(json!({
-        "hidden_size": 1536, "num_hidden_layers": 40, "num_attention_heads": 24, "mlp_ratio": 4,
-        "use_swiglu_ffn": true, "image_size": 518, "patch_size": 14,
-    }))
-    .unwrap();
+    let config: Dinov2Config = serde_json::from_value(dinov2_giant_config()).unwrap();
     let tower = synthetic(|w| Dinov2::new(&config, w));
     let last = tower.forward(input("dinov2", [1, 3, 378, 378]));
     let patches = last.dims()[1] - 1;
@@ -69,11 +90,7 @@ fn dinov2_giant() {
 #[ignore = "2 GB and 10 s"]
 fn siglip_so400m() {
     let case = case("full_siglip_so400m");
-    let config: SiglipConfig = serde_json::from_value(json!({
-        "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16,
-        "image_size": 384, "patch_size": 14,
-    }))
-    .unwrap();
+    let config: SiglipConfig = serde_json::from_value(siglip_so400m_config()).unwrap();
     let tower = synthetic(|w| Siglip::new(&config, w));
     let last = tower.forward(input("siglip", [1, 3, 384, 384]));
     let kept = every(last, 91, case.shape("hidden_state")[0]);
@@ -119,11 +136,7 @@ fn language_model(name: &str, input_name: &str, family: LanguageModel, config: s
 #[test]
 #[ignore = "6.5 GB and 20 s"]
 fn qwen2_7b_2_layers() {
-    let config = json!({
-        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 2, "num_attention_heads": 28,
-        "num_key_value_heads": 4, "vocab_size": 152_064, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
-    });
-    language_model("full_qwen2_2_layers", "qwen2", LanguageModel::Qwen2, config);
+    language_model("full_qwen2_2_layers", "qwen2", LanguageModel::Qwen2, qwen2_7b_config());
 }
 
 #[test]
@@ -134,4 +147,49 @@ fn llama_3b_2_layers() {
         "num_key_value_heads": 8, "vocab_size": 128_261, "rms_norm_eps": 1e-5, "rope_theta": 5e5,
     });
     language_model("full_llama_2_layers", "llama", LanguageModel::Llama, config);
+}
+
+/// Ways to hold weights, and the greatest relative error that they may cause.
+const STORAGE: [(Dtype, Option<Quantize>, f64); 4] = [
+    (Dtype::F16, None, 2e-3),
+    (Dtype::Bf16, None, 2e-2),
+    (Dtype::F32, Some(Quantize::Int8), 5e-2),
+    (Dtype::F32, Some(Quantize::Int4), 0.5),
+];
+
+#[test]
+#[ignore = "2 GB and a minute"]
+fn towers_in_fewer_bits() {
+    let dinov2: Dinov2Config = serde_json::from_value(dinov2_giant_config()).unwrap();
+    let siglip: SiglipConfig = serde_json::from_value(siglip_so400m_config()).unwrap();
+    for (dtype, quantize, tolerance) in STORAGE {
+        let case = case("full_dinov2_giant");
+        let tower = synthetic_as(dtype, quantize, |w| Dinov2::new(&dinov2, w));
+        let last = tower.forward(input("dinov2", [1, 3, 378, 378]));
+        let kept = every(last.narrow(1, 1, 729), 91, case.shape("last_hidden_state")[0]);
+        let what = format!("DINOv2-giant, {dtype} {quantize:?}");
+        assert_close(&what, kept, &case.floats("last_hidden_state"), tolerance);
+        drop(tower);
+
+        let case = self::case("full_siglip_so400m");
+        let tower = synthetic_as(dtype, quantize, |w| Siglip::new(&siglip, w));
+        let last = tower.forward(input("siglip", [1, 3, 384, 384]));
+        let kept = every(last, 91, case.shape("hidden_state")[0]);
+        let what = format!("SigLIP so400m, {dtype} {quantize:?}");
+        assert_close(&what, kept, &case.floats("hidden_state"), tolerance);
+    }
+}
+
+#[test]
+#[ignore = "5 GB and a minute"]
+fn qwen2_in_fewer_bits() {
+    let case = case("full_qwen2_2_layers");
+    let config: DecoderConfig = serde_json::from_value(qwen2_7b_config()).unwrap();
+    for (dtype, quantize, tolerance) in STORAGE {
+        let decoder = synthetic_as(dtype, quantize, |w| Decoder::new(&config, LanguageModel::Qwen2, w));
+        let last = decoder.forward(input("qwen2", [1, 24, config.hidden_size]), &mut decoder.new_cache(24));
+        let logits = decoder.logits(last.narrow(1, 23, 1));
+        let what = format!("Qwen2-7B, 2 layers, logits, {dtype} {quantize:?}");
+        assert_close(&what, logits, &case.floats("last_logits"), tolerance);
+    }
 }

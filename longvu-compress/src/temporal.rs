@@ -29,6 +29,12 @@ pub trait FrameSelector: Send + Sync {
 
     /// Most frames kept of a whole video.
     fn max_frames(&self) -> usize;
+
+    /// The selector and its settings in words. A saved encoded video is refused by a model whose temporal stage has
+    /// others, so that a selector with settings should name them here; the type's name alone unless told otherwise.
+    fn describe(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
 }
 
 /// LongVU's temporal reduction.
@@ -90,6 +96,10 @@ impl FrameSelector for TemporalStage {
 
     fn max_frames(&self) -> usize {
         self.max_frames
+    }
+
+    fn describe(&self) -> String {
+        format!("{self:?}")
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use longvu::core::{
-    Dtype, LoadOptions, Weights,
+    Dtype, LoadOptions, Quantize, Weights,
     checkpoint::{Checkpoint, Repo},
     parse_device,
 };
@@ -125,9 +125,14 @@ pub fn assert_close<const D: usize>(what: &str, found: Tensor<D>, expected: &[f3
 
 /// Loads a module from one of the golden checkpoints.
 pub fn load<M>(checkpoint: &str, build: impl Fn(&Weights) -> M) -> M {
+    load_as(checkpoint, Dtype::F32, None, build)
+}
+
+/// The same, with weights held in `dtype`, or in integers.
+pub fn load_as<M>(checkpoint: &str, dtype: Dtype, quantize: Option<Quantize>, build: impl Fn(&Weights) -> M) -> M {
     let repo = Repo::folder(golden_dir().join("checkpoint").join(checkpoint));
     let source = std::sync::Arc::new(Checkpoint::open(&repo).unwrap());
-    let options = LoadOptions::new(checkpoint, &device(), Dtype::F32);
+    let options = LoadOptions { quantize, ..LoadOptions::new(checkpoint, &device(), dtype) };
     longvu::core::load(source, &options, build).unwrap().0
 }
 
