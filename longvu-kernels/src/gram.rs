@@ -1,10 +1,13 @@
 //! Products of every row with every row, in one pass over memory.
 
-use crate::simd::{Kernel, LANES, Level, Simd, Tile};
+use crate::simd::{Aligned, Kernel, LANES, Level, Simd, Tile};
 use crate::threads::for_each;
 
-/// Columns that all rows are multiplied by at a time: 16 rows of them fit the first cache.
-const TILE: usize = 256;
+/// Vectors of a row that are multiplied at a time: those of 16 rows fill half of the first cache.
+const TILE: usize = 16;
+
+/// Vectors of the next tile that are asked for before each block.
+const FETCH: usize = 8;
 
 /// Columns of a task. The cuts are also where sums of `f32` end and those of `f64` begin.
 const TASK: usize = 8192;
@@ -15,7 +18,7 @@ struct Columns<'a> {
     width: usize,
     first: usize,
     end: usize,
-    /// `[rows, rows]`, of which only `j >= i` is written.
+    /// `[rows, rows]`, of which `j >= i` is written.
     out: &'a mut [f64],
 }
 
@@ -24,76 +27,94 @@ impl Kernel for Columns<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        match S::TILE {
-            Tile::Rows8Vectors2 => self.tiles::<S, 4, 4>(s),
-            Tile::Rows6Vectors1 => self.tiles::<S, 3, 2>(s),
-            Tile::Rows4Vectors1 => self.tiles::<S, 2, 2>(s),
+        if S::TILE == Tile::Rows8Vectors2 {
+            self.tiles::<S, 4>(s);
+        } else {
+            self.tiles::<S, 2>(s);
         }
     }
 }
 
 impl Columns<'_> {
-    /// Multiplies `A` rows by `B` rows at a time, whose sums stay in registers for a tile.
+    /// Multiplies `N` rows by `N` rows at a time, whose sums stay in registers for a tile.
     #[inline(always)]
-    fn tiles<S: Simd, const A: usize, const B: usize>(self, s: S) {
+    fn tiles<S: Simd, const N: usize>(self, s: S) {
         let rows = self.x.len() / self.width;
-        let mut sums = vec![s.splat(0.0); rows * rows];
-        for first in (self.first..self.end).step_by(TILE) {
-            let end = self.end.min(first + TILE);
-            // A row beyond the last is the last once more, and its sums are dropped.
-            let row = |i: usize| &self.x[i.min(rows - 1) * self.width..][first..end];
-            for i in (0..rows).step_by(A) {
-                let a: [&[f32]; A] = std::array::from_fn(|k| row(i + k));
-                for j in (i / B * B..rows).step_by(B) {
-                    let b: [&[f32]; B] = std::array::from_fn(|k| row(j + k));
-                    let products = block(s, a, b, j == i / B * B);
-                    for k in 0..A.min(rows - i) {
-                        for l in 0..B.min(rows - j) {
-                            let sum = &mut sums[(i + k) * rows + j + l];
-                            *sum = s.add(*sum, products[k][l]);
-                        }
-                    }
+        let padded = rows.next_multiple_of(N);
+        let blocks = || (0..rows).step_by(N).flat_map(|i| (i..rows).step_by(N).map(move |j| (i, j)));
+        let mut tile = vec![Aligned([0.0; LANES]); TILE * padded];
+        let mut sums = vec![[[s.splat(0.0); N]; N]; blocks().count()];
+        for first in (self.first..self.end).step_by(TILE * LANES) {
+            self.copy(first, &mut tile, padded);
+            for (block, ((i, j), sums)) in blocks().zip(&mut sums).enumerate() {
+                self.fetch(s, first + TILE * LANES, block * FETCH);
+                add_products(s, tile.chunks_exact(padded), (i, j), sums);
+            }
+        }
+        for ((i, j), sums) in blocks().zip(sums) {
+            for k in 0..N.min(rows - i) {
+                for l in 0..N.min(rows - j) {
+                    self.out[(i + k) * rows + j + l] = f64::from(s.sum(sums[k][l]));
                 }
             }
         }
-        for (out, sum) in self.out.iter_mut().zip(sums) {
-            *out = f64::from(s.sum(sum));
+    }
+
+    /// Asks for a few vectors of the tile from column `first`, of which `vector` is the first.
+    #[inline(always)]
+    fn fetch<S: Simd>(&self, s: S, first: usize, vector: usize) {
+        let row = vector / TILE * self.width;
+        if let Some(x) = self.x.get(row + first + vector % TILE * LANES) {
+            for k in 0..FETCH {
+                s.prefetch(x, k * LANES * size_of::<f32>());
+            }
+        }
+    }
+
+    /// Copies a tile's columns, vector by vector with the rows side by side, and 0 beyond the last column.
+    ///
+    /// Where they lie they would fight for the same few lines of a cache: rows of a frame's features are whole pages.
+    #[inline(always)]
+    fn copy(&self, first: usize, tile: &mut [Aligned<[f32; LANES]>], padded: usize) {
+        let end = self.end.min(first + TILE * LANES);
+        if end < first + TILE * LANES {
+            tile.fill(Aligned([0.0; LANES]));
+        }
+        for (i, row) in self.x.chunks_exact(self.width).enumerate() {
+            let (vectors, rest) = row[first..end].as_chunks::<LANES>();
+            for (t, vector) in vectors.iter().enumerate() {
+                tile[t * padded + i].0 = *vector;
+            }
+            if !rest.is_empty() {
+                tile[vectors.len() * padded + i].0[..rest.len()].copy_from_slice(rest);
+            }
         }
     }
 }
 
-/// `A` rows times `B` rows of a tile; asks for the next tile of the `A` rows if `fetch`.
+/// Adds the products of `N` rows from row `i` and `N` rows from row `j` of a tile.
 #[inline(always)]
-fn block<S: Simd, const A: usize, const B: usize>(s: S, a: [&[f32]; A], b: [&[f32]; B], fetch: bool) -> [[S::F; B]; A] {
-    let mut sums = [[s.splat(0.0); B]; A];
-    let whole = a[0].len() / LANES;
-    let a_blocks: [&[[f32; LANES]]; A] = std::array::from_fn(|k| &a[k].as_chunks().0[..whole]);
-    let b_blocks: [&[[f32; LANES]]; B] = std::array::from_fn(|l| &b[l].as_chunks().0[..whole]);
-    for t in 0..whole {
-        // SAFETY: each of the slices was cut to `whole` blocks.
-        let b: [S::F; B] = std::array::from_fn(|l| s.load(unsafe { b_blocks[l].get_unchecked(t) }));
-        for k in 0..A {
-            // SAFETY: as above.
-            let block = unsafe { a_blocks[k].get_unchecked(t) };
-            if fetch {
-                s.prefetch(block, TILE * size_of::<f32>());
-            }
-            let a = s.load(block);
-            for l in 0..B {
-                sums[k][l] = s.fma(a, b[l], sums[k][l]);
+fn add_products<'a, S: Simd, const N: usize>(
+    s: S,
+    tile: impl Iterator<Item = &'a [Aligned<[f32; LANES]>]>,
+    (i, j): (usize, usize),
+    sums: &mut [[S::F; N]; N],
+) {
+    let mut local = *sums;
+    for vectors in tile {
+        let (left, right) = (&vectors[i..i + N], &vectors[j..j + N]);
+        let mut columns = [s.splat(0.0); N];
+        for l in 0..N {
+            columns[l] = s.load(&right[l].0);
+        }
+        for k in 0..N {
+            let row = s.load(&left[k].0);
+            for l in 0..N {
+                local[k][l] = s.fma(row, columns[l], local[k][l]);
             }
         }
     }
-    if a[0].len() > whole * LANES {
-        let b: [S::F; B] = std::array::from_fn(|l| s.load_part(&b[l][whole * LANES..], 0.0));
-        for k in 0..A {
-            let a = s.load_part(&a[k][whole * LANES..], 0.0);
-            for l in 0..B {
-                sums[k][l] = s.fma(a, b[l], sums[k][l]);
-            }
-        }
-    }
-    sums
+    *sums = local;
 }
 
 /// `out[i, j] = sum over c of x[i, c] * x[j, c]`: x `[rows, width]`, out `[rows, rows]`. Memory is read once, which is what
