@@ -39,19 +39,27 @@ fn resize_with(passes: Passes, rgb: &[u8], size: (usize, usize), target: usize, 
     let horizontal = passes.horizontal(&taps);
     let stride = passes::stride(target);
     let mut narrow = vec![0; height.next_multiple_of(ROWS) * stride];
-    let padded_rows = || -> [Vec<u8>; ROWS] { std::array::from_fn(|_| row_of(fill, side, horizontal.row_len(side))) };
-    let filter = |rows: &mut [Vec<u8>; ROWS], (out, pixels): (&mut [u8], &[u8])| {
-        for (row, pixels) in rows.iter_mut().zip(pixels.chunks(width * 3)) {
-            row[left * 3..(left + width) * 3].copy_from_slice(pixels);
+    let padded_rows = || -> [Vec<u8>; ROWS] { std::array::from_fn(|_| row_of(fill, side, horizontal.row_len())) };
+    // Rows of a frame as wide as the square are taken as they stand while enough of the frame follows them.
+    let whole_rows =
+        if width == side { (rgb.len() + 1).saturating_sub(horizontal.row_len()).div_ceil(width * 3) } else { 0 };
+    let filter = |padded: &mut [Vec<u8>; ROWS], (group, out): (usize, &mut [u8])| {
+        let first = group * ROWS;
+        if first + ROWS <= whole_rows {
+            horizontal.run(std::array::from_fn(|r| &rgb[(first + r) * width * 3..]), out, stride);
+        } else {
+            for (row, pixels) in padded.iter_mut().zip(rgb[first * width * 3..].chunks(width * 3)) {
+                row[left * 3..(left + width) * 3].copy_from_slice(pixels);
+            }
+            horizontal.run(std::array::from_fn(|r| &padded[r][..]), out, stride);
         }
-        horizontal.run(rows, out, stride);
     };
-    let (group, source) = (stride * ROWS, width * 3 * ROWS);
+    let group = stride * ROWS;
     if is_large {
-        narrow.par_chunks_mut(group).zip(rgb.par_chunks(source)).for_each_init(padded_rows, filter);
+        narrow.par_chunks_mut(group).enumerate().for_each_init(padded_rows, filter);
     } else {
         let mut rows = padded_rows();
-        narrow.chunks_mut(group).zip(rgb.chunks(source)).for_each(|groups| filter(&mut rows, groups));
+        narrow.chunks_mut(group).enumerate().for_each(|group| filter(&mut rows, group));
     }
 
     let padding = row_of(fill, target, stride);
@@ -70,10 +78,10 @@ fn resize_with(passes: Passes, rgb: &[u8], size: (usize, usize), target: usize, 
     output
 }
 
-/// A row of one colour, followed by zeros up to `length` bytes.
+/// A row of one colour, followed by zeros if `length` bytes are more.
 fn row_of(colour: [u8; 3], pixels: usize, length: usize) -> Vec<u8> {
     let mut row = colour.repeat(pixels);
-    row.resize(length, 0);
+    row.resize(row.len().max(length), 0);
     row
 }
 

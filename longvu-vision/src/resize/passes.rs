@@ -63,17 +63,17 @@ pub enum Horizontal<'a> {
 }
 
 impl Horizontal<'_> {
-    /// Bytes that a source row of `pixels` pixels must have: the pixels, then slack that is read but does not count.
-    pub fn row_len(&self, pixels: usize) -> usize {
+    /// Bytes that a source row must have: its pixels, then any others, which are read but do not count.
+    pub fn row_len(&self) -> usize {
         match self {
-            Self::Portable(taps) => (pixels + taps.width()) * 3,
+            Self::Portable(taps) => taps.reach(taps.width()) * 3,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(pass) => pass.row_len(pixels),
+            Self::Avx2(pass) => pass.row_len,
         }
     }
 
     /// Filters `rows`, each of [`row_len`](Self::row_len) bytes, into the same number of rows of `out`, each of `stride` bytes.
-    pub fn run(&self, rows: &[Vec<u8>; ROWS], out: &mut [u8], stride: usize) {
+    pub fn run(&self, rows: [&[u8]; ROWS], out: &mut [u8], stride: usize) {
         match self {
             Self::Portable(taps) => {
                 rows.iter().zip(out.chunks_mut(stride)).for_each(|(row, out)| filter_row(row, out, taps))
@@ -156,6 +156,8 @@ mod avx2 {
         /// Steps of each output pixel.
         steps: usize,
         coefficients: Vec<Coefficients>,
+        /// Bytes of a source row that the last steps reach.
+        pub row_len: usize,
         available: Available,
     }
 
@@ -168,33 +170,33 @@ mod avx2 {
                 // SAFETY: `available` exists only where the processor has AVX2.
                 coefficients.extend(taps.of(x).1.chunks(STEP).map(|chunk| unsafe { spread(four(chunk)) }));
             }
-            Self { taps, steps, coefficients, available }
+            // Every step loads 16 bytes, four more than its pixels have.
+            Self { taps, steps, coefficients, row_len: taps.reach(steps * STEP) * 3 + 4, available }
         }
 
-        /// Every step loads 16 bytes, four more than its pixels have.
-        pub fn row_len(&self, pixels: usize) -> usize {
-            (pixels + self.steps * STEP) * 3 + 4
-        }
-
-        pub fn run(&self, rows: &[Vec<u8>; ROWS], out: &mut [u8], stride: usize) {
+        pub fn run(&self, rows: [&[u8]; ROWS], out: &mut [u8], stride: usize) {
             let Available(()) = self.available;
             // SAFETY: `available` exists only where the processor has AVX2.
             unsafe { self.filter(rows, out, stride) }
         }
 
         #[target_feature(enable = "avx2")]
-        fn filter(&self, rows: &[Vec<u8>; ROWS], out: &mut [u8], stride: usize) {
+        fn filter(&self, rows: [&[u8]; ROWS], out: &mut [u8], stride: usize) {
+            assert!(rows.iter().all(|row| row.len() >= self.row_len), "rows are as long as the last step reaches");
             for (x, coefficients) in self.coefficients.chunks_exact(self.steps).enumerate() {
                 let mut low = [_mm256_setzero_si256(); ROWS];
                 let mut high = low;
-                let mut at = self.taps.of(x).0 * 3;
+                let first = self.taps.of(x).0 * 3;
+                let mut pixels = rows.map(|row| row.as_ptr().wrapping_add(first));
                 for c in coefficients {
                     for r in 0..ROWS {
-                        let pairs = load_pairs(&rows[r][at..]);
+                        // SAFETY: every row was checked to have `row_len` bytes, which is up to the end of the load of the
+                        // last step of the last position.
+                        let pairs = pair_up(unsafe { *pixels[r].cast() });
+                        pixels[r] = pixels[r].wrapping_add(STEP * 3);
                         low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(pairs, c.low));
                         high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(pairs, c.high));
                     }
-                    at += STEP * 3;
                 }
                 for r in 0..ROWS {
                     // The fourth byte is overwritten by the next pixel, or lies in the slack.
@@ -204,17 +206,17 @@ mod avx2 {
         }
     }
 
-    /// Four RGB pixels as pairs of 16-bit numbers: (0, 1) of red, green, blue, 0, then (2, 3).
+    /// Four RGB pixels, and four bytes that do not count, as pairs of 16-bit numbers: (0, 1) of red, green, blue, 0, then
+    /// (2, 3).
     #[target_feature(enable = "avx2")]
-    fn load_pairs(pixels: &[u8]) -> __m256i {
-        let bytes: &[u8; 16] = pixels.first_chunk().unwrap_or(&[0; 16]);
-        // SAFETY: 16 bytes are there to be read, and the load needs no alignment.
-        let bytes = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+    fn pair_up(pixels: [u8; 16]) -> __m256i {
+        // SAFETY: both are 16 bytes, and any bytes make a vector.
+        let pixels = unsafe { std::mem::transmute::<[u8; 16], __m128i>(pixels) };
         let order = _mm256_setr_epi8(
             0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, //
             6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
         );
-        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), order)
+        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(pixels), order)
     }
 
     #[target_feature(enable = "avx2")]

@@ -54,6 +54,11 @@ impl Taps {
         self.width
     }
 
+    /// Source positions up to the end of the last `taps` that any output position starts.
+    pub fn reach(&self, taps: usize) -> usize {
+        self.starts.iter().max().map_or(0, |start| start + taps)
+    }
+
     /// First source position and coefficients of an output position.
     pub fn of(&self, i: usize) -> (usize, &[i32]) {
         (self.starts[i], &self.coefficients[i * self.width..(i + 1) * self.width])
