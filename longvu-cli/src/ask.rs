@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::Result;
 use clap::Args;
 use longvu::{
-    Answer, EncodedVideo, GenerationConfig, LongVuBuilder, MemoryPlan, VideoOptions,
+    Answer, EncodedVideo, GenerationConfig, MemoryPlan, VideoOptions,
     compress::{Budget, CompressionSettings, FusionReport},
     core::config::LongVuConfig,
     video::VideoInfo,
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::{
     answer::{self, Answerer, FrameCounts},
     args::{AnswerArgs, FrameArgs, ModelArgs, usage},
-    memory::{self, MemoryArgs},
+    memory::MemoryArgs,
     model::{self, Loaded},
     out_file::OutFile,
     output,

@@ -12,7 +12,7 @@ use longvu::{Answer, PromptCache, llm::Conversation};
 use crate::{
     answer::{self, Answerer},
     args::{AnswerArgs, FrameArgs, ModelArgs},
-    memory::{self, MemoryArgs},
+    memory::MemoryArgs,
     model, output,
     source::{Decoded, Input},
     summary,

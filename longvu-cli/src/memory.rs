@@ -69,7 +69,7 @@ pub fn compute(device: Option<&str>) -> Compute {
 }
 
 /// A run's frames and texts, as far as memory depends on them.
-fn workload(frames: usize, (width, height): (u32, u32), text: usize, max_new_tokens: usize) -> Workload {
+pub fn workload(frames: usize, (width, height): (u32, u32), text: usize, max_new_tokens: usize) -> Workload {
     /// The template around a question, with room to spare.
     const TEMPLATE: usize = 64;
     // No tokenizer makes more tokens of a text than it has bytes.

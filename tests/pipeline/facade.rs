@@ -4,7 +4,7 @@ use std::{sync::Arc, thread};
 
 use burn::tensor::Tensor;
 use longvu::{
-    Clip, Device, EncodeProgress, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu, LongVuBuilder,
+    Clip, Device, EncodeProgress, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu,
     Residency, Workload,
     compress::{FrameSelector, WindowSelection},
     llm::{Conversation, Role},
