@@ -58,7 +58,7 @@ pub struct PlanArgs {
     pub video: String,
 
     /// Frames sampled a second
-    #[arg(long, value_name = "N", default_value_t = 1.0, help_heading = "Frames")]
+    #[arg(long, value_name = "N", default_value_t = 1.0, allow_negative_numbers = true, help_heading = "Frames")]
     pub fps: f64,
 
     /// Sample at most N frames

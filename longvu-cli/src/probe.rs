@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use longvu::{
     Video, VideoOptions, VisualKind,
-    video::{Frame, VideoInfo},
+    video::{Decoding, Frame, VideoInfo},
 };
 use serde::Serialize;
 
@@ -56,7 +56,9 @@ struct Printed<'a> {
 /// Usage errors, a file that cannot be read, and a stdout that cannot be written to.
 pub fn run(args: &ProbeArgs) -> Result<()> {
     let options = args.frames.options()?;
-    let source = Source::open(&args.file, options.clone())?;
+    // A look for damage decodes what sampling alone would leave out.
+    let decoding = if args.decode { Decoding::Full } else { options.decoding };
+    let source = Source::open(&args.file, options.clone().with_decoding(decoding))?;
     let decoded = args.decode.then(|| source.decode(args.json)).transpose()?;
     let (kind, dimensions, sampled, known) = facts(&source.media);
     let decode = decoded.as_ref().and_then(|decoded| decoded.stats);

@@ -118,12 +118,19 @@ impl<'a> SpatialReduction<'a> {
         for (rows, frames) in rows.into_iter().zip(frames) {
             let (own, rest) = left.split_at(frames);
             left = rest;
-            // Cuts take a chunk's last tokens.
+            // Cuts take a chunk's last tokens, and may take all of them.
             let count = own.iter().map(Vec::len).sum();
-            parts.push(rows.narrow(0, 0, count));
+            parts.push(if count > 0 { rows.narrow(0, 0, count) } else { nothing(&rows) });
         }
-        (!parts.is_empty()).then(|| (Tensor::cat(parts, 0), report))
+        let filled: Vec<_> = parts.iter().filter(|part| part.dims()[0] > 0).cloned().collect();
+        let first = parts.into_iter().next()?;
+        Some((if filled.is_empty() { first } else { Tensor::cat(filled, 0) }, report))
     }
+}
+
+/// No rows, as wide as those given.
+fn nothing(rows: &Tensor<2>) -> Tensor<2> {
+    Tensor::zeros([0, rows.dims()[1]], (&rows.device(), rows.dtype()))
 }
 
 /// Cuts what chunks keep until it fits.

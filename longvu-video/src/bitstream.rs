@@ -177,7 +177,7 @@ fn hevc<'a>(units: impl Iterator<Item = &'a [u8]>) -> Facts {
                     _ => Start::No,
                 };
                 // "Sub-layer non-reference" pictures have the even numbers up to 14.
-                let (disposable, layer) = (kind <= 14 && kind % 2 == 0, second & 7);
+                let (disposable, layer) = (kind <= 14 && kind % 2 == 0, (second & 7).saturating_sub(1));
                 return Facts { start, disposable, layer, parameters: parameters.finish() };
             }
             32..=34 => parameters.add(unit),

@@ -25,6 +25,8 @@ const PANEL: u64 = 1024;
 const QUERY_CHUNK: usize = 512;
 /// RGB frames between the decoder and the towers; three bytes a pixel.
 const RGB_FRAMES: u64 = 6;
+/// Most that the allocator keeps of parts that have gone: their small tensors leave holes between others.
+const FRAGMENTS: u64 = 256 * MIB;
 
 /// The steps of a run, in order.
 pub(super) fn stages(model: &ModelSizes, settings: &PlanSettings, workload: &Workload) -> Vec<StageMemory> {
@@ -120,7 +122,9 @@ struct Transformer {
 
 impl Formulas<'_> {
     fn stage(&self, stage: Stage, items: &[(Kind, u64)]) -> StageMemory {
-        let bytes = |kind| items.iter().filter(|(k, _)| *k == kind).map(|(_, bytes)| bytes).sum();
+        let reads = items.iter().any(|(kind, _)| *kind == Kind::Reading);
+        let left = (!reads).then(|| self.reading());
+        let bytes = |kind| items.iter().chain(&left).filter(|(k, _)| *k == kind).map(|(_, bytes)| bytes).sum();
         let all = Kind::ALL.into_iter().map(|kind| Item { kind, bytes: bytes(kind) });
         let mut items: Vec<Item> = all.filter(|item| item.bytes > 0).collect();
         items.insert(0, Item { kind: Kind::Program, bytes: PROGRAM });
@@ -130,20 +134,28 @@ impl Formulas<'_> {
     /// Weights of the parts that a stage uses, or of all that are there anyway.
     fn weights(&self, used: &[Part]) -> (Kind, u64) {
         let all = [Siglip, Dinov2, Connector, LanguageModel];
-        let parts = if self.settings.residency != Residency::OnDemand { &all[..] } else { used };
-        (Kind::Weights, parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum())
+        let on_demand = self.settings.residency == Residency::OnDemand;
+        let parts = if on_demand { used } else { &all[..] };
+        let bytes: u64 = parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum();
+        let left = if on_demand { (bytes / 4).min(FRAGMENTS) } else { 0 };
+        (Kind::Weights, bytes + left)
     }
 
     fn load(&self) -> StageMemory {
+        self.stage(Stage::Load, &[self.weights(&[Connector]), self.reading()])
+    }
+
+    /// Blocks on their way from the files at the beginning. The allocator does not give them back for certain.
+    fn reading(&self) -> (Kind, u64) {
         let reading = |part| self.model.reading(part, self.settings);
         let parts = [LanguageModel, Siglip, Dinov2].map(reading);
-        let reading = match (self.settings.residency, self.settings.compute) {
+        let bytes = match (self.settings.residency, self.settings.compute) {
             (Residency::OnDemand, _) => reading(Connector),
             // Side by side.
             (Residency::Whole | Residency::Towers, Compute::Cpu) => parts.iter().sum(),
             (Residency::Whole | Residency::Towers, Compute::Gpu) => parts.into_iter().max().unwrap_or_default(),
         };
-        self.stage(Stage::Load, &[self.weights(&[Connector]), (Kind::Reading, reading)])
+        (Kind::Reading, bytes)
     }
 
     fn load_one(&self, stage: Stage, part: Part) -> StageMemory {

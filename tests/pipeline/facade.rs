@@ -4,8 +4,8 @@ use std::{sync::Arc, thread};
 
 use burn::tensor::Tensor;
 use longvu::{
-    Clip, Device, EncodeProgress, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu,
-    Residency, Workload,
+    Clip, Device, EncodeProgress, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu, Residency,
+    Workload,
     compress::{FrameSelector, WindowSelection},
     llm::{Conversation, Role},
 };
