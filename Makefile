@@ -27,6 +27,7 @@ ifeq ($(NEXTEST),yes)
 else
 	cargo test --workspace --lib --bins --tests
 endif
+	LONGVU_KERNELS=off cargo test --test golden
 	cargo test --workspace --doc
 	@tools/outside.sh
 

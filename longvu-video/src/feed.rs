@@ -150,7 +150,7 @@ impl<'a> Chooser<'a> {
 mod tests {
     use super::*;
 
-    /// Pictures in decoding order: a letter (`K`ey, `C`RA, `r`eference, `b` for disposable) and a time on screen.
+    /// Pictures in decoding order: a letter (`K`ey, `C`RA, `r` for a reference, `b` for disposable) and a time on screen.
     fn packets(pictures: &str) -> Vec<Packet> {
         let read = |picture: &str| {
             let (kind, pts) = picture.split_at(1);
