@@ -54,12 +54,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Times to show, evenly spread; for a needle, the middle one is its own.
+/// Times to show, evenly spread; one of them is the needle's.
 fn times(script: &Script) -> Vec<f64> {
     let mut times: Vec<f64> =
         (0..COLUMNS).map(|i| script.duration() * (f64::from(i) + 0.3) / f64::from(COLUMNS)).collect();
     if let Some((_, needle)) = script.needle() {
         times[COLUMNS as usize / 2] = f64::from(needle.start_ms + needle.end_ms) / 2000.0;
+        times.sort_by(f64::total_cmp);
     }
     times
 }

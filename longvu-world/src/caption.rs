@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn things_alike_are_counted_together() {
         let (star, ring) = (Thing::Shape(Shape::Star), Thing::Shape(Shape::Ring));
-        let things = [(Colour::Red, star), (Colour::Orange, ring), (Colour::Red, star), (Colour::White, Thing::Digit(7))];
+        let things =
+            [(Colour::Red, star), (Colour::Orange, ring), (Colour::Red, star), (Colour::White, Thing::Digit(7))];
         assert_eq!(list_things(&things), "two red stars, an orange ring and a white digit 7");
         assert_eq!(list_things(&things[..1]), "a red star");
         assert_eq!(list_things(&[]), "nothing");

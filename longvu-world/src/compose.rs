@@ -51,7 +51,7 @@ impl Script {
             colours: Colour::ALL.to_vec(),
         };
         let (scenes, counted) = match kind {
-            ScriptKind::Single => composer.story(&[0..duration_ms], None),
+            ScriptKind::Single => composer.story(&back_to_back(&[duration_ms]), None),
             ScriptKind::Cuts => composer.with_cuts(duration_ms),
             ScriptKind::Still => composer.with_still(duration_ms),
             ScriptKind::Needle => (composer.with_needle(duration_ms), None),

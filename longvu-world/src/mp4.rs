@@ -11,8 +11,11 @@ use ffmpeg_next as ffmpeg;
 
 use crate::{Error, Result, Script};
 
-/// Encoders by FFmpeg's names, the better first, each with settings for a good picture.
-const ENCODERS: [(&str, VideoCodec, &[(&str, &str)]); 3] = [
+/// An encoder by FFmpeg's name, what it makes, and settings for a good picture.
+type Choice = (&'static str, VideoCodec, &'static [(&'static str, &'static str)]);
+
+/// The better first.
+const ENCODERS: [Choice; 3] = [
     ("libx264", VideoCodec::H264, &[("preset", "veryfast"), ("crf", "18")]),
     ("libopenh264", VideoCodec::H264, &[("b", "4M")]),
     // Quality 3 of 31, in FFmpeg's units of 1/118.
@@ -48,15 +51,22 @@ impl Script {
         silence();
         let io = |source| Error::Io { path: path.to_owned(), source };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let scratch = tempfile::Builder::new().prefix(".").suffix(".mp4").tempfile_in(folder).map_err(io)?;
-        let scratch = scratch.into_temp_path();
-        let (encoder, codec) = open_encoder(self, path)?;
+        let scratch = scratch_file(folder).map_err(io)?;
+        let (encoder, codec) = open_encoder(self, path, &ENCODERS)?;
         let failed = |error: ffmpeg::Error| Error::Encode { path: path.to_owned(), reason: error.to_string() };
         encode(self, encoder, &scratch).map_err(failed)?;
-        readable_as_others(&scratch).map_err(io)?;
         scratch.persist(path).map_err(|error| io(error.error))?;
         Ok(codec)
     }
+}
+
+/// An empty file, with the permissions of any new one, that goes away unless it is kept.
+fn scratch_file(folder: &Path) -> std::io::Result<tempfile::TempPath> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".mp4");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    Ok(builder.tempfile_in(folder)?.into_temp_path())
 }
 
 /// Silences FFmpeg's own printing to standard error, once a process, and gives its errors their texts.
@@ -69,11 +79,11 @@ fn silence() {
 }
 
 /// The first encoder that FFmpeg has and that takes this video.
-fn open_encoder(script: &Script, path: &Path) -> Result<(encoder::video::Encoder, VideoCodec)> {
+fn open_encoder(script: &Script, path: &Path, choices: &[Choice]) -> Result<(encoder::video::Encoder, VideoCodec)> {
     let mut reasons = Vec::new();
-    for (name, codec, settings) in ENCODERS {
+    for (name, codec, settings) in choices {
         match open_as(script, name, settings) {
-            Ok(encoder) => return Ok((encoder, codec)),
+            Ok(encoder) => return Ok((encoder, *codec)),
             Err(error) => reasons.push(format!("{name}: {error}")),
         }
     }
@@ -153,14 +163,31 @@ fn write_ready(
     }
 }
 
-/// Temporary files are for their owner alone; a finished video has the permissions of any new file.
-#[cfg(unix)]
-fn readable_as_others(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ScriptOptions;
 
-#[cfg(not(unix))]
-fn readable_as_others(_path: &Path) -> std::io::Result<()> {
-    Ok(())
+    #[test]
+    fn without_h264_another_codec_is_used() {
+        silence();
+        let script = Script::draw(4, &ScriptOptions::default().with_size(64).with_duration(2.0)).unwrap();
+        let path = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap().into_temp_path();
+        let absent: Choice = ("no such encoder", VideoCodec::H264, &[]);
+        let (encoder, codec) = open_encoder(&script, &path, &[absent, ENCODERS[2]]).unwrap();
+        assert_eq!(codec, VideoCodec::Mpeg4);
+        encode(&script, encoder, &path).unwrap();
+
+        let video = longvu_video::Video::open(&path).unwrap();
+        assert_eq!((video.info().codec.as_str(), video.info().frame_count), ("mpeg4", 16));
+        for frame in video.frames().unwrap() {
+            let frame = frame.unwrap();
+            let drawn = script.frame(frame.timestamp);
+            let apart: u64 = frame.rgb.iter().zip(&drawn).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+            assert!(apart / (drawn.len() as u64) < 6, "{apart}");
+        }
+
+        let Err(error) = open_encoder(&script, &path, &[absent]) else { panic!("an encoder that does not exist") };
+        assert!(matches!(error, Error::NoEncoder { .. }) && error.to_string().contains("install"), "{error}");
+    }
 }

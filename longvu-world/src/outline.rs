@@ -90,14 +90,19 @@ fn polygon(corners: Corners, radius: i64, y: i64, spans: &mut Vec<(i64, i64)>) {
     spans.extend(crossings[..count].chunks_exact(2).map(|pair| (pair[0], pair[1])));
 }
 
-/// A bitmap as high as the extent, its dots square.
+/// A bitmap as high as the extent. Its dots are half as wide again as they are apart, so that slanted strokes hold together:
+/// in quarters of their distance, each covers six, and the seven rows thirty.
 fn glyph(bitmap: font::Bitmap, radius: i64, y: i64, spans: &mut Vec<(i64, i64)>) {
-    let row = ((y + radius) * 7 / (2 * radius)).clamp(0, 6) as usize;
-    let edge = |column: i64| ((2 * column - 5) * radius).div_euclid(7);
-    for column in (0..5).filter(|column| bitmap[row] >> (4 - column) & 1 == 1) {
+    let height = ((y + radius) * 30 / (2 * radius)).clamp(0, 29) as usize;
+    let row = |row: usize| bitmap.get(row).copied().unwrap_or(0);
+    let above = if height % 4 < 2 { (height / 4).checked_sub(1).map_or(0, row) } else { 0 };
+    let dots = row(height / 4) | above;
+    let edge = |quarters: i64| ((quarters - 11) * radius).div_euclid(15);
+    for column in (0..5).filter(|column| dots >> (4 - column) & 1 == 1) {
+        let (from, to) = (edge(4 * column), edge(4 * column + 6));
         match spans.last_mut() {
-            Some(last) if last.1 == edge(column) => last.1 = edge(column + 1),
-            _ => spans.push((edge(column), edge(column + 1))),
+            Some(last) if from <= last.1 => last.1 = to,
+            _ => spans.push((from, to)),
         }
     }
 }
@@ -131,7 +136,8 @@ mod tests {
             let area = area(Thing::Shape(shape));
             assert!((area - expected).abs() < 2e-3, "{shape}: {area} for {expected}");
         }
-        // A seven has 11 dots of the 49 in the square.
-        assert!((area(Thing::Digit(7)) - 11.0 / 49.0).abs() < 1e-3);
+        // An L is two bars 1.5 thick, 7.5 and 5.5 long, in a square of 7.5.
+        let two_bars = 1.5 * (7.5 + 5.5 - 1.5) / (7.5 * 7.5);
+        assert!((area(Thing::Letter('l')) - two_bars).abs() < 2e-3);
     }
 }

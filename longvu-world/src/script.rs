@@ -186,7 +186,10 @@ impl Script {
 
     /// Every object with the place of its scene.
     pub fn objects(&self) -> impl Iterator<Item = (usize, &Object)> {
-        self.scenes.iter().enumerate().flat_map(|(place, scene)| scene.objects.iter().map(move |object| (place, object)))
+        self.scenes
+            .iter()
+            .enumerate()
+            .flat_map(|(place, scene)| scene.objects.iter().map(move |object| (place, object)))
     }
 
     /// The thing that is seen only for a moment, with the place of its scene.

@@ -34,7 +34,7 @@ pub fn vocabulary() -> BTreeSet<String> {
         &wording::SUBJECTS,
         &[wording::THEN, "and", "plain", "graded"],
         &["moves", "blinks", "stands", "yes", "no"],
-        &NUMBERS[1..5],
+        &NUMBERS[1..4],
     ];
     let texts = questions.into_iter().chain(captions).chain(rest).flatten().copied();
     let names = (Colour::ALL.iter().map(|colour| colour.name()))
@@ -76,7 +76,7 @@ mod tests {
                 hear(&script.caption(f64::from(second), seed));
             }
         }
-        assert!(said.is_subset(&known), "missing: {:?}", said.difference(&known));
-        assert!(known.is_subset(&said), "never said: {:?}", known.difference(&said));
+        assert_eq!(said.difference(&known).collect::<Vec<_>>(), [""; 0], "missing");
+        assert_eq!(known.difference(&said).collect::<Vec<_>>(), [""; 0], "never said");
     }
 }
