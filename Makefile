@@ -10,7 +10,7 @@ QUESTION := What happens in this video?
 # once: an example for the demo, tests for the rest.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps build test outside demo check fmt cuda-check test-backends package bench
+.PHONY: help deps build test outside demo check fmt cuda-check test-backends package bench bench-peers
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -62,5 +62,9 @@ test-backends: ## golden tests on wgpu over a software renderer
 package: deps ## packs every crate and checks the sizes
 	@tools/package.sh
 
-bench: deps ## times the stages, preprocessing and resampling
-	cargo bench -p longvu --bench stages
+bench: deps ## times kernels, stages, preprocessing, decoding and one layer of each model
+	cargo bench --workspace --bench kernels --bench stages --bench models --bench video
+
+# CASES names some of benches/peers/cases.py, ARGS is passed on: make bench-peers CASES="dinov2 siglip" ARGS="--rounds 5"
+bench-peers: deps ## times the program against PyTorch, alternately, and prints a table of ratios
+	benches/peers/run.py measure $(CASES) $(ARGS)

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use longvu::{
     compress::{FrameSelector, QueryStage, SpatialStage, TemporalStage, TokenPruner, query_guided},
     core::{
@@ -21,23 +21,30 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
 }
 
-/// The compression stages: one window, one question, one chunk.
+fn bytes(x: &Tensor<3>) -> Throughput {
+    Throughput::Bytes((x.shape().num_elements() * size_of::<f32>()) as u64)
+}
+
+/// The compression stages: one window, one question, one chunk. Rates count what they look at.
 fn stages(c: &mut Criterion) {
     let device = default_device();
     let mut group = c.benchmark_group("stage");
 
     let features = random([16, 576, 1536], &device);
     let temporal = TemporalStage::default();
+    group.throughput(bytes(&features));
     group.bench_function("temporal/16x576x1536", |b| b.iter(|| temporal.select_window(black_box(features.clone()))));
 
     let (low, text) = (random([100, 72, 3584], &device), random([20, 3584], &device));
+    group.throughput(bytes(&low));
     group.bench_function("query/100x72x3584", |b| {
         b.iter(|| query_guided(&QueryStage, black_box(low.clone()), text.clone(), 8100, 156))
     });
 
-    let tokens = random([8, 144, 3584], &device);
+    let tokens = random([8, 156, 3584], &device);
     let spatial = SpatialStage::default();
-    group.bench_function("spatial/8x144x3584", |b| b.iter(|| spatial.keep(black_box(tokens.clone()))));
+    group.throughput(bytes(&tokens));
+    group.bench_function("spatial/8x156x3584", |b| b.iter(|| spatial.keep(black_box(tokens.clone()))));
     group.finish();
 }
 

@@ -22,7 +22,7 @@ fn run(model: &str, video: &Video, device: &str) -> Result<(Vec<f32>, Answer), B
     let mut conversation = Conversation::new(1);
     conversation.push_user(QUESTION);
     let prepared = model.prepare(&model.prompt_ids(&conversation)?, &[&encoded])?;
-    let logits = Generation::new(model.decoder(), prepared.inputs_embeds, None, &config)?.next_logits();
+    let logits = Generation::new(model.decoder()?, prepared.inputs_embeds, None, &config)?.next_logits();
 
     println!("{device}: {:.1} s to encode, {:?}", encoded.timings().total(), answer.text);
     Ok((logits, answer))

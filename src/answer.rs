@@ -5,10 +5,11 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::{
-    EncodedVideo, Error, LongVu, Result,
+    EncodedVideo, Error, LongVu, PromptCache, Result,
     compress::FusionReport,
     encoded::add,
     llm::{Conversation, FinishReason, Generation, GenerationConfig, PromptIds, TextStream},
+    prompt_cache::{Continued, Marks},
 };
 
 /// Seconds that each step of answering took.
@@ -31,6 +32,8 @@ pub struct Answer {
     pub finish_reason: FinishReason,
     /// Positions of the prompt, visual tokens included.
     pub prompt_tokens: usize,
+    /// Positions of the prompt that an earlier one had pushed through the language model already.
+    pub cached_tokens: usize,
     /// Visual tokens of the prompt.
     pub visual_tokens: usize,
     /// Ids of the answer's tokens.
@@ -95,6 +98,33 @@ impl LongVu {
         conversation: &Conversation,
         config: &GenerationConfig,
     ) -> Result<AnswerStream<'_>> {
+        self.answer(visuals, conversation, config, None)
+    }
+
+    /// The same, going on from an earlier prompt and its answer as far as this prompt begins alike.
+    ///
+    /// The answer is what it would be without. `cache` is left empty, unless the question is refused;
+    /// [`AnswerStream::finish_with_cache`] and [`AnswerStream::into_cache`] give the next one.
+    ///
+    /// # Errors
+    /// As [`LongVu::reply`].
+    pub fn reply_from(
+        &self,
+        cache: &mut PromptCache,
+        visuals: &[&EncodedVideo],
+        conversation: &Conversation,
+        config: &GenerationConfig,
+    ) -> Result<AnswerStream<'_>> {
+        self.answer(visuals, conversation, config, Some(cache))
+    }
+
+    fn answer(
+        &self,
+        visuals: &[&EncodedVideo],
+        conversation: &Conversation,
+        config: &GenerationConfig,
+        cache: Option<&mut PromptCache>,
+    ) -> Result<AnswerStream<'_>> {
         if conversation.turns().last().is_none_or(|turn| turn.content.trim().is_empty()) {
             return Err(Error::EmptyQuestion);
         }
@@ -104,20 +134,32 @@ impl LongVu {
         let start = Instant::now();
         let prompt = self.prompt_ids(conversation)?;
         let prepared = self.prepare(&prompt, visuals)?;
-        add(&mut timings.prepare, start);
-        let start = Instant::now();
         let prompt_tokens = prepared.inputs_embeds.dims()[0];
         let visual_tokens = prepared.visual_tokens();
-        let generation = Generation::new(&parts.decoder, prepared.inputs_embeds, None, config)?;
+        let (inputs_embeds, kv_cache, cached_tokens, marks) = match cache {
+            None => (prepared.inputs_embeds, None, 0, None),
+            Some(cache) => {
+                let Continued { inputs_embeds, cache, reused, marks } =
+                    cache.continue_with(self, prepared.inputs_embeds);
+                (inputs_embeds, cache, reused, Some(marks))
+            }
+        };
+        add(&mut timings.prepare, start);
+        let start = Instant::now();
+        parts.work.prompt_positions.add(prompt_tokens - cached_tokens);
+        let generation = Generation::new(parts.decoder.get()?, inputs_embeds, kv_cache, config)?;
         add(&mut timings.prefill, start);
         Ok(AnswerStream {
+            model: self,
             generation,
+            marks,
             text: TextStream::new(&parts.tokenizer, &config.stop_strings),
             done: false,
             answer: Answer {
                 text: String::new(),
                 finish_reason: FinishReason::Length,
                 prompt_tokens,
+                cached_tokens,
                 visual_tokens,
                 generated_ids: Vec::new(),
                 reports: prepared.reports,
@@ -130,7 +172,10 @@ impl LongVu {
 
 /// An answer as it is generated: an iterator of text pieces, none of which ends inside a character.
 pub struct AnswerStream<'a> {
+    model: &'a LongVu,
     generation: Generation<'a>,
+    /// Present when the prompt may be continued later.
+    marks: Option<Marks>,
     text: TextStream,
     done: bool,
     answer: Answer,
@@ -151,6 +196,31 @@ impl AnswerStream<'_> {
             piece?;
         }
         Ok(self.answer)
+    }
+
+    /// The same, with what the next prompt can go on from ([`LongVu::reply_from`]).
+    ///
+    /// # Errors
+    /// As the iterator's items.
+    pub fn finish_with_cache(mut self) -> Result<(Answer, PromptCache)> {
+        for piece in self.by_ref() {
+            piece?;
+        }
+        Ok((self.answer.clone(), self.into_cache()))
+    }
+
+    /// Ends the answer here; returns what the next prompt can go on from, empty unless [`LongVu::reply_from`] made this.
+    pub fn into_cache(self) -> PromptCache {
+        let Self { model, generation, marks, answer, .. } = self;
+        match marks {
+            Some(marks) => marks.into_cache(model, generation.into_cache(), &answer.generated_ids),
+            None => PromptCache::default(),
+        }
+    }
+
+    /// Scores of the vocabulary for the next token: `vocab_size` numbers.
+    pub fn next_logits(&mut self) -> Vec<f32> {
+        self.generation.next_logits()
     }
 
     /// The next piece of text; `None` once the answer has ended.

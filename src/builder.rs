@@ -8,16 +8,20 @@ use crate::{
     Result,
     compress::{Budget, FrameScorer, FrameSelector, Preset, QueryStage, TokenPruner},
     core::{
-        Device, Dtype, LoadOptions, Quantize,
+        Device, Dtype, LoadOptions, Quantize, Weights, check,
         checkpoint::{Checkpoint, Download, Repo, RepoOptions},
         config::{LanguageModel, LongVuConfig, PreprocessorConfig, TowerFamily},
         load,
     },
     error::Error,
+    fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids},
     model::{LongVu, Parts, Stages},
+    part::{Lasting, Residency, loader},
+    plan::{Change, Compute, MemoryPlan, ModelSizes, PlanSettings, Workload},
+    spill::SpillSettings,
     towers::{Tower, TowerFiles, check_siglip_size},
-    vision::{AggregatorConfig, MmProjector, Preprocessor, SpatialVisionAggregator},
+    vision::{AggregatorConfig, Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
 };
 
 /// Files of a checkpoint's text side, of which some may be absent.
@@ -43,9 +47,11 @@ pub struct LongVuBuilder {
     preset: Preset,
     overrides: Map<String, Value>,
     tower_batch: Option<usize>,
+    residency: Residency,
     selector: Option<Arc<dyn FrameSelector>>,
     scorer: Option<Arc<dyn FrameScorer>>,
     pruner: Option<Arc<dyn TokenPruner>>,
+    spill: SpillSettings,
     repo: RepoOptions,
 }
 
@@ -60,9 +66,11 @@ impl LongVuBuilder {
             preset: Preset::Package,
             overrides: Map::new(),
             tower_batch: None,
+            residency: Residency::Whole,
             selector: None,
             scorer: None,
             pruner: None,
+            spill: SpillSettings::default(),
             repo: RepoOptions::default(),
         }
     }
@@ -135,6 +143,13 @@ impl LongVuBuilder {
         self
     }
 
+    /// Which parts are in memory when: all of them unless set.
+    #[must_use]
+    pub fn residency(mut self, residency: Residency) -> Self {
+        self.residency = residency;
+        self
+    }
+
     /// Replaces the temporal stage.
     #[must_use]
     pub fn temporal_stage(mut self, stage: Arc<dyn FrameSelector>) -> Self {
@@ -156,6 +171,21 @@ impl LongVuBuilder {
         self
     }
 
+    /// Frames of a long video that may wait in memory until it is known which of them are kept; 32 unless set. The others
+    /// wait in a temporary file. Results do not depend on it.
+    #[must_use]
+    pub fn waiting_frames(mut self, frames: usize) -> Self {
+        self.spill.in_memory = frames;
+        self
+    }
+
+    /// The folder of that temporary file; the system's (`TMPDIR`) unless set.
+    #[must_use]
+    pub fn waiting_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.spill.folder = Some(folder.into());
+        self
+    }
+
     /// Branch, tag or commit of the model's repository on the Hub.
     #[must_use]
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
@@ -170,7 +200,48 @@ impl LongVuBuilder {
         self
     }
 
-    /// Finds, checks and loads everything.
+    /// Forecasts what a run takes, from configurations and the headers of weights alone.
+    ///
+    /// With `available` bytes the forecast also says whether they suffice, and what would fit.
+    ///
+    /// # Errors
+    /// Missing files and inconsistent configurations.
+    pub fn plan(&self, workload: Workload, available: Option<u64>) -> Result<MemoryPlan> {
+        let files = self.find_files()?;
+        let model = ModelSizes::of(&files);
+        let compute = Compute::of(&self.device);
+        let settings = PlanSettings {
+            compute,
+            dtype: self.dtype,
+            quantize: self.quantize,
+            tower_batch: self.checked_tower_batch()?,
+            residency: self.residency,
+            max_len: model.max_len(),
+        };
+        Ok(MemoryPlan::new(&model, settings, workload, available))
+    }
+
+    /// Makes a run fit in `available` bytes: with [`Residency::OnDemand`] where only that does.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] with settings that would fit, before anything is loaded; and as [`LongVuBuilder::plan`].
+    pub fn fit_memory(mut self, workload: Workload, available: u64) -> Result<Self> {
+        let plan = self.plan(workload, Some(available))?;
+        if plan.fits == Some(true) {
+            return Ok(self);
+        }
+        if plan.advice.iter().any(|advice| advice.changes == [Change::OnDemand]) {
+            self.residency = Residency::OnDemand;
+            return Ok(self);
+        }
+        Err(Error::Memory(Box::new(plan)))
+    }
+
+    fn find_files(&self) -> Result<ModelFiles> {
+        ModelFiles::find(&self.model, self.towers.as_deref(), &self.repo, &self.overrides)
+    }
+
+    /// Finds and checks everything, and loads it as far as its [`Residency`] asks for.
     ///
     /// # Errors
     /// Missing files, unknown or inconsistent configurations, weights that do not fit them, a dtype that the device
@@ -178,30 +249,21 @@ impl LongVuBuilder {
     pub fn load(self) -> Result<LongVu> {
         self.dtype.check_supported(&self.device)?;
         self.quantize.map_or(Ok(()), |quantize| quantize.check_supported(&self.device))?;
-        let files = ModelFiles::find(&self.model, self.towers.as_deref(), &self.repo, &self.overrides)?;
-        let config = &files.config;
+        let files = self.find_files()?;
         let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
+        let stages = self.stages(&files.config)?;
         let checkpoint = Arc::new(Checkpoint::open(&files.repo)?);
-        let (aggregator, projector) = self.load_connector(&files, &checkpoint)?;
-        let options = LoadOptions {
-            foreign: CONNECTOR.map(str::to_owned).to_vec(),
-            quantize: self.quantize,
-            ..LoadOptions::new("language model", &self.device, self.dtype)
-        };
-        let build = |w: &crate::core::Weights| Decoder::new(&config.decoder, config.language_model(), w);
-        let (decoder, _) = load(checkpoint, &options, build)?;
-        let siglip = Tower {
-            model: files.siglip.load_siglip(&files.siglip_config, &self.device, self.dtype, self.quantize)?,
-            preprocessor: Preprocessor::new(files.siglip_pixels.clone()),
-        };
-        let dinov2 = Tower {
-            model: files.dinov2.load_dinov2(&files.dinov2_config, &self.device, self.dtype, self.quantize)?,
-            preprocessor: Preprocessor::new(files.dinov2_pixels.clone()),
-        };
-        let stages = self.stages(config)?;
-        Ok(LongVu::from_parts(Parts {
+        let connector = self.connector_options();
+        check(checkpoint.as_ref(), &connector, |w| files.build_connector(w))?;
+        let decoder = self.decoder(&files, &checkpoint)?;
+        let (siglip, dinov2) = (self.siglip(&files)?, self.dinov2(&files)?);
+        let (aggregator, projector) = load(checkpoint, &connector, |w| files.build_connector(w))?.0;
+        let fingerprint = fingerprint(&files)?;
+        let model = LongVu::from_parts(Parts {
             device: self.device,
             dtype: self.dtype,
+            quantize: self.quantize,
+            residency: self.residency,
             siglip,
             dinov2,
             aggregator,
@@ -211,8 +273,52 @@ impl LongVuBuilder {
             template,
             eos_token_ids,
             stages,
+            spill: self.spill,
+            fingerprint,
+            work: Arc::default(),
             config: files.config,
-        }))
+        });
+        if self.residency != Residency::OnDemand {
+            model.load_parts()?;
+        }
+        Ok(model)
+    }
+
+    fn connector_options(&self) -> LoadOptions {
+        LoadOptions {
+            prefixes: CONNECTOR.map(str::to_owned).to_vec(),
+            ..LoadOptions::new("vision connector", &self.device, self.dtype)
+        }
+    }
+
+    fn decoder(&self, files: &ModelFiles, checkpoint: &Arc<Checkpoint>) -> Result<Lasting<Decoder>> {
+        let options = LoadOptions {
+            foreign: CONNECTOR.map(str::to_owned).to_vec(),
+            quantize: self.quantize,
+            ..LoadOptions::new("language model", &self.device, self.dtype)
+        };
+        let (config, family) = (files.config.decoder.clone(), files.config.language_model());
+        Ok(Lasting::new(loader(checkpoint.clone(), options, move |w| Decoder::new(&config, family, w))?))
+    }
+
+    fn siglip(&self, files: &ModelFiles) -> Result<Tower<Siglip>> {
+        let options = LoadOptions {
+            // The two-tower file also has the text half, and two scalars.
+            foreign: vec!["text_model.".into(), "logit_".into()],
+            quantize: self.quantize,
+            ..LoadOptions::new("SigLIP tower", &self.device, self.dtype)
+        };
+        let config = files.siglip_config.clone();
+        let load = loader(files.siglip.open()?, options, move |w| Siglip::new(&config, w))?;
+        Ok(Tower::new(load, self.residency, &files.siglip_pixels))
+    }
+
+    fn dinov2(&self, files: &ModelFiles) -> Result<Tower<Dinov2>> {
+        let options =
+            LoadOptions { quantize: self.quantize, ..LoadOptions::new("DINOv2 tower", &self.device, self.dtype) };
+        let config = files.dinov2_config.clone();
+        let load = loader(files.dinov2.open()?, options, move |w| Dinov2::new(&config, w))?;
+        Ok(Tower::new(load, self.residency, &files.dinov2_pixels))
     }
 
     fn load_text(&self, files: &ModelFiles) -> Result<(Tokenizer, ChatTemplate, Vec<u32>)> {
@@ -235,21 +341,6 @@ impl LongVuBuilder {
         Ok((tokenizer, template, eos))
     }
 
-    fn load_connector(
-        &self,
-        files: &ModelFiles,
-        checkpoint: &Arc<Checkpoint>,
-    ) -> Result<(SpatialVisionAggregator, MmProjector)> {
-        let aggregator = files.aggregator_config();
-        let hidden = files.config.decoder.hidden_size;
-        let options = LoadOptions {
-            prefixes: CONNECTOR.map(str::to_owned).to_vec(),
-            ..LoadOptions::new("vision connector", &self.device, self.dtype)
-        };
-        let build = |w: &crate::core::Weights| build_connector(&aggregator, hidden, w);
-        Ok(load(checkpoint.clone(), &options, build)?.0)
-    }
-
     fn stages(&self, config: &LongVuConfig) -> Result<Stages> {
         let mut settings = self.preset.settings(config);
         if self.overrides.contains_key("dino_threshold") {
@@ -258,35 +349,26 @@ impl LongVuBuilder {
         if self.overrides.contains_key("drop_threshold") {
             settings.spatial.threshold = config.drop_threshold;
         }
-        let on_cpu = self.device == crate::default_device();
-        let tower_batch = self.tower_batch.unwrap_or(if on_cpu { 1 } else { 8 });
-        if tower_batch == 0 {
-            return Err(Error::Setting { name: "tower_batch", value: "0".into(), expected: "use 1 or more" });
-        }
         Ok(Stages {
             budget: Budget::new(config),
             selector: self.selector.clone().unwrap_or_else(|| Arc::new(settings.temporal)),
             scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
             pruner: self.pruner.clone().unwrap_or_else(|| Arc::new(settings.spatial)),
-            tower_batch,
+            tower_batch: self.checked_tower_batch()?,
         })
+    }
+
+    fn checked_tower_batch(&self) -> Result<usize> {
+        match self.tower_batch.unwrap_or(Compute::of(&self.device).tower_batch()) {
+            0 => Err(Error::Setting { name: "tower_batch", value: "0".into(), expected: "use 1 or more" }),
+            frames => Ok(frames),
+        }
     }
 }
 
 /// Names, under a checkpoint's root, of what lies between the towers and the language model.
 pub(crate) const CONNECTOR: [&str; 4] =
     ["model.mm_projector", "model.vision_sampler_", "model.vision_query", "model.image_newline"];
-
-/// Takes aggregator and projector from the root of a checkpoint.
-pub(crate) fn build_connector(
-    aggregator: &AggregatorConfig,
-    hidden_size: usize,
-    weights: &crate::core::Weights,
-) -> (SpatialVisionAggregator, MmProjector) {
-    let model = weights.at("model");
-    let projector = MmProjector::new(aggregator.channels, hidden_size, &model);
-    (SpatialVisionAggregator::new(aggregator, &model), projector)
-}
 
 /// A LongVU checkpoint's files and its towers', found and their configurations checked, no weight read.
 pub(crate) struct ModelFiles {
@@ -323,5 +405,13 @@ impl ModelFiles {
 
     pub fn aggregator_config(&self) -> AggregatorConfig {
         AggregatorConfig::new(&self.config, self.siglip_config.hidden_size, self.dinov2_config.hidden_size)
+    }
+
+    /// Takes aggregator and projector from the root of a checkpoint.
+    pub fn build_connector(&self, weights: &Weights) -> (SpatialVisionAggregator, MmProjector) {
+        let model = weights.at("model");
+        let aggregator = self.aggregator_config();
+        let projector = MmProjector::new(aggregator.channels, self.config.decoder.hidden_size, &model);
+        (SpatialVisionAggregator::new(&aggregator, &model), projector)
     }
 }

@@ -1,18 +1,22 @@
 //! From frames to an [`EncodedVideo`]: decode, DINOv2, temporal stage, SigLIP, aggregator.
 //!
-//! Frames arrive in windows of the temporal stage. DINOv2 sees every frame; what the stage drops goes at once, so
-//! that memory is set by the window and by what is kept. SigLIP sees the kept frames only.
+//! Frames arrive in windows of the temporal stage, decoded and resized ahead on other threads. DINOv2 sees every frame;
+//! what the stage drops goes at once. SigLIP sees kept frames only: at once where it is certain that they stay, else
+//! when the video has ended; until then they wait, some in memory and the others in a temporary file.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::{
-    EncodeTimings, EncodedVideo, Error, Frame, FrameInfo, IntoClip, LongVu, Result, VisualKind,
+    EncodeTimings, EncodedVideo, Error, FrameInfo, IntoClip, LongVu, Result, VisualKind,
     compress::{TemporalReduction, TemporalReport},
-    encoded::add,
+    encoded::{add, select},
     frames::Clip,
-    vision::SizePair,
+    part::Residency,
+    prefetch::{Prepared, PreparedFrames, Resizer},
+    vision::{Dinov2, Siglip, SizePair},
+    waiting::{Waiting, Window},
 };
 
 /// Prompt tokens of the shortest conceivable prompt: the placeholder alone.
@@ -29,7 +33,7 @@ pub enum EncodeProgress {
         /// Frames expected, where the source says.
         total: Option<usize>,
     },
-    /// Kept frames that went through SigLIP and the aggregator, of all kept ones.
+    /// Kept frames that went through SigLIP and the aggregator, of all kept ones; told once all frames were looked at.
     Aggregated {
         /// Frames so far.
         done: usize,
@@ -42,7 +46,8 @@ impl LongVu {
     /// Encodes a video, an image, or frames of the caller's.
     ///
     /// # Errors
-    /// A source that cannot be read or has no frames, and frames of unusable sizes.
+    /// A source that cannot be read or has no frames, frames of unusable sizes, a panic in the source, and a disk
+    /// without room for the frames that wait.
     pub fn encode(&self, input: impl IntoClip) -> Result<EncodedVideo> {
         self.encode_with(input, |_| {})
     }
@@ -52,19 +57,27 @@ impl LongVu {
     /// # Errors
     /// As [`LongVu::encode`].
     pub fn encode_with(&self, input: impl IntoClip, mut progress: impl FnMut(EncodeProgress)) -> Result<EncodedVideo> {
-        let clip = input.into_clip()?;
-        let mut encoder = Encoder::new(self, clip.kind);
-        let Clip { kind, expected, mut frames } = clip;
-        loop {
-            let window = encoder.decode_window(frames.as_mut())?;
-            if window.is_empty() {
-                break;
-            }
-            encoder.look(window, |done| progress(EncodeProgress::Looked { done, total: expected }));
+        let start = Instant::now();
+        let Clip { kind, expected, frames } = input.into_clip()?;
+        let parts = &self.parts;
+        let window = parts.stages.selector.window();
+        let resizer = Resizer { siglip: parts.siglip.preprocessor.clone(), dinov2: parts.dinov2.preprocessor.clone() };
+        let mut frames = PreparedFrames::start(frames, resizer, window, &parts.work)?;
+        let mut next = frames.window(window)?;
+        let dimensions = next.first().ok_or(Error::NoFrames)?.dimensions;
+        let mut encoder = Encoder::new(self, kind, expected, dimensions)?;
+        add(&mut encoder.timings.wait, start);
+        while !next.is_empty() {
+            encoder.look(next, |done| progress(EncodeProgress::Looked { done, total: expected }))?;
+            let waited = Instant::now();
+            next = frames.window(window)?;
+            add(&mut encoder.timings.wait, waited);
         }
-        let size = encoder.size.ok_or(Error::NoFrames)?;
-        let pair = size_pair(kind, size);
-        encoder.finish(pair, size, &mut progress)
+        encoder.timings.decode = frames.decode_seconds;
+        encoder.timings.preprocess = frames.resize_seconds;
+        let mut encoded = encoder.finish(&mut progress)?;
+        add(&mut encoded.timings.wall, start);
+        Ok(encoded)
     }
 
     /// Builds an [`EncodedVideo`] from the towers' features, for studies of what comes after them.
@@ -79,7 +92,7 @@ impl LongVu {
         kind: VisualKind,
         siglip: Tensor<3>,
         dinov2: Tensor<3>,
-        (width, height): (u32, u32),
+        dimensions: (u32, u32),
     ) -> Result<EncodedVideo> {
         let sampled = dinov2.dims()[0];
         if sampled == 0 {
@@ -91,19 +104,20 @@ impl LongVu {
             VisualKind::Image => whole(sampled),
         };
         check_selection(&temporal)?;
-        let size = size_pair(kind, (width, height));
-        let features = self.parts.aggregator.forward(siglip, dinov2, size);
-        let frames = (0..sampled).map(|i| FrameInfo { sample: i, index: i, timestamp: 0.0 }).collect();
+        let features = self.parts.aggregator.forward(siglip, dinov2, kind.size_pair(dimensions));
+        self.parts.work.aggregator_frames.add(sampled);
+        let samples: Vec<_> = (0..sampled).map(|i| FrameInfo { sample: i, index: i, timestamp: 0.0 }).collect();
         Ok(EncodedVideo {
             kind,
             features,
-            frames,
-            sampled,
+            frames: samples.clone(),
+            samples,
             reduced: temporal.selected.clone(),
-            size,
-            dimensions: (width, height),
+            dimensions,
             temporal,
             timings: EncodeTimings::default(),
+            settings: self.encoding_settings(),
+            notes: Default::default(),
         })
     }
 }
@@ -124,202 +138,207 @@ fn check_selection(report: &TemporalReport) -> Result<()> {
     })
 }
 
-fn size_pair(kind: VisualKind, (width, height): (u32, u32)) -> SizePair {
-    match kind {
-        VisualKind::Video => SizePair::of_video(width, height),
-        VisualKind::Image => SizePair::of_image(width, height),
-    }
-}
-
-/// A frame ready for both towers.
-struct Prepared {
-    info: FrameInfo,
-    /// `[size, size, 3]` bytes.
-    siglip: Vec<u8>,
-    dinov2: Vec<u8>,
-}
-
-/// Frames of one window that are still wanted.
-struct Held {
-    frames: Vec<(FrameInfo, Vec<u8>)>,
-    /// `[frames, cells, channels]` of DINOv2.
-    dinov2: Tensor<3>,
-}
-
 struct Encoder<'a> {
     model: &'a LongVu,
+    /// Gone before the waiting frames go through SigLIP.
+    dinov2: Option<Arc<Dinov2>>,
+    /// There from the first frame on that goes through it.
+    siglip: Option<Arc<Siglip>>,
     kind: VisualKind,
+    /// Frames that the source promised. A wrong number costs work or memory, and changes no result.
+    expected: Option<usize>,
     reduction: TemporalReduction<'a>,
-    held: Vec<Held>,
-    /// Positions in each held window that a reduction keeps; needed while every frame is held.
-    selections: Vec<Vec<usize>>,
-    seen: usize,
+    /// Frames that the temporal stage kept of the windows so far.
+    kept: usize,
+    /// Every frame looked at.
+    samples: Vec<FrameInfo>,
+    /// Whether frames go that a reduction drops: no prompt can use every frame of a video as long as this.
     dropping: bool,
-    size: Option<(u32, u32)>,
+    waiting: Waiting,
+    /// What a reduction keeps of the last windows in `waiting`, while nothing is dropped.
+    selections: Vec<Vec<usize>>,
+    /// Frames through the aggregator, in order and before those in `waiting`.
+    done: Vec<FrameInfo>,
+    features: Vec<Tensor<3>>,
+    /// Width and height of the frames.
+    dimensions: (u32, u32),
+    size: SizePair,
     timings: EncodeTimings,
 }
 
 impl<'a> Encoder<'a> {
-    fn new(model: &'a LongVu, kind: VisualKind) -> Self {
-        Self {
+    fn new(model: &'a LongVu, kind: VisualKind, expected: Option<usize>, dimensions: (u32, u32)) -> Result<Self> {
+        Ok(Self {
             model,
+            dinov2: Some(model.dinov2()?),
+            siglip: None,
             kind,
+            expected,
             reduction: TemporalReduction::new(model.parts.stages.selector.as_ref()),
-            held: Vec::new(),
-            selections: Vec::new(),
-            seen: 0,
+            kept: 0,
+            samples: Vec::new(),
             dropping: false,
-            size: None,
+            waiting: Waiting::new(model.parts.spill.clone()),
+            selections: Vec::new(),
+            done: Vec::new(),
+            features: Vec::new(),
+            dimensions,
+            size: kind.size_pair(dimensions),
             timings: EncodeTimings::default(),
-        }
-    }
-
-    /// Decodes and resizes the next window of frames.
-    fn decode_window(&mut self, frames: &mut dyn Iterator<Item = Result<Frame>>) -> Result<Vec<Prepared>> {
-        let mut window = Vec::new();
-        while window.len() < self.model.parts.stages.selector.window() {
-            let start = Instant::now();
-            let frame = frames.next().transpose()?;
-            add(&mut self.timings.decode, start);
-            let Some(frame) = frame else { break };
-            self.size.get_or_insert((frame.width, frame.height));
-            let start = Instant::now();
-            let sample = self.seen + window.len();
-            let parts = &self.model.parts;
-            let (rgb, width, height) = (&frame.rgb, frame.width, frame.height);
-            window.push(Prepared {
-                info: FrameInfo { sample, index: frame.index, timestamp: frame.timestamp },
-                siglip: parts.siglip.preprocessor.resize(rgb, width, height)?,
-                dinov2: parts.dinov2.preprocessor.resize(rgb, width, height)?,
-            });
-            add(&mut self.timings.preprocess, start);
-        }
-        Ok(window)
+        })
     }
 
     /// Runs DINOv2 and the temporal stage on a window; `progress` gets the number of frames looked at so far.
-    fn look(&mut self, window: Vec<Prepared>, progress: impl FnMut(usize)) {
-        let features = self.dinov2(&window, progress);
+    fn look(&mut self, prepared: Vec<Prepared>, progress: impl FnMut(usize)) -> Result<()> {
+        let features = self.dinov2(&prepared, progress)?;
         let start = Instant::now();
         let kept = match self.kind {
             VisualKind::Video => self.reduction.push(features.clone()).kept,
-            VisualKind::Image => (0..window.len()).collect(),
+            VisualKind::Image => (0..prepared.len()).collect(),
         };
         add(&mut self.timings.temporal, start);
-        self.seen += window.len();
-        let frames = window.into_iter().map(|p| (p.info, p.siglip)).collect();
-        self.held.push(Held { frames, dinov2: features });
-        self.selections.push(kept);
-        self.drop_redundant();
+        self.kept += kept.len();
+        self.samples.extend(prepared.iter().map(|frame| frame.info));
+        let frames = prepared.into_iter().map(|frame| (frame.info, frame.siglip)).collect();
+        let mut window = Window { frames, dinov2: features.cast(self.model.parts.aggregator.dtype()) };
+        if self.is_dropping() {
+            self.waiting.keep_last(&std::mem::take(&mut self.selections));
+            window.keep(&kept);
+        } else {
+            self.selections.push(kept);
+        }
+        if self.waiting_is_pointless() {
+            self.selections.clear();
+            self.aggregate_waiting(|_| true, |_| {})?;
+            return self.aggregate(window);
+        }
+        let start = Instant::now();
+        self.waiting.push(window)?;
+        add(&mut self.timings.spill, start);
+        Ok(())
     }
 
-    fn dinov2(&mut self, window: &[Prepared], mut progress: impl FnMut(usize)) -> Tensor<3> {
+    fn dinov2(&mut self, window: &[Prepared], mut progress: impl FnMut(usize)) -> Result<Tensor<3>> {
         let (parts, start) = (&self.model.parts, Instant::now());
+        let tower = match &self.dinov2 {
+            Some(tower) => Arc::clone(tower),
+            None => self.model.dinov2()?,
+        };
         let side = parts.config.feature_side();
         let mut features = Vec::new();
         for batch in window.chunks(parts.stages.tower_batch) {
             let pixels: Vec<&[u8]> = batch.iter().map(|p| p.dinov2.as_slice()).collect();
             let pixel_values = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
-            features.push(parts.dinov2.model.features(pixel_values, side));
+            features.push(tower.features(pixel_values, side));
+            parts.work.dinov2_frames.add(batch.len());
             progress(batch[batch.len() - 1].info.sample + 1);
         }
         let features = Tensor::cat(features, 0);
         add(&mut self.timings.dinov2, start);
-        features
+        Ok(features)
     }
 
-    /// Drops what the temporal stage does not keep, once the video is too long for any prompt to use every frame.
-    fn drop_redundant(&mut self) {
+    fn is_dropping(&mut self) -> bool {
         let stages = &self.model.parts.stages;
         let limit = stages.budget.temporal_limit(SHORTEST_PROMPT);
-        self.dropping |= self.kind == VisualKind::Video && stages.selector.applies(self.seen, limit);
-        if !self.dropping {
-            return;
-        }
-        let selections = std::mem::take(&mut self.selections);
-        let first = self.held.len() - selections.len();
-        for (held, kept) in self.held[first..].iter_mut().zip(selections) {
-            held.keep(&kept);
-        }
-        self.held.retain(|held| !held.frames.is_empty());
+        self.dropping |= self.kind == VisualKind::Video && stages.selector.applies(self.samples.len(), limit);
+        self.dropping
     }
 
-    /// Runs SigLIP and the aggregator on the frames that are left.
-    fn finish(
-        mut self,
-        pair: SizePair,
-        dimensions: (u32, u32),
-        progress: &mut impl FnMut(EncodeProgress),
-    ) -> Result<EncodedVideo> {
+    /// Whether every waiting frame will be needed, if the source keeps its promise: the video will be too short for the
+    /// temporal stage to drop anything, or for its cap on the number of frames to matter.
+    ///
+    /// Where the towers take turns in memory, every frame waits until DINOv2 has seen the last.
+    fn waiting_is_pointless(&self) -> bool {
+        if self.model.parts.residency == Residency::OnDemand {
+            return false;
+        }
+        let stages = &self.model.parts.stages;
+        let seen = self.samples.len();
+        match self.expected {
+            _ if self.kind == VisualKind::Image => true,
+            Some(expected) if expected < seen => false,
+            None => false,
+            Some(expected) if self.dropping => {
+                expected < stages.selector.window() || self.kept + (expected - seen) <= stages.selector.max_frames()
+            }
+            Some(expected) => !stages.selector.applies(expected, stages.budget.temporal_limit(SHORTEST_PROMPT)),
+        }
+    }
+
+    /// Runs SigLIP and the aggregator on the waiting frames that are wanted; `progress` gets the number of frames done.
+    fn aggregate_waiting(
+        &mut self,
+        wanted: impl Fn(&FrameInfo) -> bool,
+        mut progress: impl FnMut(usize),
+    ) -> Result<()> {
+        loop {
+            let start = Instant::now();
+            let window = self.waiting.pop(&wanted)?;
+            add(&mut self.timings.spill, start);
+            let Some(window) = window else { return Ok(()) };
+            self.aggregate(window)?;
+            progress(self.done.len());
+        }
+    }
+
+    /// SigLIP and the aggregator on the frames of one window, batch by batch.
+    fn aggregate(&mut self, window: Window) -> Result<()> {
+        let (parts, timings) = (&self.model.parts, &mut self.timings);
+        let tower = match &self.siglip {
+            Some(tower) => Arc::clone(tower),
+            None => Arc::clone(self.siglip.insert(self.model.siglip()?)),
+        };
+        let side = parts.config.feature_side();
+        let batch = parts.stages.tower_batch;
+        for (i, frames) in window.frames.chunks(batch).enumerate() {
+            let start = Instant::now();
+            let pixels: Vec<&[u8]> = frames.iter().map(|(_, pixels)| pixels.as_slice()).collect();
+            let pixel_values = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
+            let siglip = tower.features(pixel_values, side);
+            parts.work.siglip_frames.add(frames.len());
+            add(&mut timings.siglip, start);
+            let start = Instant::now();
+            let dinov2 = window.dinov2.clone().narrow(0, i * batch, frames.len());
+            self.features.push(parts.aggregator.forward(siglip, dinov2, self.size));
+            parts.work.aggregator_frames.add(frames.len());
+            add(&mut timings.aggregator, start);
+        }
+        self.done.extend(window.frames.into_iter().map(|(info, _)| info));
+        Ok(())
+    }
+
+    /// Aggregates what is left, now that the temporal stage's last word is known.
+    fn finish(mut self, progress: &mut impl FnMut(EncodeProgress)) -> Result<EncodedVideo> {
+        let unused = TemporalReduction::new(self.model.parts.stages.selector.as_ref());
         let temporal = match self.kind {
-            VisualKind::Video => self.reduction.finish(),
-            VisualKind::Image => whole(self.seen),
+            VisualKind::Video => std::mem::replace(&mut self.reduction, unused).finish(),
+            VisualKind::Image => whole(self.samples.len()),
         };
         check_selection(&temporal)?;
-        let wanted = |info: &FrameInfo| !self.dropping || temporal.selected.binary_search(&info.sample).is_ok();
-        let total: usize = self.held.iter().flat_map(|h| &h.frames).filter(|(info, _)| wanted(info)).count();
-        let (mut features, mut frames) = (Vec::new(), Vec::with_capacity(total));
-        for mut held in std::mem::take(&mut self.held) {
-            let kept: Vec<usize> = (0..held.frames.len()).filter(|&i| wanted(&held.frames[i].0)).collect();
-            if kept.is_empty() {
-                continue;
-            }
-            held.keep(&kept);
-            aggregate(self.model, &held, pair, &mut features, &mut self.timings);
-            frames.extend(held.frames.into_iter().map(|(info, _)| info));
-            progress(EncodeProgress::Aggregated { done: frames.len(), total });
-        }
+        let dropping = self.dropping;
+        let wanted = |info: &FrameInfo| !dropping || temporal.selected.binary_search(&info.sample).is_ok();
+        let total = self.done.len() + self.waiting.count(wanted);
+        self.dinov2 = None;
+        self.aggregate_waiting(wanted, |done| progress(EncodeProgress::Aggregated { done, total }))?;
+        let mut features = Tensor::cat(std::mem::take(&mut self.features), 0);
+        // Frames aggregated early on a promise that the source broke may have to go after all.
+        let rows: Vec<usize> = (0..self.done.len()).filter(|&row| wanted(&self.done[row])).collect();
+        features = select(features, &rows);
+        let frames: Vec<FrameInfo> = rows.iter().map(|&row| self.done[row]).collect();
         let reduced =
             (0..frames.len()).filter(|&i| temporal.selected.binary_search(&frames[i].sample).is_ok()).collect();
         Ok(EncodedVideo {
             kind: self.kind,
-            features: Tensor::cat(features, 0),
+            features,
             frames,
-            sampled: self.seen,
+            samples: self.samples,
             reduced,
-            size: pair,
-            dimensions,
+            dimensions: self.dimensions,
             temporal,
             timings: self.timings,
+            settings: self.model.encoding_settings(),
+            notes: Default::default(),
         })
-    }
-}
-
-impl Held {
-    /// Keeps the frames at the given positions and lets go of the rest.
-    fn keep(&mut self, kept: &[usize]) {
-        if kept.len() == self.frames.len() {
-            return;
-        }
-        if kept.is_empty() {
-            return self.frames.clear();
-        }
-        let mut position = 0;
-        self.frames.retain(|_| {
-            position += 1;
-            kept.binary_search(&(position - 1)).is_ok()
-        });
-        let indices: Vec<i64> = kept.iter().map(|&i| i as i64).collect();
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [kept.len()]), &self.dinov2.device());
-        // A selection is a copy: the window's storage is freed.
-        self.dinov2 = self.dinov2.clone().select(0, indices);
-    }
-}
-
-/// SigLIP and the aggregator on the frames of one window, batch by batch.
-fn aggregate(model: &LongVu, held: &Held, size: SizePair, out: &mut Vec<Tensor<3>>, timings: &mut EncodeTimings) {
-    let parts = &model.parts;
-    let side = parts.config.feature_side();
-    let batch = parts.stages.tower_batch;
-    for (i, frames) in held.frames.chunks(batch).enumerate() {
-        let start = Instant::now();
-        let pixels: Vec<&[u8]> = frames.iter().map(|(_, pixels)| pixels.as_slice()).collect();
-        let pixel_values = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
-        let siglip = parts.siglip.model.features(pixel_values, side);
-        add(&mut timings.siglip, start);
-        let start = Instant::now();
-        let dinov2 = held.dinov2.clone().narrow(0, i * batch, frames.len());
-        out.push(parts.aggregator.forward(siglip, dinov2, size));
-        add(&mut timings.aggregator, start);
     }
 }

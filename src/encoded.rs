@@ -1,13 +1,13 @@
 //! A video or image after the towers: everything that answering needs.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, TensorData};
 use serde::Serialize;
 
-use crate::{VisualKind, compress::TemporalReport, vision::SizePair};
+use crate::{VisualKind, compress::TemporalReport, encoding_settings::EncodingSettings, vision::SizePair};
 
-/// When a kept frame was.
+/// When a sampled frame was.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct FrameInfo {
     /// Position among the frames that were sampled.
@@ -18,27 +18,36 @@ pub struct FrameInfo {
     pub timestamp: f64,
 }
 
-/// Seconds that each step of encoding took.
+/// Seconds that each step of encoding was busy.
+///
+/// Decoding and resizing run on threads of their own, beside each other and beside the towers: the steps together take
+/// longer than [`EncodeTimings::wall`]. A step that shares the processor's cores with another is slowed by it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct EncodeTimings {
-    /// Waiting for decoded frames.
+    /// The source of frames: reading, decoding, converting to RGB.
     pub decode: f64,
-    /// Padding, resizing and normalising.
+    /// Padding and resizing for both towers.
     pub preprocess: f64,
-    /// The DINOv2 tower.
+    /// The towers' wait for frames: what decoding and resizing cost beyond what the towers hid.
+    pub wait: f64,
+    /// The DINOv2 tower, normalising its input included.
     pub dinov2: f64,
     /// The temporal stage.
     pub temporal: f64,
-    /// The SigLIP tower.
+    /// Writing waiting frames to the temporary file, and reading them.
+    pub spill: f64,
+    /// The SigLIP tower, normalising its input included.
     pub siglip: f64,
     /// The spatial vision aggregator.
     pub aggregator: f64,
+    /// From start to end.
+    pub wall: f64,
 }
 
 impl EncodeTimings {
-    /// All steps together.
+    /// From start to end: [`EncodeTimings::wall`].
     pub fn total(&self) -> f64 {
-        self.decode + self.preprocess + self.dinov2 + self.temporal + self.siglip + self.aggregator
+        self.wall
     }
 }
 
@@ -47,24 +56,37 @@ pub(crate) fn add(slot: &mut f64, start: std::time::Instant) {
     *slot += Duration::as_secs_f64(&start.elapsed());
 }
 
+/// Rows of features at the given positions.
+pub(crate) fn select(features: Tensor<3>, rows: &[usize]) -> Tensor<3> {
+    if rows.len() == features.dims()[0] {
+        return features;
+    }
+    let indices: Vec<i64> = rows.iter().map(|&i| i as i64).collect();
+    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &features.device());
+    features.select(0, indices)
+}
+
 /// A video or image after decoding, the temporal stage, both towers and the aggregator.
 ///
 /// It does not depend on the question: encode once, ask many times. The query-guided and spatial stages and the
-/// language model run for each question.
+/// language model run for each question. [`EncodedVideo::save`] keeps it for other runs.
 #[derive(Clone)]
 pub struct EncodedVideo {
     pub(crate) kind: VisualKind,
     /// Aggregated frames, `[held, cells, channels]`.
     pub(crate) features: Tensor<3>,
+    /// The frames of `features`.
     pub(crate) frames: Vec<FrameInfo>,
     /// Frames that came in.
-    pub(crate) sampled: usize,
+    pub(crate) samples: Vec<FrameInfo>,
     /// Rows of `features` that a reduction keeps.
     pub(crate) reduced: Vec<usize>,
-    pub(crate) size: SizePair,
     pub(crate) dimensions: (u32, u32),
     pub(crate) temporal: TemporalReport,
     pub(crate) timings: EncodeTimings,
+    /// What shaped it.
+    pub(crate) settings: EncodingSettings,
+    pub(crate) notes: BTreeMap<String, String>,
 }
 
 impl EncodedVideo {
@@ -75,7 +97,12 @@ impl EncodedVideo {
 
     /// Frames that were sampled from the video.
     pub fn sampled_frames(&self) -> usize {
-        self.sampled
+        self.samples.len()
+    }
+
+    /// The frames that were sampled, ascending in time.
+    pub fn samples(&self) -> &[FrameInfo] {
+        &self.samples
     }
 
     /// The frames held, ascending in time.
@@ -107,9 +134,26 @@ impl EncodedVideo {
         frames * cells * channels * self.features.dtype().size()
     }
 
-    /// Seconds that each step took.
+    /// Seconds that each step took; zeros for a loaded file.
     pub fn timings(&self) -> EncodeTimings {
         self.timings
+    }
+
+    /// Remarks by name that a saved file keeps: where the video came from, how it was sampled.
+    pub fn notes(&self) -> &BTreeMap<String, String> {
+        &self.notes
+    }
+
+    /// Adds a remark, which does not matter for what the encoded video can be used for.
+    #[must_use]
+    pub fn with_note(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.notes.insert(name.into(), text.into());
+        self
+    }
+
+    /// Sides in the order in which padding is cut.
+    pub(crate) fn size_pair(&self) -> SizePair {
+        self.kind.size_pair(self.dimensions)
     }
 }
 
@@ -117,7 +161,7 @@ impl std::fmt::Debug for EncodedVideo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EncodedVideo")
             .field("kind", &self.kind)
-            .field("sampled", &self.sampled)
+            .field("sampled", &self.samples.len())
             .field("held", &self.frames.len())
             .field("dimensions", &self.dimensions)
             .field("memory", &self.memory())

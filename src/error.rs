@@ -1,6 +1,8 @@
 //! Everything that can go wrong between a file and an answer.
 
-use crate::{compress, core, llm, vision};
+use std::path::PathBuf;
+
+use crate::{MemoryPlan, compress, core, llm, vision};
 
 /// Result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,6 +35,61 @@ pub enum Error {
     /// A video source of the caller's failed.
     #[error("the frame source failed: {0}")]
     Source(Box<dyn std::error::Error + Send + Sync>),
+
+    /// A thread could not be started.
+    #[error("no thread could be started for decoding: {source}; end other programs, or raise the limit on processes")]
+    Thread {
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+
+    /// A thread that prepares frames broke down.
+    #[error("{work} the video broke down: {message}; if it is not your frame source that did, please report this")]
+    Panicked {
+        /// What the thread did.
+        work: &'static str,
+        /// What it said.
+        message: String,
+    },
+
+    /// Frames that wait could not be kept on disk.
+    #[error(
+        "frames that wait for the end of the video could not be kept in a temporary file in {} ({} MB so far): \
+         {source}; make room there, name another folder (TMPDIR), or let more of them wait in memory (--waiting-frames)", folder.display(),
+        bytes >> 20
+    )]
+    Spill {
+        /// Where the file is.
+        folder: PathBuf,
+        /// Bytes written before.
+        bytes: u64,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+
+    /// A file that does not hold an encoded video, or not a whole one.
+    #[error("{path}: {reason}", path = path.display())]
+    BadEncoding {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+
+    /// A saved encoded video that was made by another program version, model, or with other settings.
+    #[error("{path} was encoded with {what} {found}, and here it is {expected}; {advice}", path = path.display())]
+    EncodingMismatch {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+        /// Its value in the file.
+        found: String,
+        /// Its value here.
+        expected: String,
+        /// What to do.
+        advice: &'static str,
+    },
 
     /// A video without a single frame.
     #[error("the video has no frames to look at; check the file, and --start/--end if they are set")]
@@ -95,6 +152,10 @@ pub enum Error {
         /// Why it could not be had from there.
         reason: String,
     },
+
+    /// More memory would be needed than there is.
+    #[error("{}", .0.shortage())]
+    Memory(Box<MemoryPlan>),
 
     /// A setting with no meaning.
     #[error("{name} is {value}; {expected}")]

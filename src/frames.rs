@@ -1,6 +1,6 @@
 //! What a model can be shown: videos, images, and frames of the caller's own.
 
-use crate::{Error, Result};
+use crate::{Error, Result, prefetch::FrameSource, vision::SizePair};
 
 /// One RGB picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ impl Frame {
 }
 
 /// Whether frames are a video's or an image's, which are unpadded and budgeted differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VisualKind {
     /// Frames in time order.
@@ -42,17 +42,28 @@ pub enum VisualKind {
     Image,
 }
 
+impl VisualKind {
+    /// The sides of a frame of this width and height, in the order in which padding is cut.
+    pub(crate) fn size_pair(self, (width, height): (u32, u32)) -> SizePair {
+        match self {
+            Self::Video => SizePair::of_video(width, height),
+            Self::Image => SizePair::of_image(width, height),
+        }
+    }
+}
+
 /// A stream of frames about to be encoded.
 pub struct Clip {
     pub(crate) kind: VisualKind,
     pub(crate) expected: Option<usize>,
-    pub(crate) frames: Box<dyn Iterator<Item = Result<Frame>> + Send>,
+    pub(crate) frames: FrameSource,
 }
 
 impl Clip {
-    /// A video from frames that arrive one at a time, in time order.
+    /// A video from frames that arrive one at a time, in time order. They are taken on another thread.
     ///
-    /// `expected` is how many are coming, for progress reports.
+    /// `expected` is how many are coming, at most. With it frames need not wait, in memory or on disk, until it is known
+    /// how long the video is, and progress has an end. A wrong number changes no result.
     pub fn from_frames<I>(frames: I, expected: Option<usize>) -> Self
     where
         I: IntoIterator<Item = Result<Frame>>,

@@ -1,10 +1,11 @@
 //! From a prompt and encoded videos to the language model's input embeddings.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
 use crate::{
     EncodedVideo, Error, LongVu, Result, VisualKind,
     compress::{FrameTokens, FusionReport, Layout, fuse},
+    encoded::select,
     llm::PromptIds,
     vision::{MmProjector, SizePair},
 };
@@ -49,14 +50,14 @@ impl LongVu {
         let text_len = prompt.text_len(Some(self.parts.config.language_model().pad_token_id()));
         let segments = prompt.text_segments();
         let mut prepared =
-            PreparedPrompt { inputs_embeds: self.embed_text(&segments[0]), reports: Vec::new(), selected: Vec::new() };
+            PreparedPrompt { inputs_embeds: self.embed_text(&segments[0])?, reports: Vec::new(), selected: Vec::new() };
         let mut parts = vec![prepared.inputs_embeds.clone()];
         for (i, visual) in visuals.iter().enumerate() {
             let after = &segments[places];
             let taken = prepared.visual_tokens();
             let (tokens, report, selected) = self.fit(visual, after, text_len + taken, text_ids + taken)?;
             parts.push(tokens);
-            parts.push(self.embed_text(&segments[i + 1]));
+            parts.push(self.embed_text(&segments[i + 1])?);
             prepared.reports.push(report);
             prepared.selected.push(selected);
         }
@@ -83,7 +84,7 @@ impl LongVu {
             let (tokens, report) = frames.image(stages.budget.highres);
             return Ok((tokens, report, selected));
         }
-        let text = self.embed_text(after);
+        let text = self.embed_text(after)?;
         let (scorer, pruner) = (stages.scorer.as_ref(), stages.pruner.as_ref());
         let fused = fuse(&frames, text, (text_len, text_ids), &stages.budget, scorer, pruner);
         Ok((fused.tokens, fused.report, selected))
@@ -93,7 +94,7 @@ impl LongVu {
     fn rows(&self, visual: &EncodedVideo, text_len: usize) -> Vec<usize> {
         let stages = &self.parts.stages;
         let limit = stages.budget.temporal_limit(text_len);
-        if visual.kind == VisualKind::Video && stages.selector.applies(visual.sampled, limit) {
+        if visual.kind == VisualKind::Video && stages.selector.applies(visual.samples.len(), limit) {
             visual.reduced.clone()
         } else {
             (0..visual.frames.len()).collect()
@@ -109,29 +110,20 @@ impl LongVu {
         Ok(ProjectedFrames {
             projector: &self.parts.projector,
             features: select(visual.features.clone(), rows),
-            size: visual.size,
+            size: visual.size_pair(),
             low: self.parts.config.lowres_token,
             samples: rows.iter().map(|&row| visual.frames[row].sample).collect(),
             frame_pos: self.parts.config.frame_pos,
         })
     }
 
-    fn embed_text(&self, ids: &[u32]) -> Tensor<2> {
+    fn embed_text(&self, ids: &[u32]) -> Result<Tensor<2>> {
         if ids.is_empty() {
             let weight = (&self.parts.device, self.parts.dtype.activations(&self.parts.device).into());
-            return Tensor::zeros([0, self.parts.config.decoder.hidden_size], weight);
+            return Ok(Tensor::zeros([0, self.parts.config.decoder.hidden_size], weight));
         }
-        self.parts.decoder.embed(ids)
+        Ok(self.parts.decoder.get()?.embed(ids))
     }
-}
-
-fn select(features: Tensor<3>, rows: &[usize]) -> Tensor<3> {
-    if rows.len() == features.dims()[0] {
-        return features;
-    }
-    let indices: Vec<i64> = rows.iter().map(|&i| i as i64).collect();
-    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &features.device());
-    features.select(0, indices)
 }
 
 /// The sinusoid that `frame_pos` models add to the tokens of the frame at position `sample`.

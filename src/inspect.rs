@@ -7,7 +7,7 @@ use serde_json::Map;
 
 use crate::{
     Result,
-    builder::{ModelFiles, build_connector},
+    builder::ModelFiles,
     core::{
         TensorRole, TensorSpec,
         checkpoint::{Checkpoint, Repo, RepoOptions},
@@ -122,7 +122,7 @@ pub(crate) fn part_specs(files: &ModelFiles) -> PartSpecs {
     PartSpecs {
         siglip: declare(|w| Siglip::new(&files.siglip_config, w)),
         dinov2: declare(|w| Dinov2::new(&files.dinov2_config, w)),
-        connector: declare(|w| build_connector(&files.aggregator_config(), config.decoder.hidden_size, w)),
+        connector: declare(|w| files.build_connector(w)),
         decoder: declare(|w| Decoder::new(&config.decoder, config.language_model(), w)),
     }
 }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use crate::{
     LongVuBuilder, Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
-    core::{Device, Dtype, config::LongVuConfig},
+    core::{Device, Dtype, Quantize, config::LongVuConfig},
+    counters::Work,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
+    part::{Lasting, Residency, side_by_side},
+    spill::SpillSettings,
     towers::Tower,
     vision::{Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
 };
@@ -23,16 +26,22 @@ pub struct LongVu {
 pub(crate) struct Parts {
     pub device: Device,
     pub dtype: Dtype,
+    pub residency: Residency,
+    pub quantize: Option<Quantize>,
     pub config: LongVuConfig,
     pub siglip: Tower<Siglip>,
     pub dinov2: Tower<Dinov2>,
     pub aggregator: SpatialVisionAggregator,
     pub projector: MmProjector,
-    pub decoder: Decoder,
+    pub decoder: Lasting<Decoder>,
     pub tokenizer: Tokenizer,
     pub template: ChatTemplate,
     pub eos_token_ids: Vec<u32>,
     pub stages: Stages,
+    pub spill: SpillSettings,
+    /// Tells the towers' and the connector's weights from others.
+    pub fingerprint: String,
+    pub work: Arc<Work>,
 }
 
 /// The compression stages and the budget that they serve.
@@ -64,6 +73,41 @@ impl LongVu {
         Self { parts: Arc::new(parts) }
     }
 
+    /// Loads the parts that are to be in memory before they are needed.
+    ///
+    /// Parts are read side by side on the CPU. A GPU's backend may keep a pool of memory for each thread, so there the
+    /// thread that computes also loads.
+    pub(crate) fn load_parts(&self) -> Result<()> {
+        let decoder = || match self.parts.residency {
+            Residency::Whole => self.parts.decoder.get().map(drop),
+            Residency::Towers | Residency::OnDemand => Ok(()),
+        };
+        let siglip = || self.parts.siglip.model().map(drop);
+        let dinov2 = || self.parts.dinov2.model().map(drop);
+        if self.parts.device == crate::default_device() {
+            return side_by_side(&[&decoder, &siglip, &dinov2]);
+        }
+        decoder().and_then(|()| siglip()).and_then(|()| dinov2())
+    }
+
+    /// Lets go of both vision towers, for when only questions are left; a video that is encoded later loads them again.
+    ///
+    /// Towers that another thread is using go when it has finished.
+    pub fn release_towers(&self) {
+        self.parts.siglip.release();
+        self.parts.dinov2.release();
+    }
+
+    /// Whether a vision tower is in memory.
+    pub fn has_towers(&self) -> bool {
+        self.parts.siglip.is_loaded() || self.parts.dinov2.is_loaded()
+    }
+
+    /// Which parts are in memory when.
+    pub fn residency(&self) -> Residency {
+        self.parts.residency
+    }
+
     /// The checkpoint's configuration, replaced values included.
     pub fn config(&self) -> &LongVuConfig {
         &self.parts.config
@@ -90,18 +134,27 @@ impl LongVu {
     }
 
     /// The language model.
-    pub fn decoder(&self) -> &Decoder {
-        &self.parts.decoder
+    ///
+    /// # Errors
+    /// With [`Residency::OnDemand`] the first call reads it from its file, which may fail.
+    pub fn decoder(&self) -> Result<&Decoder> {
+        self.parts.decoder.get()
     }
 
     /// The DINOv2 tower.
-    pub fn dinov2(&self) -> &Dinov2 {
-        &self.parts.dinov2.model
+    ///
+    /// # Errors
+    /// When it is not in memory and cannot be read from its file.
+    pub fn dinov2(&self) -> Result<Arc<Dinov2>> {
+        self.parts.dinov2.model()
     }
 
     /// The SigLIP tower.
-    pub fn siglip(&self) -> &Siglip {
-        &self.parts.siglip.model
+    ///
+    /// # Errors
+    /// As [`LongVu::dinov2`].
+    pub fn siglip(&self) -> Result<Arc<Siglip>> {
+        self.parts.siglip.model()
     }
 
     /// The aggregator.

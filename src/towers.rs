@@ -1,4 +1,4 @@
-//! Finding and loading the vision towers.
+//! Finding the vision towers, and having them in memory when they are needed.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,12 +8,11 @@ use std::{
 use crate::{
     Error, Result,
     core::{
-        Device, Dtype, LoadOptions, Quantize,
         checkpoint::{Checkpoint, Repo, RepoOptions},
         config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
-        load,
     },
-    vision::{Dinov2, Preprocessor, Siglip},
+    part::{Loader, Passing, Residency},
+    vision::Preprocessor,
 };
 
 /// A tower's files, found.
@@ -73,33 +72,9 @@ impl TowerFiles {
         Ok(Dinov2Config::read(&self.repo.get("config.json")?)?)
     }
 
-    pub fn load_siglip(
-        &self,
-        config: &SiglipConfig,
-        device: &Device,
-        dtype: Dtype,
-        quantize: Option<Quantize>,
-    ) -> Result<Siglip> {
-        let options = LoadOptions {
-            // The two-tower file also has the text half, and two scalars.
-            foreign: vec!["text_model.".into(), "logit_".into()],
-            quantize,
-            ..LoadOptions::new("SigLIP tower", device, dtype)
-        };
-        let source = Arc::new(Checkpoint::open(&self.repo)?);
-        Ok(load(source, &options, |w| Siglip::new(config, w))?.0)
-    }
-
-    pub fn load_dinov2(
-        &self,
-        config: &Dinov2Config,
-        device: &Device,
-        dtype: Dtype,
-        quantize: Option<Quantize>,
-    ) -> Result<Dinov2> {
-        let options = LoadOptions { quantize, ..LoadOptions::new("DINOv2 tower", device, dtype) };
-        let source = Arc::new(Checkpoint::open(&self.repo)?);
-        Ok(load(source, &options, |w| Dinov2::new(config, w))?.0)
+    /// The tower's weights, no data read.
+    pub fn open(&self) -> Result<Arc<Checkpoint>> {
+        Ok(Arc::new(Checkpoint::open(&self.repo)?))
     }
 }
 
@@ -122,8 +97,30 @@ fn family_name(family: TowerFamily) -> &'static str {
 
 /// A tower with its preprocessing.
 pub(crate) struct Tower<M> {
-    pub model: M,
+    model: Passing<M>,
     pub preprocessor: Preprocessor,
+}
+
+impl<M> Tower<M> {
+    pub fn new(load: Loader<M>, residency: Residency, pixels: &PreprocessorConfig) -> Self {
+        Self { model: Passing::new(load, residency), preprocessor: Preprocessor::new(pixels.clone()) }
+    }
+
+    /// The tower itself, loaded if need be. Hold it while frames go through: one that is on demand goes with its last
+    /// user, and comes back from the file.
+    pub fn model(&self) -> Result<Arc<M>> {
+        self.model.get()
+    }
+
+    /// Lets go of the tower as soon as nobody uses it.
+    pub fn release(&self) {
+        self.model.release();
+    }
+
+    /// Whether the tower is in memory.
+    pub fn is_loaded(&self) -> bool {
+        self.model.is_loaded()
+    }
 }
 
 /// Checks that the position grid of a SigLIP, which is not resampled, fits its input.

@@ -1,7 +1,7 @@
 //! One question of a conversation: from its prompt to the streamed answer.
 
 use anyhow::Result;
-use longvu::{Answer, EncodedVideo, GenerationConfig, LongVu, llm::Conversation};
+use longvu::{Answer, AnswerStream, EncodedVideo, GenerationConfig, LongVu, PromptCache, llm::Conversation};
 use serde::Serialize;
 
 use crate::{args::AnswerArgs, output};
@@ -23,6 +23,7 @@ pub struct Printed<'a, T> {
     pub answer: &'a str,
     pub finish_reason: longvu::FinishReason,
     pub prompt_tokens: usize,
+    pub cached_tokens: usize,
     pub visual_tokens: usize,
     pub generated_tokens: usize,
     pub frames: FrameCounts,
@@ -39,21 +40,33 @@ pub struct FrameCounts {
 }
 
 impl Answerer<'_> {
-    /// Answers the conversation's last question, streaming to stdout unless in JSON.
+    /// Answers the conversation's last question, streaming to stdout unless in JSON; goes on from `cache`, which then
+    /// holds this answer.
     ///
     /// # Errors
     /// As [`LongVu::reply`], and a stdout that cannot be written to.
-    pub fn answer(&self, conversation: &Conversation) -> Result<Answer> {
+    pub fn answer(&self, conversation: &Conversation, cache: Option<&mut PromptCache>) -> Result<Answer> {
         let visuals: Vec<&EncodedVideo> = self.visual.into_iter().collect();
-        let mut stream = self.model.reply(&visuals, conversation, &self.config)?;
-        if self.json {
+        let Some(cache) = cache else {
+            let mut stream = self.model.reply(&visuals, conversation, &self.config)?;
+            self.print(&mut stream)?;
             return Ok(stream.finish()?);
+        };
+        let mut stream = self.model.reply_from(cache, &visuals, conversation, &self.config)?;
+        self.print(&mut stream)?;
+        let (answer, next) = stream.finish_with_cache()?;
+        *cache = next;
+        Ok(answer)
+    }
+
+    fn print(&self, stream: &mut AnswerStream<'_>) -> Result<()> {
+        if self.json {
+            return Ok(());
         }
-        for piece in stream.by_ref() {
+        for piece in stream {
             output::text(&piece?)?;
         }
-        output::line("")?;
-        Ok(stream.finish()?)
+        output::line("")
     }
 
     /// The frames of an answer; `None` without a video or image.
@@ -78,6 +91,7 @@ impl Answerer<'_> {
             answer: &answer.text,
             finish_reason: answer.finish_reason,
             prompt_tokens: answer.prompt_tokens,
+            cached_tokens: answer.cached_tokens,
             visual_tokens: answer.visual_tokens,
             generated_tokens: answer.generated_ids.len(),
             frames: self.frames(answer).unwrap_or_default(),

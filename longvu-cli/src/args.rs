@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser, error::
 use longvu::{Dtype, GenerationConfig, Preset, Quantize, Sampling, VideoOptions};
 
 use crate::{
-    ask::AskArgs, chat::ChatArgs, devices::DevicesArgs, inspect::InspectArgs, probe::ProbeArgs, synth::SynthArgs, time,
+    ask::AskArgs, chat::ChatArgs, devices::DevicesArgs, encode::EncodeArgs, inspect::InspectArgs, plan::PlanArgs,
+    probe::ProbeArgs, synth::SynthArgs, time,
 };
 
 /// Ask questions about long videos.
@@ -28,7 +29,9 @@ pub struct Cli {
 pub enum Command {
     Ask(Box<AskArgs>),
     Chat(Box<ChatArgs>),
+    Encode(Box<EncodeArgs>),
     Inspect(InspectArgs),
+    Plan(PlanArgs),
     Probe(ProbeArgs),
     Synth(SynthArgs),
     Devices(DevicesArgs),
@@ -81,6 +84,14 @@ pub struct ModelArgs {
     /// Longest prompt in tokens, video included, instead of the model's
     #[arg(long, value_name = "N")]
     pub max_len: Option<NonZeroUsize>,
+
+    /// Frames that go through a tower at once [default: 1 on the CPU, 8 elsewhere]
+    #[arg(long, value_name = "N")]
+    pub tower_batch: Option<NonZeroUsize>,
+
+    /// Frames of a long video that wait in memory until it is known which are kept, the others on disk [default: 32]
+    #[arg(long, value_name = "N")]
+    pub waiting_frames: Option<usize>,
 }
 
 /// Which frames are looked at.
@@ -177,6 +188,30 @@ impl FrameArgs {
     }
 }
 
+impl FrameArgs {
+    /// Refuses flags that come too late for a video whose frames were chosen when it was encoded.
+    ///
+    /// # Errors
+    /// A usage error that names the flag.
+    pub fn refuse_sampling(&self) -> Result<(), clap::Error> {
+        let flags = [
+            ("--fps", self.fps.is_some()),
+            ("--every", self.every.is_some()),
+            ("--uniform", self.uniform.is_some()),
+            ("--timestamps", self.timestamps.is_some()),
+            ("--start", self.start.is_some()),
+            ("--end", self.end.is_some()),
+            ("--max-frames", self.max_frames.is_some()),
+        ];
+        match flags.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(usage(&format!(
+                "{flag} cannot change an encoded video; leave it out, or give it to `longvu encode`"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
 impl AnswerArgs {
     /// The settings, checked; end tokens come from the model later.
     ///
@@ -225,7 +260,7 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal() {
-        for name in ["ask", "chat", "probe"] {
+        for name in ["ask", "chat", "encode", "probe"] {
             let mut command = Cli::command();
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             assert!(help.lines().count() < 60, "{help}");

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::Result;
 use clap::Args;
 use longvu::{
-    Answer, EncodedVideo, GenerationConfig, VideoOptions,
+    Answer, EncodedVideo, GenerationConfig, MemoryPlan, VideoOptions,
     compress::{Budget, CompressionSettings, FusionReport},
     core::config::LongVuConfig,
     video::VideoInfo,
@@ -15,10 +15,11 @@ use serde::Serialize;
 use crate::{
     answer::{self, Answerer, FrameCounts},
     args::{AnswerArgs, FrameArgs, ModelArgs, usage},
+    memory::MemoryArgs,
     model::{self, Loaded},
+    out_file::OutFile,
     output,
-    report::ReportFile,
-    source::{Decoded, Source},
+    source::{Decoded, Input},
     summary::{self, Timings},
 };
 
@@ -26,7 +27,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(allow_missing_positional = true)]
 pub struct AskArgs {
-    /// Video or image
+    /// Video or image, or what `longvu encode` made of one
     pub file: Option<PathBuf>,
 
     /// What to ask
@@ -38,6 +39,9 @@ pub struct AskArgs {
 
     #[command(flatten)]
     pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 
     #[command(flatten)]
     pub frames: FrameArgs,
@@ -71,7 +75,7 @@ struct Job<'a> {
     args: &'a AskArgs,
     options: VideoOptions,
     config: GenerationConfig,
-    report: Option<ReportFile>,
+    report: Option<OutFile>,
     start: Instant,
 }
 
@@ -80,6 +84,7 @@ struct Job<'a> {
 struct Report<'a> {
     longvu: &'static str,
     model: ModelReport<'a>,
+    memory: MemoryReport<'a>,
     input: Option<InputReport<'a>>,
     frames: Option<FrameCounts>,
     sampled: Vec<FrameReport>,
@@ -104,13 +109,23 @@ struct ModelReport<'a> {
     budget: Budget,
 }
 
+/// The forecast, and what it came to.
+#[derive(Serialize)]
+struct MemoryReport<'a> {
+    forecast: &'a MemoryPlan,
+    /// Most bytes in memory at a time, where the system says.
+    peak: Option<u64>,
+}
+
 #[derive(Serialize)]
 struct InputReport<'a> {
     path: String,
     kind: longvu::VisualKind,
     dimensions: (u32, u32),
     video: Option<&'a VideoInfo>,
-    sampling: &'a VideoOptions,
+    /// Absent for an encoded video, whose notes have what was told to `longvu encode`.
+    sampling: Option<&'a VideoOptions>,
+    notes: &'a std::collections::BTreeMap<String, String>,
     decode: Option<crate::source::DecodeStats>,
 }
 
@@ -147,7 +162,7 @@ pub fn run(args: &AskArgs) -> Result<()> {
     {
         return Err(usage("--report names the FILE that is asked about and would overwrite it; name another").into());
     }
-    let report = args.output.report.as_deref().map(ReportFile::prepare).transpose()?;
+    let report = args.output.report.as_deref().map(|path| OutFile::prepare("the report", path)).transpose()?;
     Job { args, options, config, report, start }.run()
 }
 
@@ -155,23 +170,26 @@ impl Job<'_> {
     fn run(self) -> Result<()> {
         let (args, quiet) = (self.args, self.args.output.quiet);
         let builder = model::builder(&args.model, args.frames.preset)?;
-        let source = args.file.as_deref().map(|file| Source::open(file, self.options.clone())).transpose()?;
-        let loaded = model::load(builder, quiet)?;
-        let mut conversation = answer::conversation(&args.answer, usize::from(source.is_some()));
+        let open = |file| Input::open(file, &args.frames, self.options.clone());
+        let input = args.file.as_deref().map(open).transpose()?;
+        let text = args.question.len() + args.answer.system.as_ref().map_or(0, String::len);
+        let run = (text, self.config.max_new_tokens);
+        let loaded = model::load(args.memory.settle(builder, &args.model, input.as_ref(), run)?, quiet)?;
+        let mut conversation = answer::conversation(&args.answer, usize::from(input.is_some()));
         conversation.push_user(&args.question);
         model::check_question(&loaded.model, &conversation)?;
 
         let mut timings = Timings { load: loaded.seconds, ..Timings::default() };
-        let info = source.as_ref().and_then(Source::info).cloned();
-        timings.open = source.as_ref().map_or(0.0, |source| source.seconds);
-        let (encoded, decoded) = source.map(|source| source.encode(&loaded.model, quiet)).transpose()?.unzip();
+        let info = input.as_ref().and_then(Input::info).cloned();
+        timings.open = input.as_ref().map_or(0.0, Input::seconds);
+        let (encoded, decoded) = input.map(|input| input.encode(&loaded.model, quiet)).transpose()?.unzip();
         let decoded = decoded.unwrap_or_default();
         timings.encode = encoded.as_ref().map(EncodedVideo::timings).unwrap_or_default();
 
         let config = answer::with_end_tokens(self.config.clone(), &loaded.model);
         let json = args.output.json;
         let answerer = Answerer { model: &loaded.model, visual: encoded.as_ref(), config, json };
-        let answer = answerer.answer(&conversation)?;
+        let answer = answerer.answer(&conversation, None)?;
         timings.answer = answer.timings;
         timings.total = self.start.elapsed().as_secs_f64();
         self.print(&answerer, &answer, &timings, &decoded)?;
@@ -181,6 +199,7 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// The settings with which the run fits in memory, and what it takes.
     /// The JSON object if asked for, and the closing line.
     fn print(&self, answerer: &Answerer<'_>, answer: &Answer, timings: &Timings, decoded: &Decoded) -> Result<()> {
         if answerer.json {
@@ -209,7 +228,8 @@ impl Job<'_> {
             kind: encoded.kind(),
             dimensions: encoded.dimensions(),
             video: info,
-            sampling: &self.options,
+            sampling: decoded.stats.is_some().then_some(&self.options),
+            notes: encoded.notes(),
             decode: decoded.stats,
         });
         Report {
@@ -224,9 +244,10 @@ impl Job<'_> {
                 stages: stages(args, model.config()),
                 budget: model.budget(),
             },
+            memory: MemoryReport { forecast: &loaded.forecast, peak: longvu::peak_memory() },
             input,
             frames: answerer.frames(answer),
-            sampled: answerer.visual.map(|encoded| frame_reports(encoded, answer, decoded)).unwrap_or_default(),
+            sampled: answerer.visual.map(|encoded| frame_reports(encoded, answer)).unwrap_or_default(),
             fusion: answer.reports.first(),
             generation: &answerer.config,
             system: args.answer.system.as_deref(),
@@ -246,11 +267,12 @@ fn stages(args: &AskArgs, config: &LongVuConfig) -> CompressionSettings {
     settings
 }
 
-fn frame_reports(encoded: &EncodedVideo, answer: &Answer, decoded: &Decoded) -> Vec<FrameReport> {
+fn frame_reports(encoded: &EncodedVideo, answer: &Answer) -> Vec<FrameReport> {
     let temporal = encoded.temporal_report();
     let selected = answer.selected.first().map(Vec::as_slice).unwrap_or_default();
     let tokens = answer.reports.first().map(|report| report.tokens_per_frame.as_slice()).unwrap_or_default();
-    let frames = decoded.frames.iter().enumerate().map(|(sample, frame)| {
+    let frames = encoded.samples().iter().map(|frame| {
+        let sample = frame.sample;
         let place = selected.binary_search(&sample).ok();
         FrameReport {
             index: frame.index,

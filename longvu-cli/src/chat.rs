@@ -7,13 +7,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use longvu::{Answer, llm::Conversation};
+use longvu::{Answer, PromptCache, llm::Conversation};
 
 use crate::{
     answer::{self, Answerer},
     args::{AnswerArgs, FrameArgs, ModelArgs},
+    memory::MemoryArgs,
     model, output,
-    source::{Decoded, Source},
+    source::{Decoded, Input},
     summary,
 };
 
@@ -24,11 +25,14 @@ const HELP: &str = "Ask about the video, a question a line. /new forgets the con
 /// The model sees the earlier questions and answers. The line `/new` makes it forget them, `/exit` ends.
 #[derive(Debug, Args)]
 pub struct ChatArgs {
-    /// Video or image
+    /// Video or image, or what `longvu encode` made of one
     pub file: PathBuf,
 
     #[command(flatten)]
     pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub memory: MemoryArgs,
 
     #[command(flatten)]
     pub frames: FrameArgs,
@@ -62,10 +66,12 @@ pub fn run(args: &ChatArgs) -> Result<()> {
     let (options, config) = (args.frames.options()?, args.answer.config()?);
     let quiet = args.output.quiet;
     let builder = model::builder(&args.model, args.frames.preset)?;
-    let source = Source::open(&args.file, options)?;
-    let loaded = model::load(builder, quiet)?;
-    let open = source.seconds;
-    let (encoded, decoded) = source.encode(&loaded.model, quiet)?;
+    let input = Input::open(&args.file, &args.frames, options)?;
+    // Of a conversation only the first question's room is sure; later ones grow into the window.
+    let run = (0, config.max_new_tokens);
+    let loaded = model::load(args.memory.settle(builder, &args.model, Some(&input), run)?, quiet)?;
+    let open = input.seconds();
+    let (encoded, decoded) = input.encode(&loaded.model, quiet)?;
     if !quiet {
         let steps = summary::encode_steps(open, loaded.seconds, &encoded.timings());
         output::note(&summary::encoded_line(&encoded, &steps));
@@ -73,7 +79,8 @@ pub fn run(args: &ChatArgs) -> Result<()> {
     let config = answer::with_end_tokens(config, &loaded.model);
     let answerer = Answerer { model: &loaded.model, visual: Some(&encoded), config, json: args.output.json };
     let first = answer::conversation(&args.answer, 1);
-    Chat { answerer, first: first.clone(), conversation: first, decoded, quiet }.run()
+    let cache = PromptCache::default();
+    Chat { answerer, first: first.clone(), conversation: first, cache, decoded, quiet }.run()
 }
 
 struct Chat<'a> {
@@ -81,6 +88,8 @@ struct Chat<'a> {
     /// The conversation before any question.
     first: Conversation,
     conversation: Conversation,
+    /// What the language model has seen.
+    cache: PromptCache,
     decoded: Decoded,
     quiet: bool,
 }
@@ -114,7 +123,7 @@ impl Chat<'_> {
     fn turn(&mut self, question: &str) -> Result<()> {
         let mut next = self.conversation.clone();
         next.push_user(question);
-        match self.answerer.answer(&next) {
+        match self.answerer.answer(&next, Some(&mut self.cache)) {
             Ok(answer) => {
                 self.print(question, &answer)?;
                 next.push_assistant(answer.text);

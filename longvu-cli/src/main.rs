@@ -7,12 +7,16 @@ mod ask;
 mod chat;
 mod crash;
 mod devices;
+mod encode;
 mod inspect;
+mod memory;
 mod model;
+mod out_file;
 mod output;
+mod plan;
 mod probe;
 mod progress;
-mod report;
+mod size;
 mod source;
 mod summary;
 mod synth;
@@ -51,7 +55,9 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Ask(args) => ask::run(&args),
         Command::Chat(args) => chat::run(&args),
+        Command::Encode(args) => encode::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Devices(args) => devices::run(&args),

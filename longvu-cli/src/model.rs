@@ -3,17 +3,18 @@
 use std::{num::NonZeroUsize, time::Instant};
 
 use anyhow::Result;
-use longvu::{Error, LongVu, LongVuBuilder, Preset, core::checkpoint::RepoOptions, llm, parse_device};
+use longvu::{Error, LongVu, LongVuBuilder, MemoryPlan, Preset, core::checkpoint::RepoOptions, llm, parse_device};
 
 use crate::{
     args::{ModelArgs, PlaceArgs},
     progress::Progress,
 };
 
-/// A model with the seconds that loading it took.
+/// A model with the seconds that loading it took, and the memory forecast for its run.
 pub struct Loaded {
     pub model: LongVu,
     pub seconds: f64,
+    pub forecast: MemoryPlan,
 }
 
 /// The settings for loading, with the device found.
@@ -40,6 +41,12 @@ pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
     if let Some(tokens) = args.max_len.map(NonZeroUsize::get) {
         builder = builder.max_len(tokens);
     }
+    if let Some(frames) = args.tower_batch.map(NonZeroUsize::get) {
+        builder = builder.tower_batch(frames);
+    }
+    if let Some(frames) = args.waiting_frames {
+        builder = builder.waiting_frames(frames);
+    }
     Ok(builder)
 }
 
@@ -47,13 +54,13 @@ pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
 ///
 /// # Errors
 /// As [`LongVuBuilder::load`].
-pub fn load(builder: LongVuBuilder, quiet: bool) -> Result<Loaded> {
+pub fn load((builder, forecast): (LongVuBuilder, MemoryPlan), quiet: bool) -> Result<Loaded> {
     let start = Instant::now();
     let progress = Progress::new(quiet, "loading the model");
     let model = builder.on_download(progress.download()).load()?;
     let seconds = start.elapsed().as_secs_f64();
     tracing::info!(device = ?model.device(), dtype = %model.dtype(), seconds, "model loaded");
-    Ok(Loaded { model, seconds })
+    Ok(Loaded { model, seconds, forecast })
 }
 
 /// Where and how repositories are reached, for commands that do not load a model.

@@ -1,4 +1,4 @@
-//! The file that is asked about: opened, sampled, watched while it is decoded.
+//! The file that is asked about: a video or image, opened, sampled, watched while it is decoded; or one encoded before.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,12 +13,86 @@ use longvu::{
 };
 use serde::Serialize;
 
-use crate::{output, progress::Progress};
+use crate::{args::FrameArgs, output, progress::Progress};
+
+/// The extension that encoded videos usually have.
+const EXTENSION: &str = "longvu";
+
+/// Names of an encoded video's notes.
+const WARNINGS: &str = "warnings";
+const SOURCE: &str = "source";
+const SAMPLING: &str = "sampling";
+
+/// What a question can be about.
+pub enum Input {
+    Media(Box<Source>),
+    /// A file that `longvu encode` wrote.
+    Encoded(PathBuf),
+}
+
+impl Input {
+    /// Opens `path`; encoded videos are recognised by what is in them, damaged ones by their name.
+    ///
+    /// # Errors
+    /// A file that is nothing of the kind, and flags that do not fit it.
+    pub fn open(path: &Path, args: &FrameArgs, options: VideoOptions) -> Result<Self> {
+        let named = path.extension().is_some_and(|extension| extension == EXTENSION) && path.is_file();
+        if named || EncodedVideo::is_saved_at(path) {
+            args.refuse_sampling()?;
+            return Ok(Self::Encoded(path.to_owned()));
+        }
+        Ok(Self::Media(Box::new(Source::open(path, options)?)))
+    }
+
+    /// Seconds that opening took.
+    pub fn seconds(&self) -> f64 {
+        match self {
+            Self::Media(source) => source.seconds,
+            Self::Encoded(_) => 0.0,
+        }
+    }
+
+    /// How many frames will be looked at, and their width and height; of an encoded video none.
+    pub fn frames(&self) -> (usize, (u32, u32)) {
+        match self {
+            Self::Media(source) => source.frames(),
+            Self::Encoded(_) => (0, (1, 1)),
+        }
+    }
+
+    /// The video's facts, while there is a video.
+    pub fn info(&self) -> Option<&VideoInfo> {
+        match self {
+            Self::Media(source) => source.info(),
+            Self::Encoded(_) => None,
+        }
+    }
+
+    /// The encoded video, made or read, and what its decoding told, now or then.
+    ///
+    /// # Errors
+    /// As [`LongVu::encode`] or [`LongVu::load_encoded`].
+    pub fn encode(self, model: &LongVu, quiet: bool) -> Result<(EncodedVideo, Decoded)> {
+        match self {
+            Self::Media(source) => source.encode(model, quiet),
+            Self::Encoded(path) => {
+                let encoded = model.load_encoded(&path)?;
+                let warnings = encoded.notes().get(WARNINGS).and_then(|text| serde_json::from_str(text).ok());
+                let decoded = Decoded { warnings: warnings.unwrap_or_default(), ..Decoded::default() };
+                decoded.warnings.iter().for_each(|text: &String| {
+                    output::warning(&format!("{}: {text}", path.display()));
+                });
+                Ok((encoded, decoded))
+            }
+        }
+    }
+}
 
 /// An opened video or image.
 pub struct Source {
     pub path: PathBuf,
     pub media: Media,
+    options: VideoOptions,
     /// Seconds that opening took.
     pub seconds: f64,
 }
@@ -67,11 +141,11 @@ impl Source {
         let media = if video::is_image(path) {
             Media::Image(open_image(path)?)
         } else {
-            let video = Video::open_with(path, options)?;
+            let video = Video::open_with(path, options.clone())?;
             video.warnings().iter().for_each(|warning| warn(path, warning));
             Media::Video(video)
         };
-        Ok(Self { path: path.to_owned(), media, seconds: start.elapsed().as_secs_f64() })
+        Ok(Self { path: path.to_owned(), media, options, seconds: start.elapsed().as_secs_f64() })
     }
 
     /// The video's facts; `None` for an image.
@@ -79,6 +153,17 @@ impl Source {
         match &self.media {
             Media::Video(video) => Some(video.info()),
             Media::Image(_) => None,
+        }
+    }
+
+    /// How many frames will be looked at, and their width and height.
+    pub fn frames(&self) -> (usize, (u32, u32)) {
+        match &self.media {
+            Media::Video(video) => {
+                let info = video.info();
+                (video.sampled_indices().len(), (info.width, info.height))
+            }
+            Media::Image(frame) => (1, (frame.width, frame.height)),
         }
     }
 
@@ -90,10 +175,7 @@ impl Source {
         let progress = Progress::new(quiet, "decoding");
         let watched = Arc::new(Mutex::new(Decoded::default()));
         let clip = match self.media {
-            Media::Image(frame) => {
-                note(&watched, |decoded| decoded.frames.push(Sampled { index: 0, timestamp: 0.0 }));
-                frame.into_clip()?
-            }
+            Media::Image(frame) => frame.into_clip()?,
             Media::Video(video) => {
                 let expected = video.sampled_indices().len();
                 let frames = Watched::new(&self.path, video.frames()?, &watched);
@@ -103,7 +185,15 @@ impl Source {
         let encoded = model.encode_with(clip, |step| progress.encoding(step));
         drop(progress);
         let decoded = watched.lock().map(|decoded| decoded.clone()).unwrap_or_default();
-        Ok((encoded?, decoded))
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let mut encoded = encoded?.with_note(SOURCE, name);
+        if decoded.stats.is_some() {
+            encoded = encoded.with_note(SAMPLING, serde_json::to_string(&self.options)?);
+        }
+        if !decoded.warnings.is_empty() {
+            encoded = encoded.with_note(WARNINGS, serde_json::to_string(&decoded.warnings)?);
+        }
+        Ok((encoded, decoded))
     }
 
     /// Decodes all sampled frames and throws them away.

@@ -45,18 +45,21 @@ fn seconds(steps: &[(&str, f64)]) -> String {
     steps.join(", ")
 }
 
-/// The steps before the first question.
+/// The steps before the first question; those of encoding, which overlap, only where there was any.
 pub fn encode_steps(open: f64, load: f64, encode: &EncodeTimings) -> Vec<(&'static str, f64)> {
-    vec![
-        ("open", open),
-        ("load", load),
-        ("decode", encode.decode),
-        ("resize", encode.preprocess),
-        ("DINOv2", encode.dinov2),
-        ("temporal", encode.temporal),
-        ("SigLIP", encode.siglip),
-        ("aggregator", encode.aggregator),
-    ]
+    let mut steps = vec![("open", open), ("load", load)];
+    if encode.wall > 0.0 {
+        steps.extend([
+            ("encode", encode.wall),
+            ("of it decode", encode.decode),
+            ("resize", encode.preprocess),
+            ("DINOv2", encode.dinov2),
+            ("temporal", encode.temporal),
+            ("SigLIP", encode.siglip),
+            ("aggregator", encode.aggregator),
+        ]);
+    }
+    steps
 }
 
 /// The steps of a question.

@@ -25,7 +25,7 @@ fn seconds(text: &str) -> Option<f64> {
 }
 
 /// Digits with at most one point; neither signs nor exponents nor `inf`.
-fn plain_number(text: &str) -> Option<f64> {
+pub fn plain_number(text: &str) -> Option<f64> {
     let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.') && text.contains(|c: char| c.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten().filter(|seconds: &f64| seconds.is_finite())
 }

@@ -1,9 +1,9 @@
 //! Stages 2 and 3 together: from a video's kept frames to the visual tokens of one prompt.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::Serialize;
 
-use crate::{Budget, FrameScorer, QueryReport, SpatialReport, TokenPruner, query_guided, spatial_reduction};
+use crate::{Budget, FrameScorer, QueryReport, SpatialReduction, SpatialReport, TokenPruner, query_guided};
 
 /// Frames whose tokens can be had at two resolutions.
 pub trait FrameTokens {
@@ -80,12 +80,22 @@ pub fn fuse<F: FrameTokens>(
     let room = budget.room(text_ids);
     let mixed = budget.highres && (budget.high_frames(text_len)..=budget.low_frames(text_len)).contains(&count);
     if !mixed {
-        return prune(frames.full(None), Layout::Full, None, room, pruner);
+        let len = frames.full_len();
+        if count * len <= room {
+            return whole(frames.full(None), Layout::Full, None);
+        }
+        let chunk = |frames_at: &[usize]| frames.full(Some(frames_at));
+        return prune((count, len), chunk, Layout::Full, None, room, pruner);
     }
     let low = frames.low();
     let query = query_guided(scorer, low.clone(), text, room, frames.full_len());
     if query.full.is_empty() {
-        return prune(low, Layout::QueryGuided, Some(query), room, pruner);
+        let [count, len, _] = low.dims();
+        if count * len <= room {
+            return whole(low, Layout::QueryGuided, Some(query));
+        }
+        let chunk = |frames_at: &[usize]| low.clone().narrow(0, frames_at[0], frames_at.len());
+        return prune((count, len), chunk, Layout::QueryGuided, Some(query), room, pruner);
     }
     let full = frames.full(Some(&query.full));
     interleave(low, full, query)
@@ -122,16 +132,9 @@ fn interleave(low: Tensor<3>, full: Tensor<3>, query: QueryReport) -> VisualToke
     VisualTokens { tokens: Tensor::cat(parts, 0), report }
 }
 
-/// Lays frames of one resolution out in a row, dropping repeated tokens if they do not fit.
-fn prune(
-    tokens: Tensor<3>,
-    layout: Layout,
-    query: Option<QueryReport>,
-    room: usize,
-    pruner: &dyn TokenPruner,
-) -> VisualTokens {
-    let [frames, len, hidden] = tokens.dims();
-    let mut report = FusionReport {
+/// The report of `frames` frames of `len` tokens each.
+fn unreduced(frames: usize, len: usize, layout: Layout, query: Option<QueryReport>) -> FusionReport {
+    FusionReport {
         frames,
         layout,
         full_frames: if layout == Layout::Full { frames } else { 0 },
@@ -140,18 +143,37 @@ fn prune(
         tokens_per_frame: vec![len; frames],
         query,
         spatial: None,
-    };
-    let flat = tokens.clone().reshape([frames * len, hidden]);
-    if frames * len <= room {
-        return VisualTokens { tokens: flat, report };
     }
-    let spatial = spatial_reduction(pruner, tokens, room);
-    let kept = spatial.kept.iter().enumerate();
-    let indices: Vec<i64> = kept.flat_map(|(f, kept)| kept.iter().map(move |&i| (f * len + i) as i64)).collect();
+}
+
+/// Lays frames of one resolution out in a row.
+fn whole(tokens: Tensor<3>, layout: Layout, query: Option<QueryReport>) -> VisualTokens {
+    let [frames, len, hidden] = tokens.dims();
+    let report = unreduced(frames, len, layout, query);
+    VisualTokens { tokens: tokens.reshape([frames * len, hidden]), report }
+}
+
+/// Lays frames of one resolution out in a row without repeated tokens, as many as fit.
+///
+/// Frames come in chunks, and of each only what is kept stays in memory: all of a long video's tokens would be
+/// many times the prompt.
+fn prune(
+    (frames, len): (usize, usize),
+    chunk: impl Fn(&[usize]) -> Tensor<3>,
+    layout: Layout,
+    query: Option<QueryReport>,
+    room: usize,
+    pruner: &dyn TokenPruner,
+) -> VisualTokens {
+    let mut report = unreduced(frames, len, layout, query);
+    let mut reduction = SpatialReduction::new(pruner);
+    let all: Vec<usize> = (0..frames).collect();
+    all.chunks(pruner.chunk().max(1)).for_each(|frames_at| reduction.push(chunk(frames_at)));
+    let Some((tokens, spatial)) = reduction.finish(room) else {
+        return whole(chunk(&all), layout, report.query);
+    };
     report.tokens_after = spatial.tokens_after;
     report.tokens_per_frame = spatial.kept.iter().map(Vec::len).collect();
     report.spatial = Some(spatial);
-    let count = indices.len();
-    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [count]), &flat.device());
-    VisualTokens { tokens: flat.select(0, indices), report }
+    VisualTokens { tokens, report }
 }

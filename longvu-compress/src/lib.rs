@@ -12,5 +12,5 @@ pub use budget::Budget;
 pub use fusion::{FrameTokens, FusionReport, Layout, VisualTokens, fuse};
 pub use preset::{CompressionSettings, Preset, UnknownPreset};
 pub use query::{FrameScorer, QueryReport, QueryStage, query_guided};
-pub use spatial::{SpatialReport, SpatialStage, TokenPruner, spatial_reduction};
+pub use spatial::{SpatialReduction, SpatialReport, SpatialStage, TokenPruner, spatial_reduction};
 pub use temporal::{FrameSelector, TemporalReduction, TemporalReport, TemporalStage, WindowSelection};

@@ -1,6 +1,7 @@
 //! Stage 2: the frames that fit the question best are kept at full resolution (section 3.2 of the paper).
 
 use burn::tensor::{DType, Tensor};
+use longvu_core::ops;
 use serde::Serialize;
 
 /// Scores frames against a question. The query-guided stage of a pipeline is any such value.
@@ -24,10 +25,11 @@ impl FrameScorer for QueryStage {
         if frames == 0 || tokens == 0 || count == 0 {
             return vec![0.0; frames];
         }
-        // The mean of all products is the product of the means.
-        let frame = low_tokens.cast(DType::F32).mean_dim(1).reshape([frames, hidden]);
+        // The mean of a token's products with all words is its product with the words' mean, and that is a product of one
+        // row with a matrix, which reads the tokens once.
         let text = text.cast(DType::F32).mean_dim(0);
-        (frame * text).sum_dim(1).into_data().iter::<f32>().collect()
+        let dots = ops::linear(text, low_tokens.cast(DType::F32).reshape([frames * tokens, hidden]), None);
+        dots.reshape([frames, tokens]).mean_dim(1).into_data().iter::<f32>().collect()
     }
 }
 

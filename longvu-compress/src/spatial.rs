@@ -1,6 +1,7 @@
 //! Stage 3: tokens that repeat along time go (section 3.3 of the paper).
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{Int, Tensor, TensorData};
+use longvu_core::ops;
 use serde::Serialize;
 
 /// Drops tokens that repeat within a chunk of frames. The spatial stage of a pipeline is any such value.
@@ -41,21 +42,11 @@ impl TokenPruner for SpatialStage {
         if frames == 0 {
             return Vec::new();
         }
-        let whole: Vec<usize> = (0..count).collect();
-        let mut kept = vec![whole];
-        if frames == 1 {
-            return kept;
-        }
-        let tokens = tokens.cast(DType::F32);
-        let norm = tokens.clone().square().sum_dim(2).sqrt().clamp_min(1e-8);
-        let unit = tokens / norm;
-        let first = unit.clone().narrow(0, 0, 1);
-        let cosine = (unit.narrow(0, 1, frames - 1) * first).sum_dim(2);
-        let cosine: Vec<f32> = cosine.into_data().iter::<f32>().collect();
-        for row in cosine.chunks(count) {
-            kept.push((0..count).filter(|&i| f64::from(row[i]) < self.threshold).collect());
-        }
-        kept
+        let cosine = ops::cosine_with_first(tokens);
+        let later = frames - 1;
+        let whole = (0..count).collect();
+        let kept_of = |frame| (0..count).filter(|i| f64::from(cosine[i * later + frame]) < self.threshold).collect();
+        std::iter::once(whole).chain((0..later).map(kept_of)).collect()
     }
 }
 
@@ -81,11 +72,64 @@ pub struct SpatialReport {
 /// - `tokens`: `[frames, tokens, hidden_size]`
 pub fn spatial_reduction(pruner: &dyn TokenPruner, tokens: Tensor<3>, room: usize) -> SpatialReport {
     let [frames, count, _] = tokens.dims();
-    let mut report = SpatialReport { tokens_before: frames * count, ..SpatialReport::default() };
-    let mut chunks: Vec<Vec<Vec<usize>>> =
-        tokens.split(pruner.chunk(), 0).into_iter().map(|chunk| pruner.keep(chunk)).collect();
+    let chunks = tokens.split(pruner.chunk(), 0).into_iter().map(|chunk| pruner.keep(chunk)).collect();
+    fit(chunks, frames * count, room)
+}
+
+/// [`spatial_reduction`] of tokens that come a chunk at a time, of which only the kept ones stay in memory.
+pub struct SpatialReduction<'a> {
+    pruner: &'a dyn TokenPruner,
+    /// What each chunk keeps, and those tokens in a row.
+    chunks: Vec<(Vec<Vec<usize>>, Tensor<2>)>,
+    tokens_before: usize,
+}
+
+impl<'a> SpatialReduction<'a> {
+    /// A reduction of no tokens yet.
+    pub fn new(pruner: &'a dyn TokenPruner) -> Self {
+        Self { pruner, chunks: Vec::new(), tokens_before: 0 }
+    }
+
+    /// Takes the next chunk, which must have [`TokenPruner::chunk`] frames unless it is the last.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[frames, tokens, hidden_size]`
+    pub fn push(&mut self, tokens: Tensor<3>) {
+        let [frames, count, hidden] = tokens.dims();
+        self.tokens_before += frames * count;
+        let kept = self.pruner.keep(tokens.clone());
+        let rows: Vec<i64> =
+            kept.iter().enumerate().flat_map(|(f, kept)| kept.iter().map(move |&i| (f * count + i) as i64)).collect();
+        let indices = TensorData::new(rows.clone(), [rows.len()]);
+        let indices = Tensor::<1, Int>::from_data(indices, &tokens.device());
+        self.chunks.push((kept, tokens.reshape([frames * count, hidden]).select(0, indices)));
+    }
+
+    /// The tokens that are left, in order, and how that came about; `None` if there never was a chunk.
+    ///
+    /// # Shapes
+    /// - output: `[tokens_after, hidden_size]`
+    pub fn finish(self, room: usize) -> Option<(Tensor<2>, SpatialReport)> {
+        let (kept, rows): (Vec<_>, Vec<_>) = self.chunks.into_iter().unzip();
+        let frames: Vec<usize> = kept.iter().map(Vec::len).collect();
+        let report = fit(kept, self.tokens_before, room);
+        let mut left = report.kept.as_slice();
+        let mut parts = Vec::with_capacity(rows.len());
+        for (rows, frames) in rows.into_iter().zip(frames) {
+            let (own, rest) = left.split_at(frames);
+            left = rest;
+            // Cuts take a chunk's last tokens.
+            let count = own.iter().map(Vec::len).sum();
+            parts.push(rows.narrow(0, 0, count));
+        }
+        (!parts.is_empty()).then(|| (Tensor::cat(parts, 0), report))
+    }
+}
+
+/// Cuts what chunks keep until it fits.
+fn fit(mut chunks: Vec<Vec<Vec<usize>>>, tokens_before: usize, room: usize) -> SpatialReport {
     let left = total(&chunks);
-    report.tokens_similar_dropped = left;
+    let mut report = SpatialReport { tokens_before, tokens_similar_dropped: left, ..SpatialReport::default() };
     if left > room && !chunks.is_empty() {
         let cut = (left - room).div_ceil(chunks.len());
         chunks.iter_mut().for_each(|chunk| cut_tail(chunk, cut));
@@ -113,7 +157,7 @@ fn cut_tail(frames: &mut [Vec<usize>], mut cut: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::Device;
     use proptest::prelude::*;
 
     fn tokens(frames: usize, count: usize, seed: u64) -> Tensor<3> {
@@ -142,6 +186,24 @@ mod tests {
     }
 
     proptest! {
+        /// Chunk by chunk the same tokens are left as of all at once.
+        #[test]
+        fn chunks_may_come_one_by_one(
+            frames in 1usize..20, count in 1usize..6, room in 1usize..100, threshold in -1.0f64..1.5, seed in any::<u64>()
+        ) {
+            let stage = SpatialStage { chunk: 8, threshold };
+            let all = tokens(frames, count, seed);
+            let expected = spatial_reduction(&stage, all.clone(), room);
+            let mut reduction = SpatialReduction::new(&stage);
+            all.clone().split(8, 0).into_iter().for_each(|chunk| reduction.push(chunk));
+            let (left, report) = reduction.finish(room).unwrap();
+            prop_assert_eq!(&report, &expected);
+            let rows: Vec<usize> = (0..frames).flat_map(|f| report.kept[f].iter().map(move |&i| f * count + i)).collect();
+            let values: Vec<f32> = all.into_data().iter::<f32>().collect();
+            let rows: Vec<f32> = rows.iter().flat_map(|&row| values[row * 4..][..4].to_vec()).collect();
+            prop_assert_eq!(left.into_data().iter::<f32>().collect::<Vec<_>>(), rows);
+        }
+
         #[test]
         fn never_beyond_the_room_and_always_in_order(
             frames in 1usize..20, count in 1usize..6, room in 0usize..100, threshold in -1.0f64..1.5, seed in any::<u64>()

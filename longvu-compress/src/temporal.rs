@@ -1,6 +1,7 @@
 //! Stage 1: frames that look like their neighbours go, judged by DINOv2 (section 3.1 of the paper).
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
+use longvu_core::ops;
 use serde::Serialize;
 
 /// What a selector says of one window of frames.
@@ -28,6 +29,12 @@ pub trait FrameSelector: Send + Sync {
 
     /// Most frames kept of a whole video.
     fn max_frames(&self) -> usize;
+
+    /// The selector and its settings in words. A saved encoded video is refused by a model whose temporal stage has
+    /// others, so that a selector with settings should name them here; the type's name alone unless told otherwise.
+    fn describe(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
 }
 
 /// LongVU's temporal reduction.
@@ -59,20 +66,13 @@ impl TemporalStage {
         if frames == 0 {
             return Vec::new();
         }
-        let flat = features.cast(DType::F32).reshape([frames, tokens * channels]);
-        let norm = flat.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
-        let flat = flat / norm;
-        let similarity = flat.clone().matmul(flat.transpose());
+        let similarity = ops::cosine_similarity(features.reshape([frames, tokens * channels]));
         let others = if self.count_self { frames } else { frames - 1 };
-        let total: Vec<f32> = similarity.clone().sum_dim(1).into_data().iter::<f32>().collect();
-        let own: Vec<f32> = if self.count_self {
-            vec![0.0; frames]
-        } else {
-            let all: Vec<f32> = similarity.into_data().iter::<f32>().collect();
-            (0..frames).map(|i| all[i * frames + i]).collect()
+        let mean = |(i, row): (usize, &[f32])| {
+            let own = if self.count_self { 0.0 } else { row[i] };
+            (row.iter().sum::<f32>() - own) / others.max(1) as f32
         };
-        let mean = |(total, own): (&f32, &f32)| (total - own) / others.max(1) as f32;
-        let mut scores: Vec<f32> = total.iter().zip(&own).map(mean).collect();
+        let mut scores: Vec<f32> = similarity.chunks(frames).enumerate().map(mean).collect();
         // The middle frame stays whatever it looks like, so that no window vanishes.
         scores[frames / 2] = 0.0;
         scores
@@ -96,6 +96,10 @@ impl FrameSelector for TemporalStage {
 
     fn max_frames(&self) -> usize {
         self.max_frames
+    }
+
+    fn describe(&self) -> String {
+        format!("{self:?}")
     }
 }
 

@@ -4,8 +4,9 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor, TensorData},
+    tensor::{DType, Device, Tensor, TensorData},
 };
+use half::{bf16, f16};
 use longvu_kernels::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
 
 use crate::{Error, Result};
@@ -99,6 +100,36 @@ impl QuantizedMatrix {
         Self { matrix: Arc::new(QuantMatrix::quantize(quantize.format(), weights, inputs)) }
     }
 
+    /// Quantises `[outputs, inputs]` weights of any float type, row by row.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] for other types.
+    pub fn from_data(quantize: Quantize, weights: &TensorData, [outputs, inputs]: [usize; 2]) -> Result<Self> {
+        fn widen<T: Copy>(row: &[T], out: &mut [f32], f32: impl Fn(T) -> f32) {
+            out.iter_mut().zip(row).for_each(|(out, &value)| *out = f32(value));
+        }
+        fn refuse(error: impl fmt::Display) -> Error {
+            Error::Dtype(format!("weights cannot be quantised: {error}"))
+        }
+        let format = quantize.format();
+        let row = |output: usize| output * inputs..(output + 1) * inputs;
+        let matrix = match weights.dtype() {
+            DType::F16 => {
+                let values = weights.as_slice::<f16>().map_err(refuse)?;
+                QuantMatrix::quantize_with(format, outputs, inputs, |i, out| widen(&values[row(i)], out, f16::to_f32))
+            }
+            DType::BF16 => {
+                let values = weights.as_slice::<bf16>().map_err(refuse)?;
+                QuantMatrix::quantize_with(format, outputs, inputs, |i, out| widen(&values[row(i)], out, bf16::to_f32))
+            }
+            _ => {
+                let values = weights.as_slice::<f32>().map_err(refuse)?;
+                QuantMatrix::quantize_with(format, outputs, inputs, |i, out| out.copy_from_slice(&values[row(i)]))
+            }
+        };
+        Ok(Self { matrix: Arc::new(matrix) })
+    }
+
     /// `[d_output, d_input]`.
     pub fn dims(&self) -> [usize; 2] {
         [self.matrix.outputs(), self.matrix.inputs()]
@@ -134,6 +165,19 @@ mod tests {
                 let matrix = QuantizedMatrix::new(quantize, &vec![0.5; outputs * inputs], inputs);
                 assert_eq!(matrix.bytes(), quantize.bytes(outputs, inputs), "{quantize} {outputs} x {inputs}");
                 assert_eq!(matrix.dims(), [outputs, inputs]);
+            }
+        }
+        let values: Vec<f32> = (0..640).map(|i| ((i * 37) % 64) as f32 / 8.0 - 4.0).collect();
+        for quantize in Quantize::ALL {
+            let restored = |data: TensorData| {
+                let matrix = QuantizedMatrix::from_data(quantize, &data, [5, 128]).unwrap();
+                matrix.restore(&Device::flex()).into_data().iter::<f32>().collect::<Vec<_>>()
+            };
+            let expected = QuantizedMatrix::new(quantize, &values, 128).restore(&Device::flex());
+            let expected: Vec<f32> = expected.into_data().iter::<f32>().collect();
+            let data = TensorData::new(values.clone(), [5, 128]);
+            for dtype in [DType::F32, DType::F16, DType::BF16] {
+                assert_eq!(restored(data.clone().convert_dtype(dtype)), expected, "{quantize} {dtype:?}");
             }
         }
         let error = "int3".parse::<Quantize>().unwrap_err().to_string();

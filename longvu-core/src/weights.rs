@@ -142,13 +142,12 @@ impl Weights {
         match &self.state.mode {
             Mode::Load { source, quantize: Some(quantize), .. } => {
                 let name = self.record(name, &shape, TensorRole::Parameter);
-                let data = source.read(&name, &shape, Dtype::F32);
-                let values = data.and_then(|data| data.try_into_vec::<f32>().map_err(|e| Error::Dtype(e.to_string())));
-                let values = values.unwrap_or_else(|error| {
+                let data = source.read_as_stored(&name, &shape);
+                let matrix = data.and_then(|data| QuantizedMatrix::from_data(*quantize, &data, shape));
+                LinearWeight::Quantized(matrix.unwrap_or_else(|error| {
                     self.fail(error);
-                    Vec::new()
-                });
-                LinearWeight::Quantized(QuantizedMatrix::new(*quantize, &values, shape[1].max(1)))
+                    QuantizedMatrix::new(*quantize, &[], shape[1].max(1))
+                }))
             }
             _ => LinearWeight::Dense(self.matrix(name, shape)),
         }
@@ -210,6 +209,14 @@ pub fn declare<M>(build: impl FnOnce(&Weights) -> M) -> Vec<TensorSpec> {
     let weights = Weights::new(Mode::Declare);
     build(&weights);
     std::mem::take(&mut *lock(&weights.state.specs))
+}
+
+/// Checks `source` against what `build` needs, reading no data.
+///
+/// # Errors
+/// [`Error::Mismatch`] with every missing and mis-shaped tensor.
+pub fn check<M>(source: &dyn TensorSource, options: &LoadOptions, build: impl FnOnce(&Weights) -> M) -> Result<()> {
+    compare(source, options, &declare(build)).map(drop)
 }
 
 /// Checks `source` against what `build` needs, then builds the model from it.

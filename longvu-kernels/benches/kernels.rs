@@ -156,6 +156,25 @@ fn attentions(c: &mut Criterion) {
     group.finish();
 }
 
+fn similarities(c: &mut Criterion) {
+    let mut group = group(c, "similarity");
+    for channels in [48, 1536] {
+        let features = noise(16 * 576 * channels);
+        let mut out = vec![0.0; 16 * 16];
+        group.throughput(Throughput::Bytes(4 * features.len() as u64));
+        group.bench_function(format!("gram [16, 576 * {channels}]"), |b| {
+            b.iter(|| gram(black_box(&features), 576 * channels, &mut out));
+        });
+    }
+    let tokens = noise(8 * 156 * 3584);
+    let mut out = vec![0.0; 156 * 7];
+    group.throughput(Throughput::Bytes(4 * tokens.len() as u64));
+    group.bench_function("cosine_with_first [8, 156, 3584]", |b| {
+        b.iter(|| cosine_with_first(black_box(&tokens), 8, 3584, 1e-8, &mut out));
+    });
+    group.finish();
+}
+
 const SHAPES: [(usize, usize); 4] = [(3584, 3584), (18944, 3584), (3584, 18944), (152_064, 3584)];
 
 fn gemvs(c: &mut Criterion) {
@@ -208,5 +227,5 @@ fn quantised(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bandwidth, activations, norms, rows, attentions, gemvs, quantised);
+criterion_group!(benches, bandwidth, activations, norms, rows, attentions, similarities, gemvs, quantised);
 criterion_main!(benches);

@@ -7,8 +7,10 @@
 
 mod activation;
 mod attention;
+mod cosine;
 mod elementwise;
 mod gemv;
+mod gram;
 mod linear;
 mod math;
 mod norm;
@@ -26,8 +28,10 @@ pub use activation::{
     gelu, gelu_into, gelu_tanh, gelu_tanh_into, silu, silu_into, silu_mul, silu_mul_in_place, swiglu,
 };
 pub use attention::{Heads, HeadsMut, attention};
+pub use cosine::cosine_with_first;
 pub use elementwise::{add_bias, add_scaled};
 pub use gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32};
+pub use gram::gram;
 pub use linear::{WeightMatrix, linear};
 pub use norm::{add_layer_norm, add_rms_norm, layer_norm, rms_norm};
 pub use patchify::patchify;

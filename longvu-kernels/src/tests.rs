@@ -7,6 +7,7 @@ mod linear;
 mod norm;
 mod quant;
 mod rows;
+mod similarity;
 
 /// Numbers from `-size` to `size`.
 pub(crate) fn noise(seed: u64, len: usize, size: f32) -> Vec<f32> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::{Decoder, GenerationConfig, KvCache, LogitsSampler, Result};
 
 /// Prompt positions pushed through the decoder at once.
-const PREFILL_CHUNK: usize = 1024;
+pub const PREFILL_CHUNK: usize = 1024;
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -49,6 +49,7 @@ impl<'a> Generation<'a> {
         config.validate()?;
         let positions = inputs_embeds.dims()[0];
         let mut cache = cache.unwrap_or_else(|| decoder.new_cache(positions + config.max_new_tokens));
+        cache.reserve(cache.len() + positions + config.max_new_tokens);
         let last = decoder.prefill(inputs_embeds.unsqueeze(), &mut cache, PREFILL_CHUNK);
         Ok(Self {
             decoder,

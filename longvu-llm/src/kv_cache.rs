@@ -22,6 +22,8 @@ pub(crate) struct LayerCache {
     /// `[1, kv_heads, capacity, head_dim]`, taken out while it is written.
     keys: Option<Tensor<4>>,
     values: Option<Tensor<4>>,
+    /// Positions that storage gets at least when it grows.
+    reserved: usize,
 }
 
 impl KvCache {
@@ -29,7 +31,7 @@ impl KvCache {
     pub fn new(config: &DecoderConfig, capacity: usize, device: &Device, dtype: DType) -> Self {
         let shape = [1, config.kv_heads(), capacity.max(1), config.head_size()];
         let empty = || Some(Tensor::zeros(shape, (device, dtype)));
-        let layer = |_| LayerCache { keys: empty(), values: empty() };
+        let layer = |_| LayerCache { keys: empty(), values: empty(), reserved: 0 };
         Self { layers: (0..config.num_hidden_layers).map(layer).collect(), len: 0 }
     }
 
@@ -48,6 +50,11 @@ impl KvCache {
         self.len = self.len.min(len);
     }
 
+    /// Makes the next growth reach `capacity` positions at once. Nothing is allocated before it is needed.
+    pub fn reserve(&mut self, capacity: usize) {
+        self.layers.iter_mut().for_each(|layer| layer.reserved = capacity);
+    }
+
     pub(crate) fn layer(&mut self, index: usize) -> &mut LayerCache {
         &mut self.layers[index]
     }
@@ -64,17 +71,17 @@ impl LayerCache {
     /// - `key`, `value`: `[1, kv_heads, new, head_dim]`
     /// - output: `[1, kv_heads, start + new, head_dim]` each
     pub fn push(&mut self, start: usize, key: Tensor<4>, value: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        (write(&mut self.keys, start, key), write(&mut self.values, start, value))
+        (write(&mut self.keys, start, key, self.reserved), write(&mut self.values, start, value, self.reserved))
     }
 }
 
-fn write(slot: &mut Option<Tensor<4>>, start: usize, new: Tensor<4>) -> Tensor<4> {
+fn write(slot: &mut Option<Tensor<4>>, start: usize, new: Tensor<4>, reserved: usize) -> Tensor<4> {
     let [batch, heads, count, head_dim] = new.dims();
     let end = start + count;
     let storage = match slot.take() {
         Some(storage) if storage.dims()[2] >= end => storage,
         old => {
-            let capacity = end + GROWTH;
+            let capacity = reserved.max(end + GROWTH);
             let grown = Tensor::zeros([batch, heads, capacity, head_dim], (&new.device(), new.dtype()));
             match old {
                 Some(old) if start > 0 => {

@@ -26,7 +26,7 @@ pub use chat_template::ChatTemplate;
 pub use conversation::Conversation;
 pub use decoder::Decoder;
 pub use error::{Error, Result};
-pub use generate::{FinishReason, Generation};
+pub use generate::{FinishReason, Generation, PREFILL_CHUNK};
 pub use generation_config::{GenerationConfig, load_eos_token_ids};
 pub use jinja::JinjaTemplate;
 pub use kv_cache::KvCache;

@@ -1,9 +1,10 @@
 //! From the packets of a video stream to its pictures, one at a time.
 
-use ffmpeg::{codec, frame};
+use ffmpeg::{Packet, codec, frame};
 use ffmpeg_next as ffmpeg;
 
 use crate::demuxer::Demuxer;
+use crate::feed::{Action, Feed};
 use crate::{Error, Result, ffi};
 
 /// A decoder with its source of packets; holds one picture and FFmpeg's reference frames.
@@ -12,7 +13,11 @@ pub(crate) struct Decoder {
     decoder: codec::decoder::Video,
     /// The latest picture.
     pub picture: frame::Video,
-    packets_left: usize,
+    feed: Feed,
+    /// Packets read.
+    read: usize,
+    /// A packet to go on with once the decoder is empty and flushed.
+    waiting: Option<Packet>,
     draining: bool,
     /// Pictures that came out.
     pub decoded: usize,
@@ -23,8 +28,8 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Opens the codec of the demuxer's stream, to be fed its first `packets` packets, on all cores.
-    pub fn new(demuxer: Demuxer, packets: usize) -> Result<Self> {
+    /// Opens the codec of the demuxer's stream, to be fed the chosen packets, on all cores.
+    pub fn new(demuxer: Demuxer, feed: Feed) -> Result<Self> {
         let no_frames = || Error::NoFrames { path: demuxer.path().to_owned() };
         let parameters = demuxer.input.stream(demuxer.stream).ok_or_else(no_frames)?.parameters();
         let codec = parameters.id();
@@ -35,18 +40,26 @@ impl Decoder {
         };
         let mut context = codec::Context::from_parameters(parameters).map_err(unsupported)?;
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(16));
-        ffi::configure(&mut context, threads);
+        let strict = matches!(feed, Feed::Chosen(_));
+        ffi::configure(&mut context, threads, strict);
         let decoder = context.decoder().video().map_err(unsupported)?;
         Ok(Self {
             demuxer,
             decoder,
             picture: frame::Video::empty(),
-            packets_left: packets,
+            feed,
+            read: 0,
+            waiting: None,
             draining: false,
             decoded: 0,
             damaged_packets: 0,
             damaged_frames: 0,
         })
+    }
+
+    /// Whether packets are left out.
+    pub fn is_sparse(&self) -> bool {
+        matches!(self.feed, Feed::Chosen(_))
     }
 
     /// Decodes the next picture in display order into [`picture`](Self::picture); false at the end.
@@ -61,26 +74,39 @@ impl Decoder {
                     return Ok(true);
                 }
                 Err(ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) if !self.draining => self.feed()?,
-                Err(ffmpeg::Error::Eof | ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => return Ok(false),
+                Err(ffmpeg::Error::Eof | ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => {
+                    let Some(packet) = self.waiting.take() else { return Ok(false) };
+                    self.decoder.flush();
+                    self.draining = false;
+                    self.decoder.send_packet(&packet).or_else(|error| self.note_damage(error))?;
+                }
                 Err(error) => self.note_damage(error)?,
             }
         }
     }
 
-    /// Hands the decoder one packet, or the end of the stream so that it gives up the pictures it holds back.
+    /// Hands the decoder the next chosen packet, or the end of the stream so that it gives up the pictures it holds back.
     fn feed(&mut self) -> Result<()> {
-        let packet = if self.packets_left > 0 { self.demuxer.next_packet()? } else { None };
-        let sent = match packet {
-            Some(packet) => {
-                self.packets_left -= 1;
-                self.decoder.send_packet(&packet)
-            }
-            None => {
+        let sent = match self.next_chosen()? {
+            Some((packet, Action::Decode)) => self.decoder.send_packet(&packet),
+            chosen => {
+                self.waiting = chosen.map(|(packet, _)| packet);
                 self.draining = true;
                 self.decoder.send_eof()
             }
         };
         sent.or_else(|error| self.note_damage(error))
+    }
+
+    fn next_chosen(&mut self) -> Result<Option<(Packet, Action)>> {
+        while let Some(action) = self.feed.action(self.read) {
+            let Some(packet) = self.demuxer.next_packet()? else { break };
+            self.read += 1;
+            if action != Action::Skip {
+                return Ok(Some((packet, action)));
+            }
+        }
+        Ok(None)
     }
 
     /// Counts a refused packet. Running out of memory, or errors without end, are not damage to step over.

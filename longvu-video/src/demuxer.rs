@@ -243,7 +243,7 @@ mod tests {
         let (disk, good) = disk(u64::MAX);
         let demuxer = Demuxer::from_reader(disk, Path::new("a.ts")).unwrap();
         good.store(300_000, Ordering::Relaxed);
-        let mut decoder = Decoder::new(demuxer, usize::MAX).unwrap();
+        let mut decoder = Decoder::new(demuxer, crate::feed::Feed::First(usize::MAX)).unwrap();
         let error = loop {
             match decoder.advance() {
                 Ok(more) => assert!(more, "the end, instead of an error"),

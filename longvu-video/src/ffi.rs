@@ -12,6 +12,7 @@ use ffmpeg::{Packet, frame};
 use ffmpeg_next as ffmpeg;
 
 use crate::MAX_PIXELS;
+use crate::bitstream::Inspector;
 
 /// Silences FFmpeg's own printing to standard error, once a process, so that a program that wants it can turn it on again;
 /// and gives its errors their texts.
@@ -48,14 +49,33 @@ pub(crate) fn picture_size(parameters: &ffmpeg::codec::Parameters) -> (u32, u32)
     (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0))
 }
 
+/// A reader of packets for a stream with these parameters.
+pub(crate) fn inspector(parameters: &ffmpeg::codec::Parameters) -> Option<Inspector> {
+    // SAFETY: the parameters are alive, and `extradata` is null or leads to `extradata_size` bytes, which are not changed or
+    // freed while `parameters` is borrowed.
+    unsafe {
+        let raw = &*parameters.as_ptr();
+        let headers = match usize::try_from(raw.extradata_size) {
+            Ok(size) if !raw.extradata.is_null() => std::slice::from_raw_parts(raw.extradata, size),
+            _ => &[],
+        };
+        let progressive = [ffi::AVFieldOrder::AV_FIELD_UNKNOWN, ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE];
+        Inspector::new(parameters.id(), headers, !progressive.contains(&raw.field_order))
+    }
+}
+
 /// Settings of a decoder before it is opened: `threads` threads, by frames or by slices, whichever the codec can, and no
-/// picture over the crate's limit, should a stream grow to one midway.
-pub(crate) fn configure(context: &mut ffmpeg::codec::Context, threads: usize) {
+/// picture over the crate's limit, should a stream grow to one midway. A `strict` one reports damage that it would otherwise
+/// hide.
+pub(crate) fn configure(context: &mut ffmpeg::codec::Context, threads: usize, strict: bool) {
     // SAFETY: the context is alive and not opened yet; the fields are plain settings to be made before opening.
     unsafe {
         (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
         (*context.as_mut_ptr()).thread_count = c_int::try_from(threads).unwrap_or(1);
         (*context.as_mut_ptr()).max_pixels = i64::try_from(MAX_PIXELS).unwrap_or(i64::MAX);
+        if strict {
+            (*context.as_mut_ptr()).err_recognition |= ffi::AV_EF_EXPLODE;
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use image::metadata::Orientation;
 
 use crate::decoder::Decoder;
 use crate::demuxer::Demuxer;
+use crate::feed::Feed;
 use crate::ffi::RgbConverter;
 use crate::timeline::Timeline;
 use crate::{Error, Frame, Result, Warning, orientation};
@@ -19,6 +20,8 @@ pub(crate) struct Plan {
     pub timeline: Timeline,
     /// Packets worth decoding.
     pub packets: usize,
+    /// Those of them that are decoded.
+    pub feed: Feed,
     /// Stored width and height.
     pub coded_size: (u32, u32),
     pub turn: Orientation,
@@ -28,7 +31,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Frames that came out of the decoder.
+    /// Frames that came out of the decoder; see [`Decoding`](crate::Decoding).
     pub decoded: usize,
     /// Frames converted to RGB and handed out.
     pub converted: usize,
@@ -44,8 +47,10 @@ pub struct Stats {
 
 /// The sampled frames of a [`Video`](crate::Video), decoded as they are asked for.
 ///
-/// Frames are decoded once, in order, and only sampled ones are converted to RGB. Memory holds one picture beside the
-/// decoder's own, however long the video. All frames have the size that [`VideoInfo`](crate::VideoInfo) gives.
+/// Frames are decoded once, in order, and only sampled ones are converted to RGB. Frames that no sample depends on are not
+/// decoded ([`Decoding::Sparse`](crate::Decoding::Sparse)); should damage show, decoding starts over with every frame, so
+/// that the result is the same. Memory holds one picture beside the decoder's own, however long the video. All frames have
+/// the size that [`VideoInfo`](crate::VideoInfo) gives.
 ///
 /// Where damage makes a sampled frame undecodable, the next one that comes before the following sample stands for it, with
 /// its own index and time; if none does, the sample is left out. Both are counted in [`stats`](Self::stats) and reported in
@@ -67,12 +72,8 @@ pub struct Frames {
 
 impl Frames {
     pub(crate) fn start(path: &Path, plan: Arc<Plan>, warnings: Vec<Warning>) -> Result<Self> {
-        let decoder = Decoder::new(Demuxer::open(path)?, plan.packets)?;
-        Ok(Self::new(path, plan, decoder, warnings))
-    }
-
-    pub(crate) fn new(path: &Path, plan: Arc<Plan>, decoder: Decoder, warnings: Vec<Warning>) -> Self {
-        Self {
+        let decoder = Decoder::new(Demuxer::open(path)?, plan.feed.clone())?;
+        Ok(Self {
             path: path.to_owned(),
             plan,
             decoder,
@@ -83,7 +84,7 @@ impl Frames {
             size_changed: false,
             warnings,
             done: false,
-        }
+        })
     }
 
     /// What is wrong with the file, as far as opening and decoding could tell; complete once the iterator has ended.
@@ -94,16 +95,21 @@ impl Frames {
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
         Stats {
-            decoded: self.decoder.decoded,
-            damaged_packets: self.decoder.damaged_packets,
-            damaged_frames: self.decoder.damaged_frames,
+            decoded: self.stats.decoded + self.decoder.decoded,
+            damaged_packets: self.stats.damaged_packets.max(self.decoder.damaged_packets),
+            damaged_frames: self.stats.damaged_frames.max(self.decoder.damaged_frames),
             ..self.stats
         }
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         while self.taken < self.plan.indices.len() {
-            if !self.decoder.advance()? {
+            let more = self.decoder.advance()?;
+            if self.decoder.is_sparse() && self.is_amiss(more) {
+                self.start_over()?;
+                continue;
+            }
+            if !more {
                 break;
             }
             let index = self.plan.timeline.position(self.decoder.picture.pts(), self.next_in_order);
@@ -114,6 +120,25 @@ impl Frames {
         }
         self.finish()?;
         Ok(None)
+    }
+
+    /// Whether a decoder that leaves packets out shows damage, a frame out of place or the loss of a sample: what follows
+    /// could then depend on what was left out.
+    fn is_amiss(&self, more: bool) -> bool {
+        let index = self.decoder.picture.pts().and_then(|pts| self.plan.timeline.index_of(pts));
+        let due = self.plan.indices.get(self.taken);
+        let in_place = more && index >= Some(self.next_in_order) && index <= due.copied();
+        !in_place || self.decoder.damaged_packets > 0 || self.decoder.damaged_frames > 0
+    }
+
+    /// Decodes everything from the first packet on, to go on after the samples already handed out.
+    fn start_over(&mut self) -> Result<()> {
+        tracing::debug!(path = %self.path.display(), taken = self.taken, "decoding every packet because of damage");
+        // What a strict decoder found, the next one may hide.
+        self.stats = self.stats();
+        self.decoder = Decoder::new(Demuxer::open(&self.path)?, Feed::First(self.plan.packets))?;
+        self.next_in_order = 0;
+        Ok(())
     }
 
     /// Whether the picture at `index` is to be handed out: it is a sample, or the first after lost samples.

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bitstream;
 mod decoder;
 mod demuxer;
 mod error;
+mod feed;
 mod ffi;
 mod frame;
 mod frames;
@@ -22,7 +24,7 @@ pub use frame::Frame;
 pub use frames::{Frames, Stats};
 pub use image_file::{is_image, open_image};
 pub use info::VideoInfo;
-pub use options::{Sampling, VideoOptions};
+pub use options::{Decoding, Sampling, VideoOptions};
 pub use video::Video;
 
 /// The largest picture this crate decodes, in pixels (16384 x 8192).

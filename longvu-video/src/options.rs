@@ -26,6 +26,21 @@ impl Default for Sampling {
     }
 }
 
+/// How much of a video is decoded to get the sampled frames. The frames are the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Decoding {
+    /// What the sampled frames depend on: between samples, frames that no other frame uses are left out, and decoding goes
+    /// on from the last keyframe before the next sample where the codec's standard makes it one to start from (H.264 IDR,
+    /// HEVC IDR, BLA and CRA, MPEG-1 and -2, VP9, AV1, and codecs without references between frames). Other streams, and
+    /// streams without reliable timestamps, are decoded as [`Full`](Self::Full). Damage in what is left out goes unnoticed.
+    #[default]
+    Sparse,
+    /// Every frame up to the last sample.
+    Full,
+}
+
 /// Settings for [`Video::open_with`](crate::Video::open_with).
 ///
 /// ```
@@ -49,11 +64,20 @@ pub struct VideoOptions {
     pub max_frames: Option<usize>,
     /// Turn pictures upright when the file says how it was held. Default: yes.
     pub autorotate: bool,
+    /// How much is decoded. Default: what the sampled frames depend on.
+    pub decoding: Decoding,
 }
 
 impl Default for VideoOptions {
     fn default() -> Self {
-        Self { sampling: Sampling::default(), start: None, end: None, max_frames: None, autorotate: true }
+        Self {
+            sampling: Sampling::default(),
+            start: None,
+            end: None,
+            max_frames: None,
+            autorotate: true,
+            decoding: Decoding::default(),
+        }
     }
 }
 
@@ -90,6 +114,13 @@ impl VideoOptions {
     #[must_use]
     pub fn with_autorotate(mut self, autorotate: bool) -> Self {
         self.autorotate = autorotate;
+        self
+    }
+
+    /// Sets [`decoding`](Self::decoding).
+    #[must_use]
+    pub fn with_decoding(mut self, decoding: Decoding) -> Self {
+        self.decoding = decoding;
         self
     }
 

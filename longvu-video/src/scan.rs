@@ -1,9 +1,12 @@
 //! One pass over the packets of a video, without decoding, to learn its frames and their times.
 
 use ffmpeg::codec;
+use ffmpeg::codec::packet::side_data;
 use ffmpeg_next as ffmpeg;
 
+use crate::bitstream::{Facts, Inspector};
 use crate::demuxer::Demuxer;
+use crate::feed;
 use crate::timeline::Timeline;
 use crate::{Error, Result, Warning, ffi};
 
@@ -16,6 +19,9 @@ pub(crate) struct Scan {
     pub duration: f64,
     /// Video packets worth decoding.
     pub packets: usize,
+    /// What is known of each of them; `None` unless packets can be left out: their codec is known, frames can be told by
+    /// their timestamps, and nothing is damaged or unusual.
+    pub known: Option<Vec<feed::Packet>>,
     pub warnings: Vec<Warning>,
 }
 
@@ -32,27 +38,34 @@ struct Packets {
     /// Whether the latest packet was incomplete, and whether it shows a frame.
     last_is_cut: bool,
     last_is_shown: bool,
+    /// Reads the packets; `None` when not all of them can be.
+    inspector: Option<Inspector>,
+    known: Vec<feed::Packet>,
 }
 
 impl Scan {
     /// Reads the whole stream once. A container's own frame count is not used: it is absent in streams, a promise in files
     /// that were cut, and blind to edit lists.
     pub fn run(demuxer: &mut Demuxer) -> Result<Self> {
-        let (codec, declared, average_fps, time_base) = {
+        let (codec, inspector, declared, average_fps, time_base) = {
             let stream = demuxer
                 .input
                 .stream(demuxer.stream)
                 .ok_or_else(|| Error::NoFrames { path: demuxer.path().to_owned() })?;
             let rate = positive(stream.avg_frame_rate()).or(positive(stream.rate())).unwrap_or(0.0);
             let declared = usize::try_from(stream.frames()).unwrap_or(0);
-            (stream.parameters().id(), declared, rate, positive(stream.time_base()).unwrap_or(0.0))
+            let (parameters, time_base) = (stream.parameters(), positive(stream.time_base()).unwrap_or(0.0));
+            (parameters.id(), ffi::inspector(&parameters), declared, rate, time_base)
         };
-        let mut packets = Packets::default();
+        let mut packets = Packets { inspector, ..Packets::default() };
         while let Some(packet) = demuxer.next_packet()? {
             packets.add(&packet, codec);
         }
 
         let all = packets.count;
+        if demuxer.damaged() {
+            packets.inspector = None;
+        }
         let cut = packets.drop_incomplete_end();
         if packets.shown == 0 {
             return Err(Error::NoFrames { path: demuxer.path().to_owned() });
@@ -87,8 +100,13 @@ impl Scan {
 impl Packets {
     fn add(&mut self, packet: &ffmpeg::Packet, codec: codec::Id) {
         self.count += 1;
+        // The last packet may be cut: only damage before it makes the stream one to be wary of.
+        if self.last_is_cut {
+            self.inspector = None;
+        }
         self.last_is_cut = packet.is_corrupt();
         self.last_is_shown = !ffi::is_hidden(packet) && !is_invisible_vp8(packet, codec);
+        self.inspect(packet);
         if let Some(dts) = packet.dts() {
             self.dts_jumps_back |= self.last_dts.is_some_and(|last| dts < last);
             self.last_dts = Some(dts);
@@ -104,10 +122,23 @@ impl Packets {
         }
     }
 
+    /// Notes what the packet's data say, unless one carries something for the decoder beside its data.
+    fn inspect(&mut self, packet: &ffmpeg::Packet) {
+        use side_data::Type::{NewExtraData, Palette, ParamChange};
+        if packet.side_data().any(|data| matches!(data.kind(), NewExtraData | ParamChange | Palette)) {
+            self.inspector = None;
+        }
+        if let Some(inspector) = &self.inspector {
+            let facts = packet.data().map_or_else(Facts::default, |data| inspector.look(data));
+            self.known.push(feed::Packet { pts: packet.pts(), shown: self.last_is_shown, facts });
+        }
+    }
+
     /// Forgets a last packet that the end of the file cut through: a decoder would make up the missing part of its picture.
     fn drop_incomplete_end(&mut self) -> bool {
         if self.last_is_cut {
             self.count -= 1;
+            self.known.pop();
             if self.last_is_shown {
                 self.shown -= 1;
                 if !self.pts_missing {
@@ -139,8 +170,9 @@ impl Packets {
             warnings.push(Warning::NoTimestamps { average_fps });
             self.shown as f64 * frame_seconds
         };
+        let known = self.inspector.filter(|_| timed).map(|_| self.known);
         let timeline = Timeline::new(timed.then_some(self.pts), self.shown, time_base, average_fps);
-        Scan { timeline, average_fps, duration, packets: self.count, warnings }
+        Scan { timeline, average_fps, duration, packets: self.count, known, warnings }
     }
 }
 

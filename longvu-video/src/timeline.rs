@@ -64,10 +64,15 @@ impl Timeline {
         if next < self.frames && self.time(next) <= seconds + TOLERANCE { next } else { next.saturating_sub(1) }
     }
 
+    /// The frame with exactly this timestamp.
+    pub fn index_of(&self, pts: i64) -> Option<usize> {
+        self.pts.binary_search(&pts).ok()
+    }
+
     /// Where a decoded frame belongs: by its timestamp, so that frames lost to damage do not shift later ones, else the
     /// next in order.
     pub fn position(&self, pts: Option<i64>, next_in_order: usize) -> usize {
-        pts.and_then(|pts| self.pts.binary_search(&pts).ok()).map_or(next_in_order, |index| index.max(next_in_order))
+        pts.and_then(|pts| self.index_of(pts)).map_or(next_in_order, |index| index.max(next_in_order))
     }
 }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use image::metadata::Orientation;
 
 use crate::demuxer::Demuxer;
+use crate::feed::Feed;
 use crate::frames::{Frames, Plan};
-use crate::options::{Sampling, VideoOptions};
+use crate::options::{Decoding, Sampling, VideoOptions};
 use crate::scan::Scan;
 use crate::{Error, MAX_PIXELS, Result, VideoInfo, Warning, ffi, orientation, sampling};
 
 /// A video file, scanned but not decoded.
 ///
-/// Opening reads the file once without decoding, to count its frames and learn their times (8 bytes a frame are kept).
+/// Opening reads the file once without decoding, to count its frames, learn their times and see which the sampled ones depend on (9 bytes a frame are kept).
 /// [`frames`](Self::frames) then decodes it; it can be called again.
 #[derive(Debug, Clone)]
 pub struct Video {
@@ -66,7 +67,10 @@ impl Video {
         let indices = sampling::sampled_indices(&options, &scan.timeline, scan.average_fps);
         check_range(&options, &indices, path, scan.duration)?;
         let timestamps = indices.iter().map(|index| scan.timeline.time(*index)).collect();
-        let plan = Plan { indices, timeline: scan.timeline, packets: scan.packets, coded_size, turn };
+        let known = scan.known.filter(|_| options.decoding == Decoding::Sparse);
+        let is_sampled = |pts| scan.timeline.index_of(pts).is_some_and(|index| indices.binary_search(&index).is_ok());
+        let feed = known.map_or(Feed::First(scan.packets), |known| Feed::choose(&known, is_sampled));
+        let plan = Plan { indices, timeline: scan.timeline, packets: scan.packets, feed, coded_size, turn };
         Ok(Self { info, plan: Arc::new(plan), timestamps, warnings })
     }
 

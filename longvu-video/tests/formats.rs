@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{every, ffmpeg, golden_video, mean_rgb, read_all, scratch};
-use longvu_video::{Frames, Sampling, Video, VideoOptions, Warning};
+use longvu_video::{Decoding, Frames, Sampling, Video, VideoOptions, Warning};
 
 fn is_near(frame: &longvu_video::Frame, place: (u32, u32), colour: [u8; 3]) -> bool {
     let at = (place.1 as usize * frame.width as usize + place.0 as usize) * 3;
@@ -46,11 +46,14 @@ fn every_frame_equals_the_ffmpeg_program() {
 
 #[test]
 fn only_sampled_frames_are_converted_and_decoding_stops_early() {
-    let options = VideoOptions::default().with_end(5.0);
-    let video = Video::open_with(golden_video("video1.mp4"), options).unwrap();
-    let (frames, iterator) = read_all(&video);
-    assert_eq!(frames.iter().map(|frame| frame.index).collect::<Vec<_>>(), [0, 30, 60, 90, 120]);
-    assert_eq!((iterator.stats().decoded, iterator.stats().converted), (121, 5));
+    for (decoding, decoded) in [(Decoding::Full, 121..=121), (Decoding::Sparse, 5..=100)] {
+        let options = VideoOptions::default().with_end(5.0).with_decoding(decoding);
+        let video = Video::open_with(golden_video("video1.mp4"), options).unwrap();
+        let (frames, iterator) = read_all(&video);
+        assert_eq!(frames.iter().map(|frame| frame.index).collect::<Vec<_>>(), [0, 30, 60, 90, 120]);
+        let stats = iterator.stats();
+        assert!(decoded.contains(&stats.decoded) && stats.converted == 5, "{decoding:?}: {stats:?}");
+    }
 }
 
 #[test]

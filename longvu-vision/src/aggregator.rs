@@ -81,6 +81,11 @@ impl SpatialVisionAggregator {
         }
     }
 
+    /// The dtype that both towers' features are cast to first.
+    pub fn dtype(&self) -> DType {
+        self.vision_query.val().dtype()
+    }
+
     /// Side of the query grid.
     pub fn query_side(&self) -> usize {
         self.query_side
@@ -93,7 +98,7 @@ impl SpatialVisionAggregator {
     /// - output: `[frames, query_side^2, channels]` of the aggregator
     pub fn forward(&self, siglip: Tensor<3>, dinov2: Tensor<3>, size: SizePair) -> Tensor<3> {
         let frames = siglip.dims()[0];
-        let dtype = self.vision_query.val().dtype();
+        let dtype = self.dtype();
         let siglip = self.siglip_projector.forward(siglip.cast(dtype));
         let dinov2 = self.dinov2_projector.forward(dinov2.cast(dtype));
         let channels = siglip.dims()[2];

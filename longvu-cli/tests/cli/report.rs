@@ -17,6 +17,7 @@ fn everything_known_about_the_run() {
         "/longvu",
         "/model/stages/temporal/threshold",
         "/model/budget/max_len",
+        "/memory/forecast/peak",
         "/input/video/average_fps",
         "/input/sampling/sampling/fps",
         "/input/decode/decoded",

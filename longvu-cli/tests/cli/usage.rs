@@ -63,7 +63,7 @@ fn something_is_left_out() {
 #[test]
 fn help_and_version() {
     let help = run(longvu().arg("--help")).ok();
-    for command in ["ask", "chat", "inspect", "probe", "synth", "devices"] {
+    for command in ["ask", "chat", "encode", "inspect", "probe", "synth", "devices"] {
         assert!(help.contains(command), "{help}");
     }
     let help = run(longvu().args(["ask", "--help"])).ok();

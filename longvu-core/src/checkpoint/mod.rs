@@ -7,6 +7,7 @@
 mod convert;
 #[cfg(feature = "hub")]
 mod hub;
+mod mapped;
 mod pickle;
 mod repo;
 mod safetensors;
@@ -41,4 +42,12 @@ pub trait TensorSource: Send + Sync {
     /// # Errors
     /// A damaged or unreadable file, or an element type that is no float.
     fn read(&self, name: &str, shape: &[usize], dtype: Dtype) -> Result<TensorData>;
+
+    /// The values of tensor `name`, of `shape`, in f32, f16 or bf16: without a copy where the source has one of them.
+    ///
+    /// # Errors
+    /// As [`TensorSource::read`].
+    fn read_as_stored(&self, name: &str, shape: &[usize]) -> Result<TensorData> {
+        self.read(name, shape, Dtype::F32)
+    }
 }

@@ -1,12 +1,19 @@
 //! PyTorch checkpoints (`pytorch_model.bin`, `.pt`, `.pth`), read through burn-store's pickle reader.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
 
-use burn::tensor::TensorData;
+use burn::tensor::{AllocationProperty, TensorData};
 use burn_store::pytorch_reader::{DType as FileDtype, PytorchReader};
 
-use super::convert::{Stored, tensor_data};
+use super::convert::{Stored, fits_in_place, in_place, tensor_data};
 use crate::{Dtype, Error, Result};
+
+/// Bytes at the end of a file that surely hold its directory: about 100 a tensor.
+const DIRECTORY: u64 = 1 << 20;
 
 /// A parsed pickle; tensor bytes are read from the file when asked for.
 pub struct PickleFile {
@@ -36,13 +43,31 @@ impl PickleFile {
         self.reader.get(name).map(|t| stored(t.dtype()).map_or(format!("{:?}", t.dtype()), |s| s.name().to_owned()))
     }
 
-    pub fn read(&self, name: &str, dtype: Dtype) -> Result<TensorData> {
+    /// The end of the file. That is the directory of the archive that a pickled checkpoint is, with a checksum of every
+    /// tensor.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn directory(&self) -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        let start = file.metadata()?.len().saturating_sub(DIRECTORY);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(DIRECTORY).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    pub fn read(&self, name: &str, dtype: Option<Dtype>) -> Result<TensorData> {
         let bad = |reason: String| Error::BadWeights { path: self.path.clone(), reason };
         let tensor = self.reader.get(name).ok_or_else(|| bad(format!("no tensor is called {name}")))?;
         let stored = stored(tensor.dtype())
             .ok_or_else(|| bad(format!("{name} holds {:?}; f32, f16 and bf16 weights can be read", tensor.dtype())))?;
         let bytes = tensor.read().map_err(Error::io(&self.path))?;
-        Ok(tensor_data(&bytes, stored, tensor.shape(), dtype))
+        let dtype = dtype.unwrap_or(stored.dtype());
+        if fits_in_place(&bytes, stored, dtype) {
+            return Ok(in_place(bytes.into(), AllocationProperty::Native, tensor.shape(), dtype));
+        }
+        tensor_data(std::iter::once(Ok(bytes)), stored, tensor.shape(), dtype)
     }
 }
 

@@ -2,22 +2,26 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     ops::Range,
     path::{Path, PathBuf},
 };
 
-use burn::tensor::TensorData;
-use memmap2::Mmap;
+use burn::tensor::{AllocationProperty, TensorData};
 use safetensors::{Dtype as FileDtype, SafeTensors};
 
-use super::convert::{Stored, tensor_data};
+use super::{
+    convert::{Stored, fits_in_place, in_place, tensor_data},
+    mapped::MappedFile,
+};
 use crate::{Dtype, Error, Result};
+
+/// Bytes that tell a tensor from another of the same shape: they lie on one or two pages.
+const SAMPLE: usize = 256;
 
 /// A mapped file and where each tensor lies in it.
 pub struct SafetensorsFile {
     path: PathBuf,
-    map: Mmap,
+    file: MappedFile,
     entries: HashMap<String, Entry>,
 }
 
@@ -31,11 +35,9 @@ impl SafetensorsFile {
     /// Maps the file and parses its header, which states every tensor's place and is checked against the file's size.
     pub fn open(path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::BadWeights { path: path.to_owned(), reason };
-        let file = File::open(path).map_err(Error::io(path))?;
-        // SAFETY: the map is read-only and private to this struct. Another process that shortens the file while it
-        // is mapped would fault this one, as with every reader that maps weights; checkpoints are not edited in use.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
-        let parsed = SafeTensors::deserialize(&map).map_err(|e| {
+        let file = MappedFile::open(path)?;
+        let map = file.bytes();
+        let parsed = SafeTensors::deserialize(map).map_err(|e| {
             bad(format!("{e} ({} bytes); the file is truncated or damaged, download it again", map.len()))
         })?;
         let start = map.as_ptr() as usize;
@@ -45,7 +47,7 @@ impl SafetensorsFile {
             let bytes = offset..offset + view.data().len();
             entries.insert(name, Entry { dtype: view.dtype(), shape: view.shape().to_vec(), bytes });
         }
-        Ok(Self { path: path.to_owned(), map, entries })
+        Ok(Self { path: path.to_owned(), file, entries })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -61,12 +63,27 @@ impl SafetensorsFile {
         self.entries.get(name).map(|e| stored(e.dtype).map_or(format!("{:?}", e.dtype), |s| s.name().to_owned()))
     }
 
-    pub fn read(&self, name: &str, dtype: Dtype) -> Result<TensorData> {
+    /// A few of a tensor's stored bytes, from its middle.
+    pub fn sample(&self, name: &str) -> &[u8] {
+        let Some(entry) = self.entries.get(name) else { return &[] };
+        let bytes = &self.file.bytes()[entry.bytes.clone()];
+        let start = (bytes.len() / 2).min(bytes.len().saturating_sub(SAMPLE));
+        &bytes[start..bytes.len().min(start + SAMPLE)]
+    }
+
+    /// The tensor as the file has it if that is the wanted type, or none is asked for; else converted piece by piece.
+    pub fn read(&self, name: &str, dtype: Option<Dtype>) -> Result<TensorData> {
         let bad = |reason: String| Error::BadWeights { path: self.path.clone(), reason };
-        let entry = self.entries.get(name).ok_or_else(|| bad(format!("no tensor is called {name}")))?;
-        let stored = stored(entry.dtype)
-            .ok_or_else(|| bad(format!("{name} holds {:?}; f32, f16 and bf16 weights can be read", entry.dtype)))?;
-        Ok(tensor_data(&self.map[entry.bytes.clone()], stored, &entry.shape, dtype))
+        let Entry { dtype: found, shape, bytes } =
+            self.entries.get(name).ok_or_else(|| bad(format!("no tensor is called {name}")))?;
+        let stored = stored(*found)
+            .ok_or_else(|| bad(format!("{name} holds {found:?}; f32, f16 and bf16 weights can be read")))?;
+        let dtype = dtype.unwrap_or(stored.dtype());
+        if fits_in_place(&self.file.bytes()[bytes.clone()], stored, dtype) {
+            let window = bytes::Bytes::from_owner(self.file.window(bytes.clone())?);
+            return Ok(in_place(window, AllocationProperty::File, shape, dtype));
+        }
+        tensor_data(self.file.blocks(bytes.clone()), stored, shape, dtype)
     }
 }
 

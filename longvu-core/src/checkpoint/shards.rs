@@ -1,7 +1,7 @@
 //! A checkpoint's weights: one file or the shards that an index lists.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
     io::Read,
     path::{Path, PathBuf},
@@ -37,6 +37,14 @@ impl Shard {
         match self {
             Self::Safetensors(file) => file.names().map(str::to_owned).collect(),
             Self::Pickle(file) => file.names().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Name of the stored element type.
+    fn dtype_name(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Safetensors(file) => file.dtype_name(name),
+            Self::Pickle(file) => file.dtype_name(name),
         }
     }
 
@@ -156,19 +164,61 @@ impl Checkpoint {
         Ok(Self { origin, files, shards, place })
     }
 
+    /// Whether there are pickles among the files, whose tensors come into memory whole before they are converted.
+    pub fn has_pickles(&self) -> bool {
+        self.shards.iter().any(|shard| matches!(shard, Shard::Pickle(_)))
+    }
+
     /// The files, in the order they were opened.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// Tensor `name` in `dtype`, or as it is stored.
+    fn read_from_shard(&self, name: &str, dtype: Option<Dtype>) -> Result<TensorData> {
+        let shard = self.place.get(name).map(|&i| &self.shards[i]);
+        match shard {
+            Some(Shard::Safetensors(file)) => file.read(name, dtype),
+            Some(Shard::Pickle(file)) => file.read(name, dtype),
+            None => Err(Error::BadWeights {
+                path: self.origin.clone().into(),
+                reason: format!("no tensor is called {name}"),
+            }),
+        }
+    }
+
+    /// Hands `take` what tells the tensors `names` from others without reading them whole: for each its name, stored
+    /// dtype, shape and some of its bytes, in the order of `names`. Of a pickled file it takes the archive's directory
+    /// in the bytes' place, which has a checksum of every tensor, those of other names included.
+    ///
+    /// How files are cut into shards does not matter; the format and the stored dtype do.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn sample<'a>(&self, names: impl IntoIterator<Item = &'a str>, mut take: impl FnMut(&[u8])) -> Result<()> {
+        let mut pickles = BTreeSet::new();
+        for name in names {
+            let Some(&i) = self.place.get(name) else { continue };
+            let shard = &self.shards[i];
+            take(format!("{name} {:?} {:?};", shard.dtype_name(name), shard.shape(name)).as_bytes());
+            match shard {
+                Shard::Safetensors(file) => take(file.sample(name)),
+                Shard::Pickle(_) => _ = pickles.insert(i),
+            }
+        }
+        for i in pickles {
+            if let Shard::Pickle(file) = &self.shards[i] {
+                take(&file.directory().map_err(Error::io(&self.files[i]))?);
+            }
+        }
+        Ok(())
     }
 
     /// Name and element count of each stored element type.
     pub fn stored_dtypes(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for (name, &i) in &self.place {
-            let dtype = match &self.shards[i] {
-                Shard::Safetensors(file) => file.dtype_name(name),
-                Shard::Pickle(file) => file.dtype_name(name),
-            };
+            let dtype = self.shards[i].dtype_name(name);
             let elements = self.shards[i].shape(name).map_or(0, |s| s.iter().product::<usize>());
             *counts.entry(dtype.unwrap_or_default()).or_insert(0) += elements;
         }
@@ -190,14 +240,10 @@ impl TensorSource for Checkpoint {
     }
 
     fn read(&self, name: &str, _shape: &[usize], dtype: Dtype) -> Result<TensorData> {
-        let shard = self.place.get(name).map(|&i| &self.shards[i]);
-        match shard {
-            Some(Shard::Safetensors(file)) => file.read(name, dtype),
-            Some(Shard::Pickle(file)) => file.read(name, dtype),
-            None => Err(Error::BadWeights {
-                path: self.origin.clone().into(),
-                reason: format!("no tensor is called {name}"),
-            }),
-        }
+        self.read_from_shard(name, Some(dtype))
+    }
+
+    fn read_as_stored(&self, name: &str, _shape: &[usize]) -> Result<TensorData> {
+        self.read_from_shard(name, None)
     }
 }

@@ -226,3 +226,21 @@ pub(super) fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, caus
     }
     Some(tensor(out, [batch, queries, heads, head_dim]).swap_dims(1, 2))
 }
+
+/// The cosine of every row with every row, `[rows, rows]`.
+pub(super) fn cosine_similarity(x: Tensor<2>, eps: f64) -> Vec<f32> {
+    let [rows, channels] = x.dims();
+    let mut products = vec![0.0; rows * rows];
+    longvu_kernels::gram(Elements::of(x).as_slice(), channels, &mut products);
+    let norms: Vec<f64> = (0..rows).map(|i| products[i * rows + i].sqrt().max(eps)).collect();
+    let cosine = |(k, product): (usize, &f64)| (product / (norms[k / rows] * norms[k % rows])) as f32;
+    products.iter().enumerate().map(cosine).collect()
+}
+
+/// The cosine of every row of later frames with the first frame's, `[rows, frames - 1]`.
+pub(super) fn cosine_with_first(x: Tensor<3>, eps: f64) -> Vec<f32> {
+    let [frames, rows, channels] = x.dims();
+    let mut out = buffer(rows * (frames - 1));
+    longvu_kernels::cosine_with_first(Elements::of(x).as_slice(), frames, channels, eps as f32, &mut out);
+    out
+}

@@ -11,6 +11,7 @@ mod linear;
 mod norm;
 mod resample;
 mod rotary;
+mod similarity;
 
 pub use activation::{gelu, gelu_tanh, silu_mul, swiglu};
 pub use attention::{attention, causal_attention};
@@ -20,3 +21,4 @@ pub use linear::{linear, linear_quantized};
 pub use norm::{add_residual, layer_norm, rms_norm};
 pub use resample::{Interpolation, resample_grid};
 pub use rotary::rotary;
+pub use similarity::{cosine_similarity, cosine_with_first};

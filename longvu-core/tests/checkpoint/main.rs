@@ -4,6 +4,7 @@
 
 mod damage;
 mod formats;
+mod memory;
 mod pickle;
 mod support;
 mod synthetic;

@@ -41,7 +41,8 @@ fn the_rule_loads_in_every_type() {
         assert_eq!(report.parameters, 1536 * 1536 + 3 * 64 + 6400);
         for (name, data) in loaded {
             let shape = data.shape().to_vec();
-            let expected = synthetic_values(&name, &shape).into_iter().map(|v| rounded(v, dtype));
+            let held = held(&shape, dtype);
+            let expected = synthetic_values(&name, &shape).into_iter().map(|v| rounded(v, held));
             assert!(data.iter::<f32>().eq(expected), "{name} as {dtype}");
         }
     }

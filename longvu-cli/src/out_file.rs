@@ -1,4 +1,4 @@
-//! `--report`: a JSON file that is there whole or not at all.
+//! Files that are there whole or not at all.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -9,26 +9,28 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-/// A place for a report, found writable.
-pub struct ReportFile {
+/// A place for a file, found writable.
+pub struct OutFile {
+    /// What the file is, for messages.
+    what: &'static str,
     path: PathBuf,
     /// Where the bytes go first; `None` for devices and pipes, which are written to directly.
     temporary: Option<PathBuf>,
 }
 
-impl ReportFile {
-    /// Checks, before any work is done, that a report can be written to `path`.
+impl OutFile {
+    /// Checks, before any work is done, that `what` can be written to `path`.
     ///
     /// # Errors
     /// A folder that does not exist or cannot be written to, or a path that is a folder itself.
-    pub fn prepare(path: &Path) -> Result<Self> {
-        let failed = || format!("the report cannot be written to {}; name another place", path.display());
+    pub fn prepare(what: &'static str, path: &Path) -> Result<Self> {
+        let failed = || format!("{what} cannot be written to {}; name another place", path.display());
         match fs::metadata(path) {
             Ok(there) if there.is_dir() => bail!("{}: it is a folder", failed()),
             // Renaming a file over /dev/null, say, would destroy it.
             Ok(there) if !there.is_file() => {
                 OpenOptions::new().write(true).open(path).with_context(failed)?;
-                return Ok(Self { path: path.to_owned(), temporary: None });
+                return Ok(Self { what, path: path.to_owned(), temporary: None });
             }
             Ok(there) if there.permissions().readonly() => bail!("{}: the file there is read-only", failed()),
             _ => {}
@@ -38,18 +40,23 @@ impl ReportFile {
         let temporary = beside(&path).with_context(failed)?;
         create(&temporary).with_context(failed)?;
         let _ = fs::remove_file(&temporary);
-        Ok(Self { path, temporary: Some(temporary) })
+        Ok(Self { what, path, temporary: Some(temporary) })
     }
 
-    /// Writes the report: under another name first, so that a full disk leaves nothing half-written.
+    /// Whether it will be a file, and not go to a device or pipe.
+    pub fn is_file(&self) -> bool {
+        self.temporary.is_some()
+    }
+
+    /// Writes `value` as JSON: under another name first, so that a full disk leaves nothing half-written.
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn write(&self, report: &impl Serialize) -> Result<()> {
-        let mut json = serde_json::to_vec_pretty(report).context("the report cannot be put as JSON")?;
+    pub fn write(&self, value: &impl Serialize) -> Result<()> {
+        let mut json = serde_json::to_vec_pretty(value).context("it cannot be put as JSON")?;
         json.push(b'\n');
-        let failed =
-            || format!("the report could not be written to {}; make room, or name another place", self.path.display());
+        let (what, place) = (self.what, self.path.display());
+        let failed = || format!("{what} could not be written to {place}; make room, or name another place");
         let Some(temporary) = &self.temporary else {
             let written = OpenOptions::new().write(true).open(&self.path).and_then(|mut file| file.write_all(&json));
             return written.with_context(failed);
@@ -81,11 +88,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_replaces_the_file_there_and_leaves_nothing_else() {
+    fn a_file_replaces_the_file_there_and_leaves_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.json");
         fs::write(&path, "old").unwrap();
-        ReportFile::prepare(&path).unwrap().write(&[1, 2]).unwrap();
+        OutFile::prepare("the report", &path).unwrap().write(&[1, 2]).unwrap();
         assert_eq!(serde_json::from_slice::<Vec<u8>>(&fs::read(&path).unwrap()).unwrap(), [1, 2]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -94,7 +101,7 @@ mod tests {
     fn impossible_places_are_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().to_owned(), folder.path().join("none/out.json"), PathBuf::from("/")] {
-            let error = ReportFile::prepare(&path).err().unwrap().to_string();
+            let error = OutFile::prepare("the report", &path).err().unwrap().to_string();
             assert!(error.contains("cannot be written"), "{error}");
         }
     }
@@ -106,7 +113,7 @@ mod tests {
         let (target, link) = (folder.path().join("target.json"), folder.path().join("link.json"));
         fs::write(&target, "old").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        ReportFile::prepare(&link).unwrap().write(&true).unwrap();
+        OutFile::prepare("the report", &link).unwrap().write(&true).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), "true\n");
     }
@@ -114,9 +121,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_device_is_written_to_and_not_replaced() {
-        let null = ReportFile::prepare(Path::new("/dev/null")).unwrap();
+        let null = OutFile::prepare("the report", Path::new("/dev/null")).unwrap();
         null.write(&true).unwrap();
-        let full = ReportFile::prepare(Path::new("/dev/full")).unwrap();
+        let full = OutFile::prepare("the report", Path::new("/dev/full")).unwrap();
         assert!(format!("{:#}", full.write(&true).unwrap_err()).contains("No space left"));
         assert!(!fs::metadata("/dev/null").unwrap().is_file() && !fs::metadata("/dev/full").unwrap().is_file());
     }

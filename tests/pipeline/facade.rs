@@ -1,34 +1,16 @@
-//! The facade as an application uses it: encode once, ask many times, chat, images, frames of one's own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+//! Encode once, ask many times, chat, images, frames of one's own.
 
-use std::{path::Path, sync::Arc, thread};
+use std::{sync::Arc, thread};
 
 use burn::tensor::Tensor;
 use longvu::{
-    Clip, Device, EncodeProgress, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu, LongVuBuilder,
+    Clip, Device, EncodeProgress, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu,
+    Residency, Workload,
     compress::{FrameSelector, WindowSelection},
     llm::{Conversation, Role},
 };
 
-fn builder(kind: &str) -> LongVuBuilder {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoint").join(format!("longvu_{kind}"));
-    LongVu::builder(folder.to_str().unwrap())
-}
-
-fn model() -> LongVu {
-    builder("qwen").load().unwrap()
-}
-
-/// Frames whose colours drift with time.
-fn frames(count: usize, width: u32, height: u32) -> Vec<Frame> {
-    let pixel = |t: usize, i: usize| ((i * (t / 3 + 1) * 7 + t * 31) % 251) as u8;
-    (0..count)
-        .map(|t| {
-            let rgb = (0..(width * height * 3) as usize).map(|i| pixel(t, i)).collect();
-            Frame::new(t, t as f64, width, height, rgb).unwrap()
-        })
-        .collect()
-}
+use crate::support::{builder, frames, model};
 
 fn embeds(model: &LongVu, video: &EncodedVideo, question: &str) -> (Vec<usize>, Vec<f32>) {
     let mut conversation = Conversation::new(1);
@@ -257,4 +239,55 @@ fn half_precision_runs_and_stays_close() {
         assert!(error < bound, "{dtype}: {error}");
         half.ask(&video, "What is it?").unwrap();
     }
+}
+
+/// Parts that come and go compute what those that stay do.
+#[test]
+fn a_model_on_demand_answers_alike() {
+    let whole = model();
+    assert!(whole.has_towers() && whole.residency() == Residency::Whole);
+    let model = builder("qwen").residency(Residency::OnDemand).load().unwrap();
+    assert!(!model.has_towers(), "nothing has needed them yet");
+    let question = "What happens?";
+    assert_eq!(model.ask_text(question).unwrap(), whole.ask_text(question).unwrap());
+    assert!(!model.has_towers(), "a text needs no tower");
+    for count in [4, 9] {
+        let video = model.encode(frames(count, 64, 48)).unwrap();
+        assert!(!model.has_towers(), "they go with the frames");
+        let expected = whole.encode(frames(count, 64, 48)).unwrap();
+        assert_eq!(embeds(&model, &video, question), embeds(&whole, &expected, question));
+        assert_eq!(model.ask(&video, question).unwrap(), whole.ask(&expected, question).unwrap());
+    }
+}
+
+#[test]
+fn towers_can_be_released_and_come_back() {
+    let model = model();
+    let first = model.encode(frames(5, 48, 48)).unwrap();
+    let used = model.dinov2().unwrap();
+    model.release_towers();
+    assert!(model.has_towers(), "one is in use");
+    drop(used);
+    assert!(!model.has_towers());
+    model.ask(&first, "What is it?").unwrap();
+    let encode = |_| {
+        let model = model.clone();
+        thread::spawn(move || model.encode(frames(5, 48, 48)).unwrap())
+    };
+    let again: Vec<_> = (0..3).map(encode).map(|thread| thread.join().unwrap()).collect();
+    assert!(model.has_towers(), "they stay, as before");
+    for video in again {
+        assert_eq!(embeds(&model, &video, "What?"), embeds(&model, &first, "What?"));
+    }
+}
+
+#[test]
+fn a_run_that_does_not_fit_is_refused_before_anything_is_loaded() {
+    let workload = Workload { frames: 30, width: 64, height: 48, ..Workload::default() };
+    let plan = builder("qwen").plan(workload, None).unwrap();
+    assert_eq!((plan.fits, plan.advice.len()), (None, 0));
+    builder("qwen").fit_memory(workload, plan.peak).unwrap().load().unwrap();
+    let Err(error) = builder("qwen").fit_memory(workload, 1 << 20) else { panic!("a megabyte is too little") };
+    assert!(matches!(&error, Error::Memory(plan) if plan.fits == Some(false)));
+    assert!(error.to_string().contains("1 MiB can be had"), "{error}");
 }

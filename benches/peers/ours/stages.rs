@@ -1,0 +1,62 @@
+//! The temporal and the spatial stage over an hour of video, as a pipeline runs them.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use longvu::{
+    compress::{Budget, FrameTokens, QueryStage, SpatialStage, TemporalReduction, TemporalStage, fuse},
+    core::checkpoint::synthetic_values,
+};
+
+use crate::{Case, Work};
+
+/// Made-up values from -1 to 1, filled by all threads.
+pub fn values<const D: usize>(name: &str, shape: [usize; D], device: &Device) -> Tensor<D> {
+    let values = synthetic_values(&format!("embed_tokens.{name}"), &shape);
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// One hour at a frame a second; 48 of DINOv2-giant's 1536 channels, to fit in memory.
+pub fn temporal(device: &Device) -> Case {
+    let features = values("features", [3600, 576, 48], device);
+    let bytes = features.shape().num_elements() * size_of::<f32>();
+    Case::new(Work::Bytes(bytes), move || TemporalReduction::run(&TemporalStage::default(), features.clone()))
+}
+
+/// The 400 frames that the temporal stage leaves at most.
+struct Frames(Tensor<3>);
+
+impl FrameTokens for Frames {
+    fn frames(&self) -> usize {
+        self.0.dims()[0]
+    }
+
+    fn full_len(&self) -> usize {
+        self.0.dims()[1]
+    }
+
+    fn full(&self, _frames: Option<&[usize]>) -> Tensor<3> {
+        self.0.clone()
+    }
+
+    fn low(&self) -> Tensor<3> {
+        self.0.clone()
+    }
+}
+
+/// The room is one token short of everything, so that the stage runs and keeps nearly all: as much copying as can be.
+pub fn spatial(device: &Device) -> Case {
+    let tokens = values("tokens", [400, 156, 3584], device);
+    let text = values("text", [8, 3584], device);
+    let bytes = tokens.shape().num_elements() * size_of::<f32>();
+    let budget = Budget {
+        max_len: 400 * 156 - 1,
+        inference_max_length: 0,
+        image_token_len: 144,
+        lowres_token: 8,
+        highres: false,
+    };
+    let frames = Frames(tokens);
+    // Looked at once, then read and written once.
+    Case::new(Work::Bytes(3 * bytes), move || {
+        fuse(&frames, text.clone(), (0, 0), &budget, &QueryStage, &SpatialStage::default()).tokens
+    })
+}

@@ -1,0 +1,100 @@
+//! Refusing what does not fit in memory, before anything is loaded.
+
+use anyhow::Result;
+use clap::{Args, builder::FalseyValueParser};
+use longvu::{LongVuBuilder, MemoryPlan, Residency, Workload, available_memory, plan::Compute};
+
+use crate::{args::ModelArgs, size, source::Input};
+
+/// How much memory there is, and how it is used.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Memory")]
+pub struct MemoryArgs {
+    /// Load each part when it is needed and let the towers go after the video [default: where memory is short]
+    #[arg(long)]
+    pub low_memory: bool,
+
+    /// Memory to stay within, such as 24GiB [default: what this machine has left, for the CPU]
+    #[arg(long, value_name = "SIZE", value_parser = size::memory)]
+    pub device_memory: Option<u64>,
+
+    /// Start even if memory is forecast to run out
+    #[arg(long, env = "LONGVU_NO_MEMORY_CHECK", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub no_memory_check: bool,
+}
+
+impl MemoryArgs {
+    /// Settles which parts are in memory when, for a question about `input` whose texts have `text` bytes; returns the
+    /// forecast, too. An encoded video needs no tower.
+    ///
+    /// # Errors
+    /// [`longvu::Error::Memory`] when the run would not fit whichever they are.
+    pub fn settle(
+        &self,
+        builder: LongVuBuilder,
+        model: &ModelArgs,
+        input: Option<&Input>,
+        (text, max_new_tokens): (usize, usize),
+    ) -> Result<(LongVuBuilder, MemoryPlan)> {
+        let encoded = matches!(input, Some(Input::Encoded(_)));
+        let (frames, size) = input.map_or((0, (1, 1)), Input::frames);
+        // How many tokens an encoded video will have is not known yet: as many as there is room for.
+        let text = if encoded { WINDOW } else { text };
+        let workload = workload(frames, size, text, max_new_tokens);
+        let builder = if self.low_memory || encoded { builder.residency(Residency::OnDemand) } else { builder };
+        let available = available(self.device_memory, compute(model.device.as_deref()));
+        let builder = match available {
+            Some(available) if !self.no_memory_check => builder.fit_memory(workload, available)?,
+            _ => builder,
+        };
+        let plan = builder.plan(workload, available)?;
+        Ok((builder, plan))
+    }
+}
+
+/// More tokens than any model's window holds.
+const WINDOW: usize = 1 << 20;
+
+/// Bytes to stay within: those given, else what this machine has left; unknown for a GPU.
+pub fn available(given: Option<u64>, compute: Compute) -> Option<u64> {
+    given.or_else(|| available_memory().filter(|_| compute == Compute::Cpu))
+}
+
+/// What a device string stands for, whether or not this build and machine have it.
+pub fn compute(device: Option<&str>) -> Compute {
+    match device.map(|name| name.trim().to_ascii_lowercase()).as_deref() {
+        None | Some("cpu" | "cpu:0" | "flex" | "flex:0") => Compute::Cpu,
+        Some(_) => Compute::Gpu,
+    }
+}
+
+/// A run's frames and texts, as far as memory depends on them.
+pub fn workload(frames: usize, (width, height): (u32, u32), text: usize, max_new_tokens: usize) -> Workload {
+    /// The template around a question, with room to spare.
+    const TEMPLATE: usize = 64;
+    // No tokenizer makes more tokens of a text than it has bytes.
+    Workload { frames, width, height, text_tokens: TEMPLATE + text, max_new_tokens }
+}
+
+/// The forecast as a table, a line for each step.
+pub fn table(plan: &MemoryPlan) -> String {
+    use longvu::plan::{Kind, bytes};
+    let used = |kind: &Kind| plan.stages.iter().any(|stage| stage.bytes(*kind) > 0);
+    let counted = |kind: &Kind| plan.settings.compute == Compute::Cpu || !kind.on_host();
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(used).filter(counted).collect();
+    let mut text = format!("{:26}", "step");
+    kinds.iter().for_each(|kind| text += &format!("{:>12}", kind.name()));
+    text += &format!("{:>12}\n", "together");
+    for stage in &plan.stages {
+        text += &format!("{:26}", stage.stage.name());
+        for kind in &kinds {
+            let shown = match stage.bytes(*kind) {
+                0 => String::new(),
+                count => bytes(count),
+            };
+            text += &format!("{shown:>12}");
+        }
+        text += &format!("{:>12}\n", bytes(stage.total(plan.settings.compute)));
+    }
+    text
+}

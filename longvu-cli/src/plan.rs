@@ -1,0 +1,165 @@
+//! `longvu plan`: what a run would take, before anything is loaded.
+
+use std::{num::NonZeroUsize, path::Path};
+
+use anyhow::Result;
+use clap::{Args, builder::NonEmptyStringValueParser};
+use longvu::{
+    Dtype, MemoryPlan, Quantize, Residency, Sampling, VideoOptions, Workload,
+    plan::{Compute, ModelSizes, PlanSettings, bytes},
+};
+use serde_json::Map;
+
+use crate::{
+    args::{PlaceArgs, usage},
+    memory, model, output,
+    progress::Progress,
+    size,
+    source::Source,
+};
+
+/// Frames of a video that is given by its length alone.
+const FULL_HD: (u32, u32) = (1920, 1080);
+
+/// Show what a run would take in memory, step by step, and which settings would fit.
+///
+/// Nothing is loaded: the forecast follows from the model's configurations. Exit code 0 whether or not it fits.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Model folder, or a Hub id such as Vision-CAIR/LongVU_Qwen2_7B
+    #[arg(env = "LONGVU_MODEL", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
+    pub model: String,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
+
+    /// Where to compute: cpu, cuda:0, vulkan:0, …, which need not be here [default: cpu]
+    #[arg(short, long, help_heading = "Model")]
+    pub device: Option<String>,
+
+    /// Number type of weights: f32, f16 or bf16
+    #[arg(long, default_value_t = Dtype::F32, help_heading = "Model")]
+    pub dtype: Dtype,
+
+    /// Hold the weights of linear layers in integers: int8 or int4
+    #[arg(long, help_heading = "Model")]
+    pub quantize: Option<Quantize>,
+
+    /// Frames that go through a tower at once [default: 1 on the CPU, 8 elsewhere]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub tower_batch: Option<NonZeroUsize>,
+
+    /// Longest prompt in tokens, video included, instead of the model's
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub max_len: Option<NonZeroUsize>,
+
+    /// A video or image file, or a length such as 1h, 10m or 90s of a full-HD video
+    #[arg(long, value_name = "FILE|LENGTH", default_value = "1h", help_heading = "Frames")]
+    pub video: String,
+
+    /// Frames sampled a second
+    #[arg(long, value_name = "N", default_value_t = 1.0, help_heading = "Frames")]
+    pub fps: f64,
+
+    /// Sample at most N frames
+    #[arg(long, value_name = "N", help_heading = "Frames")]
+    pub max_frames: Option<NonZeroUsize>,
+
+    /// Longest answer in tokens
+    #[arg(long, value_name = "N", default_value = "128", help_heading = "Answer")]
+    pub max_new_tokens: NonZeroUsize,
+
+    /// Load each part when it is needed, as `ask --low-memory` does
+    #[arg(long, help_heading = "Memory")]
+    pub low_memory: bool,
+
+    /// Memory to fit in, such as 24GiB [default: what this machine has left, for the CPU]
+    #[arg(long, value_name = "SIZE", value_parser = size::memory, help_heading = "Memory")]
+    pub device_memory: Option<u64>,
+
+    /// Print JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage errors, missing files and inconsistent configurations, and a stdout that cannot be written to.
+pub fn run(args: &PlanArgs) -> Result<()> {
+    let workload = args.workload()?;
+    let compute = memory::compute(args.device.as_deref());
+    if compute == Compute::Gpu && args.quantize.is_some() {
+        return Err(usage("--quantize is for the CPU; leave --device out, or use --dtype bf16").into());
+    }
+    let progress = Progress::new(false, "reading the configurations");
+    let options = model::repo_options(&args.place, &progress);
+    let mut overrides = Map::new();
+    if let Some(tokens) = args.max_len {
+        overrides.insert("tokenizer_model_max_length".into(), tokens.get().into());
+    }
+    let sizes = ModelSizes::read(&args.model, args.place.towers.as_deref(), &options, &overrides)?;
+    drop((options, progress));
+    let settings = PlanSettings {
+        compute,
+        dtype: args.dtype,
+        quantize: args.quantize,
+        tower_batch: args.tower_batch.map_or(compute.tower_batch(), NonZeroUsize::get),
+        residency: if args.low_memory { Residency::OnDemand } else { Residency::Whole },
+        max_len: sizes.max_len(),
+    };
+    let plan = MemoryPlan::new(&sizes, settings, workload, memory::available(args.device_memory, compute));
+    if args.json { output::json(&plan, true) } else { output::text(&page(&plan, &args.video)) }
+}
+
+impl PlanArgs {
+    /// The frames that would be sampled.
+    fn workload(&self) -> Result<Workload> {
+        let sampling = Sampling::Fps(self.fps);
+        let max_frames = self.max_frames.map(NonZeroUsize::get);
+        let options = VideoOptions { sampling, max_frames, ..VideoOptions::default() };
+        options.validate().map_err(|e| usage(&e.to_string()))?;
+        let (frames, size) = match size::duration(&self.video) {
+            Some(seconds) => {
+                let frames = (seconds * self.fps).ceil() as usize;
+                (frames.max(1).min(max_frames.unwrap_or(usize::MAX)), FULL_HD)
+            }
+            None => Source::open(Path::new(&self.video), options)?.frames(),
+        };
+        Ok(memory::workload(frames, size, TEXT, self.max_new_tokens.get()))
+    }
+}
+
+/// Bytes of the question that a forecast is made for.
+const TEXT: usize = 192;
+
+fn page(plan: &MemoryPlan, video: &str) -> String {
+    let MemoryPlan { settings, workload, weights, .. } = plan;
+    let held =
+        settings.quantize.map_or(settings.dtype.to_string(), |quantize| format!("{quantize} and {}", settings.dtype));
+    let mut text =
+        format!("{video}: {} frames of {}x{}; weights in {held}\n", workload.frames, workload.width, workload.height);
+    let [siglip, dinov2, connector, language_model] =
+        [weights.siglip, weights.dinov2, weights.connector, weights.language_model].map(bytes);
+    text += &format!(
+        "weights: SigLIP {siglip}, DINOv2 {dinov2}, connector {connector}, language model {language_model}, together {}\n\n",
+        bytes(weights.total())
+    );
+    text += &memory::table(plan);
+    text += &format!("\nat most {}", bytes(plan.peak));
+    match (plan.available, plan.fits) {
+        (Some(available), Some(true)) => text += &format!(", fits in {}\n", bytes(available)),
+        (Some(available), _) => text += &format!(", does not fit in {}\n{}", bytes(available), advice(plan)),
+        _ => text += "; give --device-memory to learn whether it fits\n",
+    }
+    text
+}
+
+fn advice(plan: &MemoryPlan) -> String {
+    if plan.advice.is_empty() {
+        return "no setting fits: take a smaller model, or a machine with more memory\n".into();
+    }
+    let line = |advice: &longvu::plan::Advice| format!("  {:>10}  {advice}\n", bytes(advice.peak));
+    let lines: String = plan.advice.iter().map(line).collect();
+    format!("what would fit, least loss first:\n{lines}")
+}

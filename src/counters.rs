@@ -1,0 +1,67 @@
+//! Counts of the work that a model has done, for proofs that work is not done twice.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use crate::LongVu;
+
+/// Work that a model has done since it was loaded, by all its clones together.
+///
+/// Counts only grow; the difference of two readings is the work in between.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct WorkCounters {
+    /// Frames that sources delivered.
+    pub frames_decoded: u64,
+    /// Frames resized for both towers.
+    pub frames_resized: u64,
+    /// Frames through DINOv2.
+    pub dinov2_frames: u64,
+    /// Frames through SigLIP.
+    pub siglip_frames: u64,
+    /// Frames through the aggregator.
+    pub aggregator_frames: u64,
+    /// Prompt positions pushed through the language model; those that a [`PromptCache`](crate::PromptCache) had are
+    /// not among them.
+    pub prompt_positions: u64,
+}
+
+/// The live counters.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub frames_decoded: Counter,
+    pub frames_resized: Counter,
+    pub dinov2_frames: Counter,
+    pub siglip_frames: Counter,
+    pub aggregator_frames: Counter,
+    pub prompt_positions: Counter,
+}
+
+/// A count that several threads add to.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl LongVu {
+    /// The work done so far.
+    pub fn work_counters(&self) -> WorkCounters {
+        let work = &self.parts.work;
+        WorkCounters {
+            frames_decoded: work.frames_decoded.get(),
+            frames_resized: work.frames_resized.get(),
+            dinov2_frames: work.dinov2_frames.get(),
+            siglip_frames: work.siglip_frames.get(),
+            aggregator_frames: work.aggregator_frames.get(),
+            prompt_positions: work.prompt_positions.get(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What shapes an encoded video: the same video gives the same result wherever all of it is the same.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, LongVu, Result};
+
+/// Settings that an encoded video must share with the model that is asked about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EncodingSettings {
+    /// Fingerprint of both towers and the connector.
+    pub checkpoint: String,
+    pub dtype: String,
+    /// Integers that hold the towers' matrices, or `none`.
+    pub quantize: String,
+    /// The temporal stage in words.
+    pub temporal_stage: String,
+    pub max_len: usize,
+    pub inference_max_length: usize,
+    /// Tokens of a frame that the temporal stage reckons with.
+    pub frame_tokens: usize,
+}
+
+impl EncodingSettings {
+    /// Each setting with its value and what to do when it differs.
+    fn entries(&self) -> [(&'static str, String, &'static str); 7] {
+        let window = "ask with the --max-len that it was encoded with, or encode it again";
+        let config = "use the config.json that it was encoded with, or encode it again";
+        [
+            (
+                "the checkpoint",
+                self.checkpoint.clone(),
+                "its towers or its connector have other weights; ask the model that encoded it, or encode it again",
+            ),
+            ("dtype", self.dtype.clone(), "ask with the --dtype that it was encoded with, or encode it again"),
+            (
+                "quantised weights:",
+                self.quantize.clone(),
+                "ask with the --quantize that it was encoded with, or encode it again",
+            ),
+            (
+                "the temporal stage",
+                self.temporal_stage.clone(),
+                "ask with the --preset and --dino-threshold that it was encoded with, or encode it again",
+            ),
+            ("a window (max_len) of", self.max_len.to_string(), window),
+            ("inference_max_length", self.inference_max_length.to_string(), config),
+            ("tokens a frame", self.frame_tokens.to_string(), config),
+        ]
+    }
+
+    /// Refuses the file at `path` that was encoded with the settings `found`.
+    ///
+    /// # Errors
+    /// [`Error::EncodingMismatch`] for the first that differs.
+    pub fn check(&self, found: &Self, path: &Path) -> Result<()> {
+        for ((what, expected, advice), (_, found, _)) in self.entries().into_iter().zip(found.entries()) {
+            if found != expected {
+                return Err(Error::EncodingMismatch {
+                    path: path.to_owned(),
+                    what: what.into(),
+                    found,
+                    expected,
+                    advice,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LongVu {
+    /// What shapes the videos that this model encodes.
+    pub(crate) fn encoding_settings(&self) -> EncodingSettings {
+        let parts = &self.parts;
+        let budget = parts.stages.budget;
+        EncodingSettings {
+            checkpoint: parts.fingerprint.clone(),
+            dtype: parts.dtype.to_string(),
+            quantize: parts.quantize.map_or_else(|| "none".to_owned(), |quantize| quantize.to_string()),
+            temporal_stage: parts.stages.selector.describe(),
+            max_len: budget.max_len,
+            inference_max_length: budget.inference_max_length,
+            frame_tokens: if budget.highres { budget.low_frame() } else { budget.image_token_len },
+        }
+    }
+}

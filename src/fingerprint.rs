@@ -1,0 +1,39 @@
+//! A short text that tells checkpoints apart by what an encoded video depends on.
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Result,
+    builder::ModelFiles,
+    core::{
+        TensorRole, TensorSpec,
+        checkpoint::{Checkpoint, Repo},
+        declare,
+    },
+    vision::{Dinov2, Siglip},
+};
+
+/// Hexadecimal digits of a fingerprint.
+const DIGITS: usize = 32;
+
+/// The fingerprint of both towers and the connector: their sizes, their preprocessing, and a sample of every tensor.
+///
+/// Whole weights are not read. Where the files are, what they are called and how old they are does not matter.
+pub(crate) fn fingerprint(files: &ModelFiles) -> Result<String> {
+    let mut hash = Sha256::new();
+    let connector = declare(|w| files.build_connector(w));
+    let configs = (&files.siglip_config, &files.siglip_pixels, &files.dinov2_config, &files.dinov2_pixels);
+    hash.update(format!("{configs:?} {:?}", files.aggregator_config()));
+    add(&mut hash, &files.siglip.repo, &declare(|w| Siglip::new(&files.siglip_config, w)))?;
+    add(&mut hash, &files.dinov2.repo, &declare(|w| Dinov2::new(&files.dinov2_config, w)))?;
+    add(&mut hash, &files.repo, &connector)?;
+    let mut text = format!("{:x}", hash.finalize());
+    text.truncate(DIGITS);
+    Ok(text)
+}
+
+fn add(hash: &mut Sha256, repo: &Repo, specs: &[TensorSpec]) -> Result<()> {
+    let checkpoint = Checkpoint::open(repo)?;
+    let names = specs.iter().filter(|spec| spec.role == TensorRole::Parameter).map(|spec| spec.name.as_str());
+    Ok(checkpoint.sample(names, |bytes| hash.update(bytes))?)
+}

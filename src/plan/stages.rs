@@ -1,0 +1,315 @@
+//! The formulas: bytes of each kind in each stage, at its fullest.
+
+use super::{
+    Compute, Item, Kind, ModelSizes, PlanSettings, Stage, StageMemory, Workload,
+    sizes::Part::{self, Connector, Dinov2, LanguageModel, Siglip},
+};
+use crate::{
+    Residency,
+    compress::{FrameSelector, SpatialStage, TemporalStage},
+    core::Dtype,
+    llm::PREFILL_CHUNK,
+    spill::WAITING_FRAMES,
+    vision::SizePair,
+};
+
+const MIB: u64 = 1 << 20;
+
+/// Code, libraries, threads, buffers of matrix products, what the allocator keeps.
+const PROGRAM: u64 = 64 * MIB;
+/// Pictures that a video decoder holds: references, and those its threads are at; a byte and a half a pixel.
+const DECODER_PICTURES: u64 = 24;
+/// Outputs of a linear layer whose weights are widened at a time.
+const PANEL: u64 = 1024;
+/// Queries whose scores are in memory at a time where the CPU's kernels do not run.
+const QUERY_CHUNK: usize = 512;
+/// RGB frames between the decoder and the towers; three bytes a pixel.
+const RGB_FRAMES: u64 = 6;
+
+/// The steps of a run, in order.
+pub(super) fn stages(model: &ModelSizes, settings: &PlanSettings, workload: &Workload) -> Vec<StageMemory> {
+    let f = Formulas { model, settings, workload, shape: Shape::new(model, settings, workload) };
+    let visual = workload.frames > 0;
+    let mut stages = vec![f.load()];
+    let on_demand = settings.residency == Residency::OnDemand;
+    if visual {
+        stages.extend(on_demand.then(|| f.load_one(Stage::LoadDinov2, Dinov2)));
+        stages.push(f.look());
+        stages.extend(on_demand.then(|| f.load_one(Stage::LoadSiglip, Siglip)));
+        stages.push(f.aggregate());
+    }
+    stages.extend(on_demand.then(|| f.load_one(Stage::LoadLanguageModel, LanguageModel)));
+    stages.extend(visual.then(|| f.fuse()));
+    stages.extend([f.prefill(), f.generate()]);
+    stages
+}
+
+/// Counts that the bytes follow from.
+struct Shape {
+    /// Frames that are kept, if no two look alike.
+    kept: u64,
+    /// Tokens of a frame at full and at low resolution.
+    full: u64,
+    low: u64,
+    /// Frames of the temporal stage's window.
+    window: u64,
+    /// Cells of a tower's grid, and of an encoded frame.
+    cells: u64,
+    queries: u64,
+    /// Most tokens of the prompt, and of its visual part.
+    positions: u64,
+    room: u64,
+    /// Whether frames go in at low resolution, the best raised to full.
+    mixed: bool,
+    /// Bytes of a number that is computed with.
+    number: u64,
+}
+
+impl Shape {
+    fn new(model: &ModelSizes, settings: &PlanSettings, workload: &Workload) -> Self {
+        let (config, budget) = (&model.config, model.budget(settings.max_len));
+        let stage = TemporalStage::default();
+        let text = workload.text_tokens;
+        let frames = workload.frames;
+        let reduced = stage.applies(frames, budget.temporal_limit(text));
+        let kept = if reduced { frames.min(stage.max_frames()) } else { frames };
+        let side = config.query_side();
+        let size = SizePair::of_video(workload.width.max(1), workload.height.max(1));
+        let full = size.kept_cells(side).tokens_with_newlines();
+        let low = size.scaled(side, config.lowres_token).kept_cells(config.lowres_token).tokens_with_newlines();
+        let room = budget.room(text);
+        Self {
+            kept: kept as u64,
+            full: full as u64,
+            low: low as u64,
+            window: stage.window().min(frames) as u64,
+            cells: config.feature_side().pow(2) as u64,
+            queries: side.pow(2) as u64,
+            positions: (text + (kept * full).min(room)).min(settings.max_len) as u64,
+            room: room as u64,
+            mixed: budget.highres && (budget.high_frames(text)..=budget.low_frames(text)).contains(&kept),
+            number: match settings.compute {
+                Compute::Cpu => 4,
+                Compute::Gpu => settings.dtype.size() as u64,
+            },
+        }
+    }
+}
+
+struct Formulas<'a> {
+    model: &'a ModelSizes,
+    settings: &'a PlanSettings,
+    workload: &'a Workload,
+    shape: Shape,
+}
+
+/// A transformer, as far as its activations depend on it.
+struct Transformer {
+    /// Positions that go through at once.
+    tokens: u64,
+    width: u64,
+    /// Width of queries, keys and values together.
+    projections: u64,
+    /// Numbers of the feed-forward's hidden layers, a token.
+    hidden: u64,
+    /// Scores of attention, a token, where they are in memory whole.
+    scores: u64,
+    /// Inputs of the widest linear layer.
+    inputs: u64,
+}
+
+impl Formulas<'_> {
+    fn stage(&self, stage: Stage, items: &[(Kind, u64)]) -> StageMemory {
+        let bytes = |kind| items.iter().filter(|(k, _)| *k == kind).map(|(_, bytes)| bytes).sum();
+        let all = Kind::ALL.into_iter().map(|kind| Item { kind, bytes: bytes(kind) });
+        let mut items: Vec<Item> = all.filter(|item| item.bytes > 0).collect();
+        items.insert(0, Item { kind: Kind::Program, bytes: PROGRAM });
+        StageMemory { stage, items }
+    }
+
+    /// Weights of the parts that a stage uses, or of all that are there anyway.
+    fn weights(&self, used: &[Part]) -> (Kind, u64) {
+        let all = [Siglip, Dinov2, Connector, LanguageModel];
+        let parts = if self.settings.residency != Residency::OnDemand { &all[..] } else { used };
+        (Kind::Weights, parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum())
+    }
+
+    fn load(&self) -> StageMemory {
+        let reading = |part| self.model.reading(part, self.settings);
+        let parts = [LanguageModel, Siglip, Dinov2].map(reading);
+        let reading = match (self.settings.residency, self.settings.compute) {
+            (Residency::OnDemand, _) => reading(Connector),
+            // Side by side.
+            (Residency::Whole | Residency::Towers, Compute::Cpu) => parts.iter().sum(),
+            (Residency::Whole | Residency::Towers, Compute::Gpu) => parts.into_iter().max().unwrap_or_default(),
+        };
+        self.stage(Stage::Load, &[self.weights(&[Connector]), (Kind::Reading, reading)])
+    }
+
+    fn load_one(&self, stage: Stage, part: Part) -> StageMemory {
+        let reading = (Kind::Reading, self.model.reading(part, self.settings));
+        let rest = match stage {
+            Stage::LoadDinov2 => (Kind::Features, 0),
+            Stage::LoadSiglip => self.held(),
+            _ => self.encoded(1),
+        };
+        self.stage(stage, &[self.weights(&[part, Connector]), reading, rest])
+    }
+
+    fn look(&self) -> StageMemory {
+        let model = &self.model.dinov2;
+        let (width, inner) = (model.hidden_size as u64, model.intermediate_size() as u64);
+        let tokens = (self.model.input[1] / model.patch_size).pow(2) as u64 + 1;
+        let hidden = if model.use_swiglu_ffn { 3 * inner } else { 2 * inner };
+        let heads = model.num_attention_heads as u64;
+        let inputs = width.max(inner);
+        let tower = Transformer { tokens, width, projections: 3 * width, hidden, scores: heads * tokens, inputs };
+        let window = self.shape.window * self.shape.cells * width * 4;
+        self.stage(
+            Stage::Look,
+            &[
+                self.weights(&[Dinov2, Connector]),
+                self.frames(),
+                (Kind::Activations, self.tower(&tower, self.model.input[1])),
+                // The window as it is gathered, and as the temporal stage normalises it.
+                (Kind::Features, 3 * window + self.held().1),
+            ],
+        )
+    }
+
+    fn aggregate(&self) -> StageMemory {
+        let model = &self.model.siglip;
+        let (width, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
+        let (tokens, heads) = (model.patch_side().pow(2) as u64, model.num_attention_heads as u64);
+        let (hidden, inputs) = (2 * inner, width.max(inner));
+        let tower = Transformer { tokens, width, projections: 3 * width, hidden, scores: heads * tokens, inputs };
+        let activations = self.tower(&tower, self.model.input[0]).max(self.aggregator());
+        self.stage(
+            Stage::Aggregate,
+            &[
+                self.weights(&[Siglip, Connector]),
+                (Kind::Activations, activations),
+                self.held(),
+                // As they come, and put together.
+                self.encoded(2),
+            ],
+        )
+    }
+
+    fn fuse(&self) -> StageMemory {
+        let Shape { kept, full, low, room, mixed, number, .. } = self.shape;
+        let hidden = self.model.config.decoder.hidden_size as u64;
+        // Hidden layer and output of the projector, or its output and the same with newlines; GPUs keep one more.
+        let copies = if self.settings.compute == Compute::Cpu { 2 } else { 3 };
+        let laid_out = match kept * full {
+            _ if mixed => copies * kept * low,
+            all if all <= room => copies * all,
+            // A chunk at a time, of which everything is kept if no two frames are alike.
+            all => all + copies * SpatialStage::default().chunk as u64 * full,
+        };
+        // The visual tokens, and the prompt that they become part of.
+        let tokens = (laid_out + 2 * room.min(kept * full)) * hidden * number;
+        self.stage(Stage::Fuse, &[self.weights(&[LanguageModel, Connector]), self.encoded(1), (Kind::Tokens, tokens)])
+    }
+
+    fn prefill(&self) -> StageMemory {
+        let model = &self.model.config.decoder;
+        let (width, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
+        let head = model.head_size() as u64;
+        let (heads, kv_heads) = (model.num_attention_heads as u64, model.kv_heads() as u64);
+        let decoder = Transformer {
+            tokens: self.shape.positions.min(PREFILL_CHUNK as u64),
+            width,
+            projections: 2 * (heads + 2 * kv_heads) * head,
+            hidden: 3 * inner,
+            // Elsewhere than on the CPU a chunk's queries take turns.
+            scores: heads * self.shape.positions / PREFILL_CHUNK.div_ceil(QUERY_CHUNK) as u64,
+            inputs: width.max(inner),
+        };
+        let embeds = self.shape.positions * width * self.shape.number;
+        self.stage(
+            Stage::Prefill,
+            &[
+                self.weights(&[LanguageModel, Connector]),
+                self.encoded(1),
+                (Kind::Tokens, embeds),
+                self.kv_cache(),
+                (Kind::Activations, self.layer(&decoder)),
+            ],
+        )
+    }
+
+    fn generate(&self) -> StageMemory {
+        let logits = 4 * self.model.config.decoder.vocab_size as u64 * 4;
+        self.stage(
+            Stage::Generate,
+            &[self.weights(&[LanguageModel, Connector]), self.encoded(1), self.kv_cache(), (Kind::Activations, logits)],
+        )
+    }
+
+    /// Activations of one layer at its fullest.
+    fn layer(&self, model: &Transformer) -> u64 {
+        let Transformer { tokens, width, projections, hidden, scores, inputs } = *model;
+        // The residual stream, its norm, and what is made of it.
+        let attention = 3 * width + projections;
+        let feed_forward = 3 * width + hidden;
+        let scores = match self.settings.compute {
+            Compute::Cpu => 0,
+            // Products, masked or scaled ones, and their softmax.
+            Compute::Gpu => 3 * scores,
+        };
+        tokens * (attention + scores).max(feed_forward) * self.shape.number + self.panel(inputs)
+    }
+
+    /// Weights of `inputs` inputs that the CPU widens at a time to multiply several rows with them.
+    fn panel(&self, inputs: u64) -> u64 {
+        let widened = self.settings.dtype != Dtype::F32 || self.settings.quantize.is_some();
+        if self.settings.compute == Compute::Cpu && widened { PANEL * inputs * 4 } else { 0 }
+    }
+
+    /// Activations of a batch of frames in a tower, its pixels and its resampled output included.
+    fn tower(&self, model: &Transformer, side: usize) -> u64 {
+        let pixels = 3 * (side as u64).pow(2);
+        let features = (model.tokens + self.shape.cells) * model.width * 4;
+        let frame = self.layer(model) + 2 * pixels * self.shape.number + 2 * features;
+        self.batch() * frame
+    }
+
+    /// Activations of a batch of frames in the aggregator: both towers' projected cells, grouped, normed, and as keys
+    /// and values.
+    fn aggregator(&self) -> u64 {
+        let towers = 2 * self.shape.cells * self.model.config.vision_hidden_size as u64 * self.shape.number;
+        self.batch() * 6 * towers
+    }
+
+    fn batch(&self) -> u64 {
+        self.settings.tower_batch.min(self.workload.frames) as u64
+    }
+
+    /// Decoder, RGB frames in flight, and two windows of resized ones.
+    fn frames(&self) -> (Kind, u64) {
+        let pixels = u64::from(self.workload.width) * u64::from(self.workload.height);
+        let resized: u64 = self.model.input.iter().map(|&side| 3 * (side as u64).pow(2)).sum();
+        let decoder = if self.workload.frames > 1 { DECODER_PICTURES * pixels * 3 / 2 } else { 0 };
+        let rgb = RGB_FRAMES.min(self.workload.frames as u64 + 1) * pixels * 3;
+        (Kind::Frames, decoder + rgb + 2 * self.shape.window * resized)
+    }
+
+    /// Features and pixels of frames that wait for SigLIP.
+    fn held(&self) -> (Kind, u64) {
+        let pixels = 3 * (self.model.input[0] as u64).pow(2);
+        let frame = self.shape.cells * self.model.dinov2.hidden_size as u64 * 4 + pixels;
+        (Kind::Features, self.workload.frames.min(WAITING_FRAMES) as u64 * frame)
+    }
+
+    fn encoded(&self, copies: u64) -> (Kind, u64) {
+        let frame = self.shape.queries * self.model.config.vision_hidden_size as u64 * self.shape.number;
+        (Kind::Encoded, copies * self.shape.kept * frame)
+    }
+
+    fn kv_cache(&self) -> (Kind, u64) {
+        let positions = self.shape.positions + self.workload.max_new_tokens as u64;
+        let position = self.model.config.decoder.kv_bytes_per_position(1) as u64 * self.shape.number;
+        (Kind::KvCache, positions * position)
+    }
+}

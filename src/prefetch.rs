@@ -1,0 +1,257 @@
+//! Decoding and resizing ahead of the towers, each on a thread of its own.
+//!
+//! A full-size frame is handed from the decoder straight to the resizer, so that at most two exist, however far the
+//! towers are behind. Resized frames wait in a bounded channel. Frames come out in order, whatever the threads' timing.
+
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use crate::{Error, Frame, FrameInfo, Result, counters::Work, encoded::add, vision::Preprocessor};
+
+/// A frame ready for both towers.
+pub(crate) struct Prepared {
+    pub info: FrameInfo,
+    /// Width and height before resizing.
+    pub dimensions: (u32, u32),
+    /// `[size, size, 3]` bytes.
+    pub siglip: Vec<u8>,
+    pub dinov2: Vec<u8>,
+}
+
+/// Frames as a caller's source delivers them.
+pub(crate) type FrameSource = Box<dyn Iterator<Item = Result<Frame>> + Send>;
+
+/// Resizes a frame for SigLIP and for DINOv2.
+#[derive(Clone)]
+pub(crate) struct Resizer {
+    pub siglip: Preprocessor,
+    pub dinov2: Preprocessor,
+}
+
+impl Resizer {
+    fn resize(&self, sample: usize, frame: &Frame) -> Result<Prepared> {
+        let (rgb, width, height) = (&frame.rgb, frame.width, frame.height);
+        Ok(Prepared {
+            info: FrameInfo { sample, index: frame.index, timestamp: frame.timestamp },
+            dimensions: (width, height),
+            siglip: self.siglip.resize(rgb, width, height)?,
+            dinov2: self.dinov2.resize(rgb, width, height)?,
+        })
+    }
+}
+
+/// The frames of a source, decoded and resized on other threads.
+///
+/// Dropping it ends the threads and waits for them; a source that is busy with a frame finishes that frame first.
+pub(crate) struct PreparedFrames {
+    /// Gone once the source has ended or nobody wants more.
+    frames: Option<Receiver<Result<Prepared>>>,
+    decoding: Option<JoinHandle<f64>>,
+    resizing: Option<JoinHandle<f64>>,
+    /// Seconds of work of the threads that have ended.
+    pub decode_seconds: f64,
+    pub resize_seconds: f64,
+}
+
+impl PreparedFrames {
+    /// Starts both threads; `ahead` resized frames may wait.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start(source: FrameSource, resizer: Resizer, ahead: usize, work: &Arc<Work>) -> Result<Self> {
+        let (decoded, full_size) = sync_channel(0);
+        let (resized, frames) = sync_channel(ahead);
+        let counters = (Arc::clone(work), Arc::clone(work));
+        let decoding = spawn("longvu-decode", move || decode(source, &decoded, &counters.0))?;
+        // Should this thread fail to start, the other finds its channel closed and ends.
+        let resizing = spawn("longvu-resize", move || resize(&full_size, &resized, &resizer, &counters.1))?;
+        Ok(Self {
+            frames: Some(frames),
+            decoding: Some(decoding),
+            resizing: Some(resizing),
+            decode_seconds: 0.0,
+            resize_seconds: 0.0,
+        })
+    }
+
+    /// The next frame; `None` once the source has ended.
+    ///
+    /// # Errors
+    /// The source's own, frames of unusable sizes, and a panic on either thread.
+    pub fn next(&mut self) -> Result<Option<Prepared>> {
+        let Some(frames) = &self.frames else { return Ok(None) };
+        match frames.recv() {
+            Ok(frame) => frame.map(Some),
+            // Both threads have ended: in order, or by a panic.
+            Err(_) => self.join().map(|()| None),
+        }
+    }
+
+    /// At most `count` frames, fewer only at the source's end.
+    ///
+    /// # Errors
+    /// As [`PreparedFrames::next`].
+    pub fn window(&mut self, count: usize) -> Result<Vec<Prepared>> {
+        let mut window = Vec::with_capacity(count);
+        while window.len() < count {
+            match self.next()? {
+                Some(frame) => window.push(frame),
+                None => break,
+            }
+        }
+        Ok(window)
+    }
+
+    /// Ends the threads. Without a receiver the resizer's next send fails, and without it the decoder's.
+    fn join(&mut self) -> Result<()> {
+        self.frames = None;
+        let resized = self.resizing.take().map(JoinHandle::join).transpose();
+        let decoded = self.decoding.take().map(JoinHandle::join).transpose();
+        self.decode_seconds += decoded.map_err(|panic| panicked("decoding", panic.as_ref()))?.unwrap_or(0.0);
+        self.resize_seconds += resized.map_err(|panic| panicked("resizing", panic.as_ref()))?.unwrap_or(0.0);
+        Ok(())
+    }
+}
+
+impl Drop for PreparedFrames {
+    fn drop(&mut self) {
+        // Whoever drops it early has an error of their own to report.
+        let _ = self.join();
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() -> f64 + Send + 'static) -> Result<JoinHandle<f64>> {
+    thread::Builder::new().name(name.into()).spawn(work).map_err(|source| Error::Thread { source })
+}
+
+fn panicked(work: &'static str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::Panicked { work, message: text.unwrap_or("no message").to_owned() }
+}
+
+/// Takes frames from the source until it ends, fails, or nobody listens; returns the seconds that the source took.
+fn decode(mut source: FrameSource, out: &SyncSender<Result<Frame>>, work: &Work) -> f64 {
+    let mut seconds = 0.0;
+    loop {
+        let start = Instant::now();
+        let frame = source.next();
+        add(&mut seconds, start);
+        let Some(frame) = frame else { return seconds };
+        let last = frame.is_err();
+        work.frames_decoded.add(usize::from(!last));
+        if out.send(frame).is_err() || last {
+            return seconds;
+        }
+    }
+}
+
+/// Resizes frames until there are none, one fails, or nobody listens; returns the seconds that resizing took.
+fn resize(frames: &Receiver<Result<Frame>>, out: &SyncSender<Result<Prepared>>, resizer: &Resizer, work: &Work) -> f64 {
+    let mut seconds = 0.0;
+    for (sample, frame) in frames.iter().enumerate() {
+        let start = Instant::now();
+        let prepared = frame.and_then(|frame| resizer.resize(sample, &frame));
+        add(&mut seconds, start);
+        let last = prepared.is_err();
+        work.frames_resized.add(usize::from(!last));
+        if out.send(prepared).is_err() || last {
+            return seconds;
+        }
+    }
+    seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::core::config::{PreprocessorConfig, TowerFamily};
+
+    fn resizer() -> Resizer {
+        let preprocessor = |family| Preprocessor::new(PreprocessorConfig::published(family, 8));
+        Resizer { siglip: preprocessor(TowerFamily::Siglip), dinov2: preprocessor(TowerFamily::Dinov2) }
+    }
+
+    fn frame(index: usize) -> Result<Frame> {
+        Frame::new(index, index as f64, 4, 2, vec![index as u8; 24])
+    }
+
+    fn start(source: impl Iterator<Item = Result<Frame>> + Send + 'static, ahead: usize) -> PreparedFrames {
+        PreparedFrames::start(Box::new(source), resizer(), ahead, &Arc::default()).unwrap()
+    }
+
+    /// Counts the sources that are alive, and what was taken from them.
+    struct Watched<I>(I, Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+    impl<I: Iterator> Iterator for Watched<I> {
+        type Item = I::Item;
+        fn next(&mut self) -> Option<I::Item> {
+            self.2.fetch_add(1, Ordering::SeqCst);
+            self.0.next()
+        }
+    }
+
+    impl<I> Drop for Watched<I> {
+        fn drop(&mut self) {
+            self.1.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn frames_come_in_order_and_resized() {
+        let mut frames = start((0..50).map(frame), 3);
+        let first = frames.window(16).unwrap();
+        assert_eq!(first.len(), 16);
+        assert_eq!((first[15].info.sample, first[15].dimensions), (15, (4, 2)));
+        assert_eq!((first[15].siglip.len(), first[15].dinov2.len()), (8 * 8 * 3, 8 * 8 * 3));
+        assert_eq!(
+            frames.window(100).unwrap().iter().map(|f| f.info.index).collect::<Vec<_>>(),
+            Vec::from_iter(16..50)
+        );
+        assert!(frames.next().unwrap().is_none() && frames.next().unwrap().is_none());
+        assert!(frames.decode_seconds > 0.0 && frames.resize_seconds > 0.0);
+    }
+
+    #[test]
+    fn dropping_it_early_ends_the_threads_and_stays_within_bounds() {
+        let (alive, taken) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
+        let mut frames = start(Watched((0..).map(frame), alive.clone(), taken.clone()), 2);
+        frames.next().unwrap();
+        thread::sleep(std::time::Duration::from_millis(50));
+        drop(frames);
+        assert_eq!(alive.load(Ordering::SeqCst), 0, "the source is dropped with the threads");
+        // One was received, two wait, and each thread holds one.
+        assert!(taken.load(Ordering::SeqCst) <= 5, "{taken:?}");
+    }
+
+    #[test]
+    fn errors_come_after_the_frames_before_them() {
+        let source = (0..3).map(frame).chain([Err(Error::NoFrames)]).chain((4..9).map(frame));
+        let mut frames = start(source, 8);
+        for sample in 0..3 {
+            assert_eq!(frames.next().unwrap().unwrap().info.sample, sample);
+        }
+        assert!(matches!(frames.next(), Err(Error::NoFrames)));
+        assert!(matches!(frames.next(), Ok(None)));
+        let bad = Frame { rgb: vec![0; 5], ..frame(0).unwrap() };
+        assert!(matches!(start(std::iter::once(Ok(bad)), 1).next(), Err(Error::Vision(_))));
+    }
+
+    #[test]
+    fn a_panicking_source_is_an_error() {
+        let source = (0..5).map(|i| if i == 2 { panic!("the camera is on fire") } else { frame(i) });
+        let mut frames = start(source, 8);
+        assert!(frames.next().unwrap().is_some() && frames.next().unwrap().is_some());
+        let message = frames.next().err().unwrap().to_string();
+        assert!(message.contains("decoding") && message.contains("the camera is on fire"), "{message}");
+    }
+}

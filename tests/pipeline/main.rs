@@ -1,0 +1,8 @@
+//! The facade as an application uses it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod chat_cache;
+mod encoded_file;
+mod facade;
+mod streaming;
+mod support;
