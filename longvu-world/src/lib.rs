@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod background;
+mod caption;
+mod compose;
+mod error;
+mod font;
+mod judge;
+mod layout;
+#[cfg(feature = "mp4")]
+mod mp4;
+mod options;
+mod outline;
+mod question;
+mod raster;
+mod render;
+mod rng;
+mod script;
+mod split;
+mod things;
+mod vocabulary;
+mod wording;
+
+pub use background::{Background, Texture, Tone};
+pub use error::{Error, Result};
+pub use judge::{matches, matches_description};
+#[cfg(feature = "mp4")]
+pub use mp4::VideoCodec;
+pub use options::{Aspect, ScriptKind, ScriptOptions};
+pub use question::{Question, QuestionKind};
+pub use render::{Frame, Frames, Renderer};
+pub use script::{Counted, Object, Scene, Script};
+pub use split::Split;
+pub use things::{Colour, Direction, LETTERS, Motion, Shape, Size, Thing};
+pub use vocabulary::vocabulary;
