@@ -134,11 +134,11 @@ impl Formulas<'_> {
     /// Weights of the parts that a stage uses, or of all that are there anyway.
     fn weights(&self, used: &[Part]) -> (Kind, u64) {
         let all = [Siglip, Dinov2, Connector, LanguageModel];
+        let bytes =
+            |parts: &[Part]| -> u64 { parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum() };
+        let (all, used) = (bytes(&all), bytes(used));
         let on_demand = self.settings.residency == Residency::OnDemand;
-        let parts = if on_demand { used } else { &all[..] };
-        let bytes: u64 = parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum();
-        let left = if on_demand { (bytes / 4).min(FRAGMENTS) } else { 0 };
-        (Kind::Weights, bytes + left)
+        (Kind::Weights, if on_demand { all.min(used + (used / 4).min(FRAGMENTS)) } else { all })
     }
 
     fn load(&self) -> StageMemory {
