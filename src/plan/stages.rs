@@ -124,7 +124,11 @@ impl Formulas<'_> {
     fn stage(&self, stage: Stage, items: &[(Kind, u64)]) -> StageMemory {
         let reads = items.iter().any(|(kind, _)| *kind == Kind::Reading);
         let left = (!reads).then(|| self.reading());
-        let bytes = |kind| items.iter().chain(&left).filter(|(k, _)| *k == kind).map(|(_, bytes)| bytes).sum();
+        let weights: u64 = items.iter().filter(|(kind, _)| *kind == Kind::Weights).map(|(_, bytes)| bytes).sum();
+        let on_demand = self.settings.residency == Residency::OnDemand;
+        let holes = on_demand.then_some((Kind::Reading, (weights / 4).min(FRAGMENTS)));
+        let items = items.iter().chain(&left).chain(&holes);
+        let bytes = |kind| items.clone().filter(|(k, _)| *k == kind).map(|(_, bytes)| bytes).sum();
         let all = Kind::ALL.into_iter().map(|kind| Item { kind, bytes: bytes(kind) });
         let mut items: Vec<Item> = all.filter(|item| item.bytes > 0).collect();
         items.insert(0, Item { kind: Kind::Program, bytes: PROGRAM });
@@ -134,11 +138,9 @@ impl Formulas<'_> {
     /// Weights of the parts that a stage uses, or of all that are there anyway.
     fn weights(&self, used: &[Part]) -> (Kind, u64) {
         let all = [Siglip, Dinov2, Connector, LanguageModel];
-        let bytes =
-            |parts: &[Part]| -> u64 { parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum() };
-        let (all, used) = (bytes(&all), bytes(used));
         let on_demand = self.settings.residency == Residency::OnDemand;
-        (Kind::Weights, if on_demand { all.min(used + (used / 4).min(FRAGMENTS)) } else { all })
+        let parts = if on_demand { used } else { &all[..] };
+        (Kind::Weights, parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum())
     }
 
     fn load(&self) -> StageMemory {

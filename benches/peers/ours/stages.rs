@@ -33,8 +33,12 @@ impl FrameTokens for Frames {
         self.0.dims()[1]
     }
 
-    fn full(&self, _frames: Option<&[usize]>) -> Tensor<3> {
-        self.0.clone()
+    fn full(&self, frames: Option<&[usize]>) -> Tensor<3> {
+        match frames {
+            // The stage asks for neighbours.
+            Some(at) if !at.is_empty() => self.0.clone().narrow(0, at[0], at.len()),
+            _ => self.0.clone(),
+        }
     }
 
     fn low(&self) -> Tensor<3> {
