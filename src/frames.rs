@@ -1,6 +1,6 @@
 //! What a model can be shown: videos, images, and frames of the caller's own.
 
-use crate::{Error, Result, prefetch::FrameSource, vision::SizePair};
+use crate::{Result, prefetch::FrameSource, vision::SizePair};
 
 /// One RGB picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,7 +127,7 @@ impl IntoClip for crate::video::Video {
 impl IntoClip for &crate::video::Video {
     fn into_clip(self) -> Result<Clip> {
         let expected = Some(self.sampled_indices().len());
-        let frames = self.frames()?.map(|frame| frame.map(Frame::from).map_err(Error::from));
+        let frames = self.frames()?.map(|frame| frame.map(Frame::from).map_err(crate::Error::from));
         Ok(Clip::from_frames(frames, expected))
     }
 }

@@ -141,6 +141,7 @@ impl QuantizedMatrix {
     }
 
     /// The matrix that the kernels multiply with.
+    #[cfg(feature = "flex")]
     pub(crate) fn kernel(&self) -> &QuantMatrix {
         &self.matrix
     }
