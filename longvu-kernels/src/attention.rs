@@ -1,10 +1,12 @@
 //! Attention that never forms the matrix of scores.
 
+mod batch;
 mod decode;
 mod pack;
 mod prefill;
 mod view;
 
+pub use batch::{BatchShape, attention_batch};
 pub use view::{Heads, HeadsMut};
 
 use crate::simd::Level;

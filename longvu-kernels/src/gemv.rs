@@ -11,9 +11,6 @@ pub const MAX_ROWS: usize = 8;
 /// Bytes of weights of a task: enough to hide the hand-over, few enough to balance the threads.
 pub(crate) const TASK_BYTES: usize = 1 << 18;
 
-/// Activations that stay in the first cache while weights pass through it.
-const CACHED: usize = 4096;
-
 /// How a weight is stored.
 pub(crate) trait Format: Copy + Send + Sync {
     /// A stored weight.
@@ -199,16 +196,16 @@ impl<T: Format> Kernel for Rows<'_, '_, T> {
 }
 
 impl<T: Format> Rows<'_, '_, T> {
-    /// All weight rows against `R` rows of activations, by as many inputs as leave the activations in the first cache.
+    /// All weight rows against `R` rows of activations, by as many inputs as leave the activations in a near cache.
     #[inline(always)]
     fn pass<S: Simd, const R: usize>(&mut self, s: S, pass: usize, x: &[Line<R>]) {
         let outs = &mut self.out[4 * pass..][..R];
         outs.iter_mut().for_each(|out| out.fill(0.0));
-        let lines = CACHED / LANES;
+        let lines = S::NEAR / size_of::<[f32; LANES]>();
         for (i, x) in x.chunks(lines).enumerate() {
             let first = i * lines * LANES;
             let end = self.inputs.min(first + lines * LANES);
-            let ahead = if self.inputs > CACHED { self.inputs * size_of::<T::Bits>() } else { 0 };
+            let ahead = if self.inputs > lines * LANES { self.inputs * size_of::<T::Bits>() } else { 0 };
             let rows = Part { weights: self.weights, inputs: self.inputs, first, end, ahead };
             for o in (0..outs[0].len()).step_by(4) {
                 rows.add::<S, T, R>(s, o, x, outs);
@@ -237,11 +234,13 @@ impl<B> Part<'_, B> {
         x: &[Line<R>],
         outs: &mut [&mut [f32]],
     ) {
-        // Of 16-bit weights that are read in order, one row at a time is faster: 16 GB/s a thread against 13.
+        // Where half a cache line is a vector's worth of 16-bit weights and two loads fill it, one row at a time is faster
+        // in order (Zen 3: 16 GB/s a thread against 13); with AVX-512, four rows hide each other's latency.
+        let wide = S::TILE == Tile::Rows8Vectors2;
         let at_once = match R {
-            1 if size_of::<B>() < 4 && self.ahead == 0 => 1,
+            1 if size_of::<B>() < 4 && self.ahead == 0 && !wide => 1,
             1 => 4,
-            _ if S::TILE == Tile::Rows8Vectors2 => 4,
+            _ if wide => 4,
             _ => 2,
         };
         let end = outs[0].len().min(o + 4);

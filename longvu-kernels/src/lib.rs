@@ -7,6 +7,7 @@
 
 mod activation;
 mod attention;
+pub mod backward;
 mod cosine;
 mod elementwise;
 mod gemv;
@@ -15,6 +16,7 @@ mod linear;
 mod math;
 mod norm;
 mod patchify;
+mod product;
 mod quant;
 mod rotary;
 mod simd;
@@ -27,7 +29,7 @@ mod tests;
 pub use activation::{
     gelu, gelu_into, gelu_tanh, gelu_tanh_into, silu, silu_into, silu_mul, silu_mul_in_place, swiglu,
 };
-pub use attention::{Heads, HeadsMut, attention};
+pub use attention::{BatchShape, Heads, HeadsMut, attention, attention_batch};
 pub use cosine::cosine_with_first;
 pub use elementwise::{add_bias, add_scaled};
 pub use gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32};

@@ -3,6 +3,7 @@
 use crate::QuantMatrix;
 use crate::elementwise::add_bias;
 use crate::gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32, shape};
+use crate::product::{Matrix, Product, multiply_into};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::threads::for_rows;
 use half::slice::HalfFloatSliceExt;
@@ -112,31 +113,6 @@ pub fn linear(weights: WeightMatrix<'_>, inputs: usize, x: &[f32], bias: Option<
 /// `out[.., first..] = x · panelᵀ`: x `[rows, inputs]`, panel `[count, inputs]`, out `[rows, outputs]`.
 fn multiply(x: &[f32], panel: &[f32], inputs: usize, out: &mut [f32], outputs: usize, first: usize) {
     let (rows, count) = (x.len() / inputs, panel.len() / inputs);
-    assert!(x.len() == rows * inputs && out.len() == rows * outputs && first + count <= outputs);
-    let (row, column) = (inputs as isize, 1);
-    // SAFETY: the lengths were checked just above: x has rows * inputs elements, the panel count * inputs, and the last
-    // element written is out[(rows - 1) * outputs + first + count - 1].
-    unsafe {
-        gemm::gemm(
-            rows,
-            count,
-            inputs,
-            out.as_mut_ptr().add(first),
-            1,
-            outputs as isize,
-            false,
-            x.as_ptr(),
-            column,
-            row,
-            panel.as_ptr(),
-            row,
-            column,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::Rayon(0),
-        );
-    }
+    let (x, panel) = (Matrix::new(x, [rows, inputs], inputs), Matrix::new(panel, [count, inputs], inputs));
+    multiply_into(&mut out[first..], outputs, x, panel.transposed(), Product::default());
 }

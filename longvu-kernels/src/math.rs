@@ -47,11 +47,11 @@ pub(crate) fn silu<S: Simd>(s: S, x: S::F) -> S::F {
     s.div(x, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
 }
 
-/// x * Phi(x), Phi being the distribution function of the standard normal distribution.
+/// Phi(-|x|) and e^(-x^2 / 2), Phi being the distribution function of the standard normal distribution.
 ///
 /// With a = |x| and u = 1 / (1 + 0.35 a), Phi(-a) = e^(-a^2 / 2) * u * p(u); the polynomial's error is 3e-8.
 #[inline(always)]
-pub(crate) fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
+fn normal_tail<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     const STEP: f32 = 0.35;
     const P: [f32; 9] = [
         -2.914_643_1e-2,
@@ -68,8 +68,48 @@ pub(crate) fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
     let a = s.abs(x);
     let u = s.div(one, s.fma(a, s.splat(STEP), one));
     let bell = exp(s, s.mul(s.mul(a, a), s.splat(-0.5)));
-    let tail = s.mul(s.mul(horner(s, u, &P), u), bell);
-    s.mul(x, s.select_positive(x, s.sub(one, tail), tail))
+    (s.mul(s.mul(horner(s, u, &P), u), bell), bell)
+}
+
+/// x * Phi(x), Phi being the distribution function of the standard normal distribution.
+#[inline(always)]
+pub(crate) fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
+    let (tail, _) = normal_tail(s, x);
+    s.mul(x, s.select_positive(x, s.sub(s.splat(1.0), tail), tail))
+}
+
+/// The derivative of [`gelu`], Phi(x) + x * phi(x), phi being the density of the standard normal distribution.
+#[inline(always)]
+pub(crate) fn gelu_derivative<S: Simd>(s: S, x: S::F) -> S::F {
+    const INVERSE_ROOT_2_PI: f32 = 0.398_942_3;
+    let x = clamp(s, x, 14.0);
+    let (tail, bell) = normal_tail(s, x);
+    let phi = s.mul(bell, s.splat(INVERSE_ROOT_2_PI));
+    s.fma(x, phi, s.select_positive(x, s.sub(s.splat(1.0), tail), tail))
+}
+
+/// From `-limit` to `limit`; NaN stays NaN. A derivative that has reached 0 or 1 at the limit then stays there, where
+/// infinity times 0 would make it NaN.
+#[inline(always)]
+fn clamp<S: Simd>(s: S, x: S::F, limit: f32) -> S::F {
+    s.max(s.splat(-limit), s.min(s.splat(limit), x))
+}
+
+/// sigmoid(x) and its derivative, sigmoid(x) * sigmoid(-x); neither factor is a difference.
+#[inline(always)]
+fn sigmoid<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+    let one = s.splat(1.0);
+    let power = exp(s, s.sub(s.splat(0.0), s.abs(x)));
+    let large = s.div(one, s.add(one, power));
+    let small = s.mul(power, large);
+    (s.select_positive(x, large, small), s.mul(large, small))
+}
+
+/// [`silu`] and its derivative.
+#[inline(always)]
+pub(crate) fn silu_and_derivative<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+    let (value, slope) = sigmoid(s, x);
+    (s.mul(x, value), s.fma(clamp(s, x, 89.0), slope, value))
 }
 
 /// x / 2 * (1 + tanh(y)), y = sqrt(2 / pi) * (x + 0.044715 x^3), which equals x / (1 + e^-2y).
@@ -80,4 +120,16 @@ pub(crate) fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
     let one = s.splat(1.0);
     let minus_2y = s.mul(x, s.fma(s.mul(x, x), s.splat(CUBIC), s.splat(LINEAR)));
     s.div(x, s.add(one, exp(s, minus_2y)))
+}
+
+/// The derivative of [`gelu_tanh`], which is x * sigmoid(z) with z = 2y.
+#[inline(always)]
+pub(crate) fn gelu_tanh_derivative<S: Simd>(s: S, x: S::F) -> S::F {
+    const LINEAR: f32 = 1.595_769_2;
+    const CUBIC: f32 = LINEAR * 0.044_715;
+    let x = clamp(s, x, 10.0);
+    let square = s.mul(x, x);
+    let (value, slope) = sigmoid(s, s.mul(x, s.fma(square, s.splat(CUBIC), s.splat(LINEAR))));
+    let inner = s.fma(square, s.splat(3.0 * CUBIC), s.splat(LINEAR));
+    s.fma(s.mul(x, inner), slope, value)
 }

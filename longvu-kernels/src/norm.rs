@@ -16,40 +16,46 @@ struct Norm<'a> {
     out: &'a mut [f32],
 }
 
-impl Norm<'_> {
-    /// The sum of the elements.
-    #[inline(always)]
-    fn total<S: Simd>(&self, s: S) -> f32 {
-        let (blocks, rest) = self.x.as_chunks::<LANES>();
-        let (pairs, odd) = blocks.as_chunks::<2>();
-        let mut sums = [s.load_part(rest, 0.0), s.splat(0.0)];
-        for [a, b] in pairs {
-            sums = [s.add(sums[0], s.load(a)), s.add(sums[1], s.load(b))];
-        }
-        for x in odd {
-            sums[0] = s.add(sums[0], s.load(x));
-        }
-        s.sum(s.add(sums[0], sums[1]))
+/// The sum of the elements.
+#[inline(always)]
+fn total<S: Simd>(s: S, x: &[f32]) -> f32 {
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    let (pairs, odd) = blocks.as_chunks::<2>();
+    let mut sums = [s.load_part(rest, 0.0), s.splat(0.0)];
+    for [a, b] in pairs {
+        sums = [s.add(sums[0], s.load(a)), s.add(sums[1], s.load(b))];
     }
+    for x in odd {
+        sums[0] = s.add(sums[0], s.load(x));
+    }
+    s.sum(s.add(sums[0], sums[1]))
+}
 
-    /// The sum of squared distances from `mean`.
-    #[inline(always)]
-    fn squares<S: Simd>(&self, s: S, mean: f32) -> f32 {
-        let (blocks, rest) = self.x.as_chunks::<LANES>();
-        let (pairs, odd) = blocks.as_chunks::<2>();
-        let centre = s.splat(mean);
-        let distance = s.sub(s.load_part(rest, mean), centre);
-        let mut sums = [s.mul(distance, distance), s.splat(0.0)];
-        for [a, b] in pairs {
-            let (a, b) = (s.sub(s.load(a), centre), s.sub(s.load(b), centre));
-            sums = [s.fma(a, a, sums[0]), s.fma(b, b, sums[1])];
-        }
-        for x in odd {
-            let a = s.sub(s.load(x), centre);
-            sums[0] = s.fma(a, a, sums[0]);
-        }
-        s.sum(s.add(sums[0], sums[1]))
+/// The sum of squared distances from `mean`.
+#[inline(always)]
+fn squares<S: Simd>(s: S, x: &[f32], mean: f32) -> f32 {
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    let (pairs, odd) = blocks.as_chunks::<2>();
+    let centre = s.splat(mean);
+    let distance = s.sub(s.load_part(rest, mean), centre);
+    let mut sums = [s.mul(distance, distance), s.splat(0.0)];
+    for [a, b] in pairs {
+        let (a, b) = (s.sub(s.load(a), centre), s.sub(s.load(b), centre));
+        sums = [s.fma(a, a, sums[0]), s.fma(b, b, sums[1])];
     }
+    for x in odd {
+        let a = s.sub(s.load(x), centre);
+        sums[0] = s.fma(a, a, sums[0]);
+    }
+    s.sum(s.add(sums[0], sums[1]))
+}
+
+/// What a row is shifted and scaled by: its mean, 0 unless `centre`, and one over the deviation from it.
+#[inline(always)]
+pub(crate) fn statistics<S: Simd>(s: S, x: &[f32], centre: bool, eps: f32) -> (f32, f32) {
+    let count = x.len() as f32;
+    let mean = if centre { total(s, x) / count } else { 0.0 };
+    (mean, 1.0 / (squares(s, x, mean) / count + eps).sqrt())
 }
 
 impl Kernel for Norm<'_> {
@@ -57,9 +63,7 @@ impl Kernel for Norm<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let count = self.x.len() as f32;
-        let mean = if self.centre { self.total(s) / count } else { 0.0 };
-        let inverse = 1.0 / (self.squares(s, mean) / count + self.eps).sqrt();
+        let (mean, inverse) = statistics(s, self.x, self.centre, self.eps);
         let (centre, scale) = (s.splat(mean), s.splat(inverse));
         let (outs, out_rest) = self.out.as_chunks_mut::<LANES>();
         let (xs, x_rest) = self.x.as_chunks::<LANES>();

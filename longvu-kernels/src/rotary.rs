@@ -12,14 +12,15 @@ pub enum RowOrder {
     PositionsFirst,
 }
 
-struct Rotate<'a> {
+/// Rotates two halves, or turns them back.
+struct Rotate<'a, const BACK: bool> {
     low: &'a mut [f32],
     high: &'a mut [f32],
     cos: &'a [f32],
     sin: &'a [f32],
 }
 
-impl Kernel for Rotate<'_> {
+impl<const BACK: bool> Kernel for Rotate<'_, BACK> {
     type Out = ();
 
     #[inline(always)]
@@ -30,11 +31,13 @@ impl Kernel for Rotate<'_> {
         let (sines, sin_rest) = self.sin.as_chunks::<LANES>();
         for (((low, high), cos), sin) in lows.iter_mut().zip(highs).zip(coses).zip(sines) {
             let (a, b, cos, sin) = (s.load(low), s.load(high), s.load(cos), s.load(sin));
+            let sin = if BACK { s.sub(s.splat(0.0), sin) } else { sin };
             s.store(low, s.sub(s.mul(a, cos), s.mul(b, sin)));
             s.store(high, s.fma(a, sin, s.mul(b, cos)));
         }
         let tail = low_rest.iter_mut().zip(high_rest).zip(cos_rest).zip(sin_rest);
         for (((low, high), cos), sin) in tail {
+            let sin = if BACK { -sin } else { *sin };
             (*low, *high) = (*low * cos - *high * sin, *high * cos + *low * sin);
         }
     }
@@ -46,10 +49,11 @@ impl Kernel for Rotate<'_> {
 /// # Panics
 /// If the lengths do not fit.
 pub fn rotary(x: &mut [f32], heads: usize, head_dim: usize, order: RowOrder, cos: &[f32], sin: &[f32]) {
-    rotary_at(Level::best(), x, heads, head_dim, order, cos, sin);
+    rotary_at::<false>(Level::best(), x, heads, head_dim, order, cos, sin);
 }
 
-pub(crate) fn rotary_at(
+/// [`rotary`], or with `BACK` by the opposite angles.
+pub(crate) fn rotary_at<const BACK: bool>(
     level: Level,
     x: &mut [f32],
     heads: usize,
@@ -71,7 +75,7 @@ pub(crate) fn rotary_at(
             };
             let (low, high) = row.split_at_mut(half);
             let angles = position * half..(position + 1) * half;
-            level.run(Rotate { low, high, cos: &cos[angles.clone()], sin: &sin[angles] });
+            level.run(Rotate::<BACK> { low, high, cos: &cos[angles.clone()], sin: &sin[angles] });
         }
     });
 }

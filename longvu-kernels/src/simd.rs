@@ -51,6 +51,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
     /// The attention tile.
     const TILE: Tile;
+    /// Bytes of activations that stay near while weights pass by: half of the first cache, or, on machines with AVX-512,
+    /// a part of the second, which is large and feeds wide loads.
+    const NEAR: usize;
 
     fn splat(self, x: f32) -> Self::F;
     fn load(self, x: &[f32; LANES]) -> Self::F;

@@ -2,6 +2,7 @@
 
 mod activation;
 mod attention;
+mod backward;
 mod gemv;
 mod linear;
 mod norm;

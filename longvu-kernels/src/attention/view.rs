@@ -96,7 +96,7 @@ impl<'a> Heads<'a> {
 
     /// One row.
     #[inline(always)]
-    pub(super) fn row(&self, head: usize, position: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, head: usize, position: usize) -> &'a [f32] {
         &self.data[self.layout.offset(head, position)..][..self.layout.shape[2]]
     }
 }
@@ -155,7 +155,7 @@ impl<'a> HeadsMut<'a> {
     /// # Safety
     /// No other reference to the same row may be alive.
     #[expect(clippy::mut_from_ref, reason = "tasks write different rows of one output")]
-    pub(super) unsafe fn row(&self, head: usize, position: usize) -> &mut [f32] {
+    pub(crate) unsafe fn row(&self, head: usize, position: usize) -> &mut [f32] {
         let offset = self.layout.offset(head, position);
         // SAFETY: the layout was checked against the slice's length; rows are disjoint, and the caller has the only
         // reference to this one.

@@ -7,15 +7,12 @@
 use super::codes::{Codes, MIDDLE, ScaleRow};
 use super::{QuantBits, QuantMatrix};
 use crate::gemv::{MAX_ROWS, TASK_BYTES, shape, tasks};
-use crate::simd::{Aligned, BLOCK, Kernel, LANES, Level, Simd};
+use crate::simd::{Aligned, BLOCK, Kernel, LANES, Level, Simd, Tile};
 use crate::threads::for_each;
 use core::ops::Range;
 
 /// The greatest activation code. Sums of a group of 128 stay below 128 * 128 * 32,767, a quarter of what fits.
 const TOP: f32 = 32_767.0;
-
-/// Activations that stay in the first cache while weights pass through it.
-const CACHED: usize = 8192;
 
 /// `R` rows of activations.
 struct Activations<const R: usize> {
@@ -111,8 +108,9 @@ impl<const R: usize> Rows<'_, '_, R> {
     fn blocks<S: Simd, const B: usize>(&mut self, s: S) {
         self.out.iter_mut().for_each(|out| out.fill(0.0));
         // Sixteen groups share a vector of scales.
-        let vectors = CACHED / (LANES * B * BLOCK);
-        let wide = R == 1 && self.matrix.padded() > CACHED;
+        let near = S::NEAR / size_of::<i16>();
+        let vectors = near / (LANES * B * BLOCK);
+        let wide = R == 1 && (S::TILE == Tile::Rows8Vectors2 || self.matrix.padded() > near);
         let mut factors = vec![[[0.0; R]; LANES]; if wide { 4 * vectors } else { vectors }];
         for first in (0..self.matrix.stride / LANES).step_by(vectors) {
             let mut o = 0;

@@ -60,6 +60,7 @@ impl Simd for Avx2 {
     type P = __m256;
 
     const TILE: Tile = Tile::Rows6Vectors1;
+    const NEAR: usize = 1 << 14;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {

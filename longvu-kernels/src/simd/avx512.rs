@@ -50,6 +50,7 @@ impl Simd for Avx512 {
     type P = __m512;
 
     const TILE: Tile = Tile::Rows8Vectors2;
+    const NEAR: usize = 1 << 17;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {

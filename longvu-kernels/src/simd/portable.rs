@@ -69,6 +69,7 @@ impl Simd for Portable {
     type P = Lanes;
 
     const TILE: Tile = Tile::Rows4Vectors1;
+    const NEAR: usize = 1 << 14;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Lanes {

@@ -21,16 +21,16 @@ fn tail(a: f64) -> f64 {
     }
 }
 
-fn gelu_reference(x: f64) -> f64 {
+pub(super) fn gelu_reference(x: f64) -> f64 {
     if x > 0.0 { x * (1.0 - tail(x)) } else { x * tail(-x) }
 }
 
-fn gelu_tanh_reference(x: f64) -> f64 {
+pub(super) fn gelu_tanh_reference(x: f64) -> f64 {
     let y = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x);
     x / (1.0 + (-2.0 * y).exp())
 }
 
-fn silu_reference(x: f64) -> f64 {
+pub(super) fn silu_reference(x: f64) -> f64 {
     x / (1.0 + (-x).exp())
 }
 

@@ -4,7 +4,7 @@ use crate::simd::Level;
 use crate::{add_layer_norm, add_rms_norm, layer_norm, rms_norm};
 use proptest::prelude::*;
 
-fn reference(x: &[f64], parameters: Parameters<'_>) -> Vec<f64> {
+pub(super) fn reference(x: &[f64], parameters: Parameters<'_>) -> Vec<f64> {
     let width = parameters.weight.len();
     let mut out = Vec::new();
     for row in x.chunks(width) {
