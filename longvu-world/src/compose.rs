@@ -17,8 +17,11 @@ const WEIGHTS: [(ScriptKind, usize); 4] =
 /// The shortest scene between cuts.
 const LEAST_SCENE_MS: u32 = 2_000;
 
-/// Scenes around a needle last this long.
+/// Scenes around a needle last this long,
 const FILLER_MS: Range<u32> = 4_000..15_000;
+
+/// or, two times in three, this long, with nothing happening: most of a long video is more of the same.
+const LULL_MS: Range<u32> = 20_000..60_000;
 
 /// How long a needle is seen. A second or more, so that a frame a second never misses it.
 const NEEDLE_MS: Range<u32> = 1_000..1_500;
@@ -205,8 +208,10 @@ impl Composer {
         let mut scenes = Vec::new();
         let mut start = times.start;
         while times.end - start > FILLER_MS.end {
-            let most = FILLER_MS.end.min(times.end - start - FILLER_MS.start);
-            let end = start + self.rng.range(FILLER_MS.start as i32, most as i32) as u32;
+            let left = times.end - start - FILLER_MS.start;
+            let lengths = if left > LULL_MS.start && self.rng.chance(2, 3) { LULL_MS } else { FILLER_MS };
+            let most = lengths.end.min(left);
+            let end = start + self.rng.range(lengths.start as i32, most as i32) as u32;
             scenes.push(start..end);
             start = end;
         }

@@ -70,7 +70,7 @@ proptest! {
                 let still = scenes.iter().find(|scene| scene.end_ms - scene.start_ms == longest).unwrap();
                 prop_assert!(still.objects.iter().all(|object| object.motion == Motion::Stand));
             }
-            ScriptKind::Needle => prop_assert!(script.needle().is_some() && longest <= 15_000),
+            ScriptKind::Needle => prop_assert!(script.needle().is_some() && longest <= 60_000),
         }
         prop_assert_eq!(script.needle().is_some(), script.kind() == ScriptKind::Needle);
     }
