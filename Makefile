@@ -10,7 +10,7 @@ QUESTION := What happens in this video?
 # once: an example for the demo, tests for the rest.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps build test outside demo check fmt cuda-check test-backends package bench bench-peers
+.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -62,6 +62,12 @@ test-backends: ## golden tests on wgpu over a software renderer
 
 package: deps ## packs every crate and checks the sizes
 	@tools/package.sh
+
+# Goes on where it was stopped; MAXIMUM="--max-minutes 60" stops it after a while.
+train-mini: deps ## trains the built-in model again from nothing, in hours
+	cargo build --release --workspace --bins
+	$${CARGO_TARGET_DIR:-target}/release/longvu train configs/longvu_miniature runs/miniature --from-scratch \
+		--recipe configs/longvu_miniature/recipe.json $(MAXIMUM)
 
 bench: deps ## times kernels, stages, preprocessing, decoding and one layer of each model
 	cargo bench --workspace --bench kernels --bench stages --bench models --bench video

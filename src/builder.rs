@@ -8,20 +8,21 @@ use crate::{
     Result,
     compress::{Budget, FrameScorer, FrameSelector, Preset, QueryStage, TokenPruner},
     core::{
-        Device, Dtype, LoadOptions, Quantize, Weights, check,
-        checkpoint::{Checkpoint, Download, Repo, RepoOptions},
-        config::{LanguageModel, LongVuConfig, PreprocessorConfig, TowerFamily},
+        Device, Dtype, LoadOptions, Quantize, check,
+        checkpoint::{Checkpoint, Download, RepoOptions},
+        config::{LanguageModel, LongVuConfig},
         load,
     },
     error::Error,
     fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids},
     model::{LongVu, Parts, Stages},
+    model_files::{CONNECTOR, ModelFiles},
     part::{Lasting, Residency, loader},
     plan::{Change, Compute, MemoryPlan, ModelSizes, PlanSettings, Workload},
     spill::SpillSettings,
-    towers::{Tower, TowerFiles, check_siglip_size},
-    vision::{AggregatorConfig, Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
+    towers::Tower,
+    vision::{Dinov2, Siglip},
 };
 
 /// Files of a checkpoint's text side, of which some may be absent.
@@ -207,7 +208,7 @@ impl LongVuBuilder {
     /// # Errors
     /// Missing files and inconsistent configurations.
     pub fn plan(&self, workload: Workload, available: Option<u64>) -> Result<MemoryPlan> {
-        let files = self.find_files()?;
+        let files = self.files()?;
         let model = ModelSizes::of(&files);
         let compute = Compute::of(&self.device);
         let settings = PlanSettings {
@@ -237,8 +238,12 @@ impl LongVuBuilder {
         Err(Error::Memory(Box::new(plan)))
     }
 
-    fn find_files(&self) -> Result<ModelFiles> {
-        ModelFiles::find(&self.model, self.towers.as_deref(), &self.repo, &self.overrides)
+    /// Finds the model's files, and reads and checks its configurations.
+    ///
+    /// # Errors
+    /// Missing files and inconsistent configurations.
+    pub fn files(&self) -> Result<ModelFiles> {
+        ModelFiles::find_with(&self.model, self.towers.as_deref(), &self.repo, &self.overrides)
     }
 
     /// Finds and checks everything, and loads it as far as its [`Residency`] asks for.
@@ -249,7 +254,7 @@ impl LongVuBuilder {
     pub fn load(self) -> Result<LongVu> {
         self.dtype.check_supported(&self.device)?;
         self.quantize.map_or(Ok(()), |quantize| quantize.check_supported(&self.device))?;
-        let files = self.find_files()?;
+        let files = self.files()?;
         let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
         let stages = self.stages(&files.config)?;
         let checkpoint = Arc::new(Checkpoint::open(&files.repo)?);
@@ -363,55 +368,5 @@ impl LongVuBuilder {
             0 => Err(Error::Setting { name: "tower_batch", value: "0".into(), expected: "use 1 or more" }),
             frames => Ok(frames),
         }
-    }
-}
-
-/// Names, under a checkpoint's root, of what lies between the towers and the language model.
-pub(crate) const CONNECTOR: [&str; 4] =
-    ["model.mm_projector", "model.vision_sampler_", "model.vision_query", "model.image_newline"];
-
-/// A LongVU checkpoint's files and its towers', found and their configurations checked, no weight read.
-pub(crate) struct ModelFiles {
-    pub repo: Repo,
-    pub config: LongVuConfig,
-    pub siglip: TowerFiles,
-    pub siglip_config: crate::core::config::SiglipConfig,
-    pub siglip_pixels: PreprocessorConfig,
-    pub dinov2: TowerFiles,
-    pub dinov2_config: crate::core::config::Dinov2Config,
-    pub dinov2_pixels: PreprocessorConfig,
-}
-
-impl ModelFiles {
-    pub fn find(
-        model: &str,
-        towers: Option<&std::path::Path>,
-        options: &RepoOptions,
-        overrides: &Map<String, Value>,
-    ) -> Result<Self> {
-        let repo = Repo::find(model, options)?;
-        let config = LongVuConfig::read_with(&repo.get("config.json")?, overrides)?;
-        let refs = config.towers()?;
-        let tower = |family: TowerFamily| {
-            let found = refs.iter().find(|t| t.family == family).unwrap_or(&refs[0]);
-            TowerFiles::find(found, towers, &repo, options)
-        };
-        let (siglip, dinov2) = (tower(TowerFamily::Siglip)?, tower(TowerFamily::Dinov2)?);
-        let (siglip_config, dinov2_config) = (siglip.siglip_config()?, dinov2.dinov2_config()?);
-        let (siglip_pixels, dinov2_pixels) = (siglip.preprocessor()?, dinov2.preprocessor()?);
-        check_siglip_size(&siglip_config, &siglip_pixels, &siglip.repo)?;
-        Ok(Self { repo, config, siglip, siglip_config, siglip_pixels, dinov2, dinov2_config, dinov2_pixels })
-    }
-
-    pub fn aggregator_config(&self) -> AggregatorConfig {
-        AggregatorConfig::new(&self.config, self.siglip_config.hidden_size, self.dinov2_config.hidden_size)
-    }
-
-    /// Takes aggregator and projector from the root of a checkpoint.
-    pub fn build_connector(&self, weights: &Weights) -> (SpatialVisionAggregator, MmProjector) {
-        let model = weights.at("model");
-        let aggregator = self.aggregator_config();
-        let projector = MmProjector::new(aggregator.channels, self.config.decoder.hidden_size, &model);
-        (SpatialVisionAggregator::new(&aggregator, &model), projector)
     }
 }

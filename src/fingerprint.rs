@@ -4,12 +4,12 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Result,
-    builder::ModelFiles,
     core::{
         TensorRole, TensorSpec,
         checkpoint::{Checkpoint, Repo},
         declare,
     },
+    model_files::ModelFiles,
     vision::{Dinov2, Siglip},
 };
 

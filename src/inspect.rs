@@ -3,17 +3,16 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
-use serde_json::Map;
 
 use crate::{
     Result,
-    builder::ModelFiles,
     core::{
         TensorRole, TensorSpec,
         checkpoint::{Checkpoint, Repo, RepoOptions},
         declare,
     },
     llm::Decoder,
+    model_files::ModelFiles,
     vision::{Dinov2, Siglip},
 };
 
@@ -79,7 +78,7 @@ impl Inspection {
 /// # Errors
 /// As loading: missing files and inconsistent configurations.
 pub fn inspect(model: &str, towers: Option<&Path>, options: &RepoOptions) -> Result<Inspection> {
-    let files = ModelFiles::find(model, towers, options, &Map::new())?;
+    let files = ModelFiles::find(model, towers, options)?;
     let specs = part_specs(&files);
     let config = &files.config;
     let part = |name: &str, repo: &Repo, specs: &[TensorSpec], layers: usize, hidden_size: usize| {

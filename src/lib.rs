@@ -16,9 +16,11 @@ mod inputs;
 mod inspect;
 mod memory;
 mod model;
+mod model_files;
 mod part;
 pub mod plan;
 mod prefetch;
+mod projected;
 mod prompt_cache;
 mod spill;
 mod synth;
@@ -47,10 +49,13 @@ pub use inspect::{Inspection, PartSize, inspect};
 pub use llm::{FinishReason, GenerationConfig};
 pub use memory::{available_memory, peak_memory};
 pub use model::LongVu;
+pub use model_files::ModelFiles;
 pub use part::Residency;
 pub use plan::{MemoryPlan, Workload};
+pub use projected::ProjectedFrames;
 pub use prompt_cache::PromptCache;
 pub use synth::{SynthProgress, synthesize};
+pub use towers::TowerFiles;
 #[cfg(feature = "video")]
 pub use video::{Sampling, Video, VideoOptions, open_image};
 

@@ -5,11 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use crate::{
     Error, Result,
-    builder::ModelFiles,
     core::{
         self, Dtype, TensorRole, TensorSpec,
         checkpoint::{Repo, RepoOptions, SafetensorsWriter, synthetic_values},
@@ -17,6 +16,7 @@ use crate::{
     },
     inspect::part_specs,
     llm::synthetic_tokenizer,
+    model_files::ModelFiles,
 };
 
 /// How far writing has come, in bytes.
@@ -40,7 +40,7 @@ pub struct SynthProgress {
 /// Incomplete or inconsistent configurations, an `out` that exists, a vocabulary too small for a tokenizer, a full disk.
 pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, mut progress: impl FnMut(&SynthProgress)) -> Result<()> {
     let name = config_dir.to_string_lossy();
-    let files = ModelFiles::find(&name, None, &RepoOptions::default(), &Map::new())?;
+    let files = ModelFiles::find(&name, None, &RepoOptions::default())?;
     if out.exists() {
         let reason = "already exists; name a new folder, so that nothing is overwritten".to_owned();
         return Err(core::Error::Config { path: out.to_owned(), reason }.into());

@@ -15,15 +15,18 @@ use crate::{
     vision::Preprocessor,
 };
 
-/// A tower's files, found.
-pub(crate) struct TowerFiles {
+/// A vision tower's files, found.
+#[derive(Debug, Clone)]
+pub struct TowerFiles {
+    /// The entry of the model's `config.json` that asks for it.
     pub tower: TowerRef,
+    /// Where its files are.
     pub repo: Repo,
 }
 
 impl TowerFiles {
     /// Looks for `tower` in `folder` if given, inside and beside the model, and then on the Hub.
-    pub fn find(tower: &TowerRef, folder: Option<&Path>, model: &Repo, options: &RepoOptions) -> Result<Self> {
+    pub(crate) fn find(tower: &TowerRef, folder: Option<&Path>, model: &Repo, options: &RepoOptions) -> Result<Self> {
         let mut looked_for = Vec::new();
         for base in places(folder, model) {
             for name in tower.folder_names() {
@@ -47,7 +50,7 @@ impl TowerFiles {
         Ok(Self { tower: tower.clone(), repo })
     }
 
-    pub fn preprocessor(&self) -> Result<PreprocessorConfig> {
+    pub(crate) fn preprocessor(&self) -> Result<PreprocessorConfig> {
         match self.repo.try_get("preprocessor_config.json")? {
             Some(path) => Ok(PreprocessorConfig::read(&path, &self.tower)?),
             None => {
@@ -64,15 +67,18 @@ impl TowerFiles {
         }
     }
 
-    pub fn siglip_config(&self) -> Result<SiglipConfig> {
+    pub(crate) fn siglip_config(&self) -> Result<SiglipConfig> {
         Ok(SiglipConfig::read(&self.repo.get("config.json")?)?)
     }
 
-    pub fn dinov2_config(&self) -> Result<Dinov2Config> {
+    pub(crate) fn dinov2_config(&self) -> Result<Dinov2Config> {
         Ok(Dinov2Config::read(&self.repo.get("config.json")?)?)
     }
 
     /// The tower's weights, no data read.
+    ///
+    /// # Errors
+    /// Weights that are missing or damaged.
     pub fn open(&self) -> Result<Arc<Checkpoint>> {
         Ok(Arc::new(Checkpoint::open(&self.repo)?))
     }

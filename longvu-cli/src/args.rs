@@ -34,6 +34,12 @@ pub enum Command {
     Plan(PlanArgs),
     Probe(ProbeArgs),
     Synth(SynthArgs),
+    #[cfg(feature = "train")]
+    Train(Box<crate::train::TrainArgs>),
+    #[cfg(feature = "train")]
+    BenchAccuracy(Box<crate::accuracy::AccuracyArgs>),
+    #[cfg(feature = "train")]
+    Demo(crate::demo::DemoArgs),
     Devices(DevicesArgs),
 }
 

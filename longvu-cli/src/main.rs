@@ -1,11 +1,15 @@
 //! The `longvu` program: see README.md.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(feature = "train")]
+mod accuracy;
 mod answer;
 mod args;
 mod ask;
 mod chat;
 mod crash;
+#[cfg(feature = "train")]
+mod demo;
 mod devices;
 mod encode;
 mod inspect;
@@ -16,11 +20,15 @@ mod output;
 mod plan;
 mod probe;
 mod progress;
+#[cfg(feature = "train")]
+mod sheet;
 mod size;
 mod source;
 mod summary;
 mod synth;
 mod time;
+#[cfg(feature = "train")]
+mod train;
 
 use std::{
     io::{IsTerminal, stderr},
@@ -60,6 +68,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Plan(args) => plan::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Synth(args) => synth::run(&args),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(&args),
+        #[cfg(feature = "train")]
+        Command::BenchAccuracy(args) => accuracy::run(&args),
+        #[cfg(feature = "train")]
+        Command::Demo(args) => demo::run(&args),
         Command::Devices(args) => devices::run(&args),
     }
 }

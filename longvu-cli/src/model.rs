@@ -23,9 +23,7 @@ pub struct Loaded {
 /// A device that is not there.
 pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
     let mut builder = LongVu::builder(&args.model).dtype(args.dtype).quantize(args.quantize).preset(preset);
-    if let Some(device) = &args.device {
-        builder = builder.device(&parse_device(device)?);
-    }
+    builder = builder.device(&device(args.device.as_deref())?);
     if let Some(towers) = &args.place.towers {
         builder = builder.towers(towers);
     }
@@ -48,6 +46,14 @@ pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
         builder = builder.waiting_frames(frames);
     }
     Ok(builder)
+}
+
+/// The device of this name; the CPU without one.
+///
+/// # Errors
+/// A device that is not there.
+pub fn device(name: Option<&str>) -> Result<longvu::Device> {
+    Ok(name.map_or_else(|| Ok(longvu::default_device()), parse_device)?)
 }
 
 /// Loads, with a progress bar.

@@ -78,6 +78,32 @@ impl Progress {
         self.show(BYTES, format!("writing {folder}"), progress.done, progress.total);
     }
 
+    /// Shows how far a stage of training is.
+    #[cfg(feature = "train")]
+    pub fn training(&self, step: &longvu_train::TrainProgress) {
+        let (bar, steps) = (&self.bar.0, step.steps as u64);
+        bar.set_message(format!("{} loss {:.3}", step.stage, step.loss));
+        if bar.length() != Some(steps) {
+            bar.set_length(steps);
+            bar.set_style(style(COUNT));
+            bar.set_position(step.step as u64);
+            bar.reset_eta();
+        }
+        bar.set_position(step.step as u64);
+    }
+
+    /// Shows how many videos were asked about.
+    #[cfg(feature = "train")]
+    pub fn measuring(&self, what: &str, done: usize, total: usize) {
+        self.show(COUNT, what.into(), done as u64, total as u64);
+    }
+
+    /// Prints a line that stays, above the bar.
+    #[cfg(feature = "train")]
+    pub fn above(&self, line: &str) {
+        self.bar.0.suspend(|| crate::output::note(line));
+    }
+
     /// A callback that shows downloads.
     pub fn download(&self) -> Download {
         let (progress, last) = (self.clone(), Mutex::new(String::new()));

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod baselines;
 mod budget;
 mod fusion;
 mod preset;
@@ -8,6 +9,7 @@ mod query;
 mod spatial;
 mod temporal;
 
+pub use baselines::{KeepFrames, KeepTokens, ScoreNothing};
 pub use budget::Budget;
 pub use fusion::{FrameTokens, FusionReport, Layout, VisualTokens, fuse};
 pub use preset::{CompressionSettings, Preset, UnknownPreset};

@@ -114,17 +114,18 @@ impl<'a> SpatialReduction<'a> {
         let frames: Vec<usize> = kept.iter().map(Vec::len).collect();
         let report = fit(kept, self.tokens_before, room);
         let mut left = report.kept.as_slice();
+        let none = nothing(rows.first()?);
         let mut parts = Vec::with_capacity(rows.len());
         for (rows, frames) in rows.into_iter().zip(frames) {
             let (own, rest) = left.split_at(frames);
             left = rest;
             // Cuts take a chunk's last tokens, and may take all of them.
             let count = own.iter().map(Vec::len).sum();
-            parts.push(if count > 0 { rows.narrow(0, 0, count) } else { nothing(&rows) });
+            if count > 0 {
+                parts.push(rows.narrow(0, 0, count));
+            }
         }
-        let filled: Vec<_> = parts.iter().filter(|part| part.dims()[0] > 0).cloned().collect();
-        let first = parts.into_iter().next()?;
-        Some((if filled.is_empty() { first } else { Tensor::cat(filled, 0) }, report))
+        Some((if parts.is_empty() { none } else { Tensor::cat(parts, 0) }, report))
     }
 }
 

@@ -16,4 +16,6 @@ pub use device::{available_devices, parse_device};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use quantize::{Quantize, QuantizedMatrix};
-pub use weights::{LoadOptions, LoadReport, TensorRole, TensorSpec, Weights, check, declare, load};
+pub use weights::{
+    LoadOptions, LoadReport, TensorLookup, TensorRole, TensorSpec, Weights, build, check, declare, load,
+};

@@ -8,7 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::{
-    module::Param,
+    module::{Param, ParamId},
     tensor::{Device, Tensor},
 };
 
@@ -86,9 +86,19 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
 }
 
+/// Finds a tensor by its state-dict name; all its elements in a row, `[elements]`.
+pub type TensorLookup = dyn Fn(&str) -> Option<Tensor<1>> + Send + Sync;
+
 enum Mode {
     Declare,
-    Load { source: Arc<dyn TensorSource>, device: Device, dtype: Dtype, quantize: Option<Quantize> },
+    /// Tensors that exist already, with their places on a graph of gradients.
+    Build(Arc<TensorLookup>),
+    Load {
+        source: Arc<dyn TensorSource>,
+        device: Device,
+        dtype: Dtype,
+        quantize: Option<Quantize>,
+    },
 }
 
 struct State {
@@ -124,6 +134,7 @@ impl Weights {
         let name = self.record(name, &shape, TensorRole::Parameter);
         Param::from_tensor(match &self.state.mode {
             Mode::Declare => Tensor::zeros([0; D], &stand_in_device()),
+            Mode::Build(lookup) => return self.existing(lookup.as_ref(), &name, shape),
             Mode::Load { device, dtype, .. } => self.read(&name, shape, dtype.activations(device)),
         })
     }
@@ -133,8 +144,28 @@ impl Weights {
         let name = self.record(name, &shape, TensorRole::Parameter);
         Param::from_tensor(match &self.state.mode {
             Mode::Declare => Tensor::zeros([0; 2], &stand_in_device()),
+            Mode::Build(lookup) => return self.existing(lookup.as_ref(), &name, shape),
             Mode::Load { dtype, .. } => self.read(&name, shape, *dtype),
         })
+    }
+
+    /// A tensor of the caller's as a parameter, with the gradient it has.
+    fn existing<const D: usize>(&self, lookup: &TensorLookup, name: &str, shape: [usize; D]) -> Param<Tensor<D>> {
+        let found = lookup(name).filter(|tensor| tensor.dims()[0] == shape.iter().product::<usize>());
+        let value = match found {
+            Some(tensor) => tensor.reshape(shape),
+            None => {
+                let names = Mismatch {
+                    origin: "the given tensors".into(),
+                    missing: vec![name.to_owned()],
+                    hint: format!("a tensor of this name and {shape:?} elements is needed"),
+                    ..Mismatch::default()
+                };
+                self.fail(Error::Mismatch(Box::new(names)));
+                Tensor::zeros([0; D], &stand_in_device())
+            }
+        };
+        Param::initialized(ParamId::new(), value)
     }
 
     /// The weight `name` of a linear layer, `[d_output, d_input]`: a [`Weights::matrix`], or quantised if so asked.
@@ -246,6 +277,21 @@ pub fn load<M>(
     }
     let parameters = specs.iter().filter(|s| s.role == TensorRole::Parameter).map(TensorSpec::num_elements).sum();
     Ok((model, LoadReport { parameters, unexpected }))
+}
+
+/// Builds a model of tensors that exist already; parameters keep their place on a graph of gradients.
+///
+/// Every call of the model's operations is then recorded, so that a loss gives gradients of the tensors looked up.
+///
+/// # Errors
+/// [`Error::Mismatch`] for a tensor that `lookup` does not have, or has in another size.
+pub fn build<M>(lookup: Arc<TensorLookup>, build: impl FnOnce(&Weights) -> M) -> Result<M> {
+    let weights = Weights::new(Mode::Build(lookup));
+    let model = build(&weights);
+    match lock(&weights.state.failure).take() {
+        Some(error) => Err(error),
+        None => Ok(model),
+    }
 }
 
 /// Compares names and shapes; returns the unexpected names, which do no harm.

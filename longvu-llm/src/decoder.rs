@@ -79,7 +79,18 @@ impl Decoder {
     /// - `inputs_embeds`: `[1, positions, hidden_size]`
     /// - output: `[1, positions, hidden_size]`
     pub fn forward(&self, inputs_embeds: Tensor<3>, cache: &mut KvCache) -> Tensor<3> {
-        self.norm.forward(self.run_layers(inputs_embeds, cache, |_| {}))
+        self.norm.forward(self.run_layers(inputs_embeds, Some(cache), |_| {}))
+    }
+
+    /// Runs whole sequences without a cache, for training; returns the final-norm output.
+    ///
+    /// Sequences of one batch that are shorter than the longest are padded at their end: no position sees a later one.
+    ///
+    /// # Shapes
+    /// - `inputs_embeds`: `[batch, positions, hidden_size]`
+    /// - output: `[batch, positions, hidden_size]`
+    pub fn forward_sequences(&self, inputs_embeds: Tensor<3>) -> Tensor<3> {
+        self.norm.forward(self.run_layers(inputs_embeds, None, |_| {}))
     }
 
     /// Pushes a prompt in chunks of `chunk` positions, which bounds the memory it takes, and returns the final-norm
@@ -93,7 +104,7 @@ impl Decoder {
         let mut last = inputs_embeds.clone();
         for start in (0..positions).step_by(chunk.max(1)) {
             let count = chunk.max(1).min(positions - start);
-            last = self.run_layers(inputs_embeds.clone().narrow(1, start, count), cache, |_| {});
+            last = self.run_layers(inputs_embeds.clone().narrow(1, start, count), Some(cache), |_| {});
         }
         let count = last.dims()[1];
         self.norm.forward(last.narrow(1, count - 1, 1))
@@ -102,9 +113,8 @@ impl Decoder {
     /// The embeddings, the output of every layer, and of the last one the final-norm output, as Hugging Face's
     /// `output_hidden_states` gives them; each `[1, positions, hidden_size]`.
     pub fn hidden_states(&self, inputs_embeds: Tensor<3>) -> Vec<Tensor<3>> {
-        let mut cache = self.new_cache(inputs_embeds.dims()[1]);
         let mut states = vec![inputs_embeds.clone()];
-        self.run_layers(inputs_embeds, &mut cache, |output| states.push(output.clone()));
+        self.run_layers(inputs_embeds, None, |output| states.push(output.clone()));
         if let Some(last) = states.last_mut() {
             *last = self.norm.forward(last.clone());
         }
@@ -122,18 +132,21 @@ impl Decoder {
     fn run_layers(
         &self,
         inputs_embeds: Tensor<3>,
-        cache: &mut KvCache,
+        mut cache: Option<&mut KvCache>,
         mut observe: impl FnMut(&Tensor<3>),
     ) -> Tensor<3> {
         let positions = inputs_embeds.dims()[1];
-        let start = cache.len();
+        let start = cache.as_ref().map_or(0, |cache| cache.len());
         let tables = self.rotary.tables(start, positions, &inputs_embeds.device());
         let mut hidden_states = inputs_embeds;
         for (i, layer) in self.layers.iter().enumerate() {
-            hidden_states = layer.forward(hidden_states, (&tables.0, &tables.1), cache.layer(i), start);
+            let cache = cache.as_mut().map(|cache| cache.layer(i));
+            hidden_states = layer.forward(hidden_states, (&tables.0, &tables.1), cache, start);
             observe(&hidden_states);
         }
-        cache.advance(positions);
+        if let Some(cache) = cache {
+            cache.advance(positions);
+        }
         hidden_states
     }
 }
@@ -161,7 +174,7 @@ impl DecoderLayer {
         &self,
         hidden_states: Tensor<3>,
         tables: (&Tensor<2>, &Tensor<2>),
-        cache: &mut LayerCache,
+        cache: Option<&mut LayerCache>,
         start: usize,
     ) -> Tensor<3> {
         let attended =
@@ -206,7 +219,7 @@ impl Attention {
         &self,
         x: Tensor<3>,
         (cos, sin): (&Tensor<2>, &Tensor<2>),
-        cache: &mut LayerCache,
+        cache: Option<&mut LayerCache>,
         start: usize,
     ) -> Tensor<3> {
         let [batch, positions, _] = x.dims();
@@ -216,7 +229,10 @@ impl Attention {
         let query = ops::rotary(split(&self.q_proj, self.heads), cos, sin).swap_dims(1, 2);
         let key = ops::rotary(split(&self.k_proj, self.kv_heads), cos, sin).swap_dims(1, 2);
         let value = split(&self.v_proj, self.kv_heads).swap_dims(1, 2);
-        let (keys, values) = cache.push(start, key, value);
+        let (keys, values) = match cache {
+            Some(cache) => cache.push(start, key, value),
+            None => (key, value),
+        };
         let attended = ops::causal_attention(query, keys, values);
         self.o_proj.forward(attended.swap_dims(1, 2).reshape([batch, positions, self.heads * self.head_dim]))
     }

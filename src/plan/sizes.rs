@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use super::{Compute, PartWeights, PlanSettings};
 use crate::{
     Result,
-    builder::ModelFiles,
     compress::Budget,
     core::{
         TensorRole, TensorSpec,
@@ -15,6 +14,7 @@ use crate::{
         config::{Dinov2Config, LongVuConfig, SiglipConfig},
     },
     inspect::{PartSpecs, part_specs},
+    model_files::ModelFiles,
 };
 
 /// Bytes of a safetensors file that are converted at a time.
@@ -75,7 +75,7 @@ impl ModelSizes {
         options: &RepoOptions,
         overrides: &Map<String, Value>,
     ) -> Result<Self> {
-        Ok(Self::of(&ModelFiles::find(model, towers, options, overrides)?))
+        Ok(Self::of(&ModelFiles::find_with(model, towers, options, overrides)?))
     }
 
     pub(crate) fn of(files: &ModelFiles) -> Self {

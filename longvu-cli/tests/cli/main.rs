@@ -10,5 +10,6 @@ mod memory;
 mod report;
 mod support;
 mod tools;
+mod train;
 mod usage;
 mod window;

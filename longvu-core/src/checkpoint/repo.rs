@@ -35,6 +35,12 @@ enum Place {
     Hub(super::hub::HubRepo),
 }
 
+impl std::fmt::Debug for Repo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Repo({})", self.describe())
+    }
+}
+
 impl Repo {
     /// Finds `model`: a folder if there is one of that name, else a Hub id such as `Vision-CAIR/LongVU_Qwen2_7B`.
     ///

@@ -4,6 +4,8 @@ use burn::tensor::{Bool, Tensor, TensorData, activation};
 
 #[cfg(feature = "flex")]
 use super::cpu;
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+use super::grad;
 
 /// Rows of scores computed at a time, which bounds the score matrix of a long prompt.
 const QUERY_CHUNK: usize = 512;
@@ -25,6 +27,13 @@ pub fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, mask: Optio
         && cpu::applies(&key)
         && cpu::applies(&value)
         && let Some(out) = cpu::attention(query.clone(), key.clone(), value.clone(), false)
+    {
+        return out;
+    }
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    if mask.is_none()
+        && [&query, &key, &value].into_iter().all(grad::applies)
+        && let Some(out) = grad::attention(query.clone(), key.clone(), value.clone(), false)
     {
         return out;
     }
@@ -50,6 +59,12 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
         && cpu::applies(&key)
         && cpu::applies(&value)
         && let Some(out) = cpu::attention(query.clone(), key.clone(), value.clone(), true)
+    {
+        return out;
+    }
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    if [&query, &key, &value].into_iter().all(grad::applies)
+        && let Some(out) = grad::attention(query.clone(), key.clone(), value.clone(), true)
     {
         return out;
     }

@@ -41,12 +41,7 @@ pub fn set_cpu_kernels(on: bool) {
 
 /// Whether `x` is on the CPU in f32, without gradients to track, and the kernels are on.
 pub(super) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32 && on_cpu(x)
-}
-
-/// Whether a weight of any dtype is on the CPU, and the kernels are on.
-fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
-    cpu_kernels() && x.device() == Device::flex() && primitive(x.clone()).is_some()
+    x.dtype() == DType::F32 && cpu_kernels() && x.device() == Device::flex() && primitive(x.clone()).is_some()
 }
 
 fn primitive<const D: usize>(x: Tensor<D>) -> Option<Primitive> {

@@ -4,6 +4,8 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::cpu;
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+use super::grad;
 use crate::quantize::QuantizedMatrix;
 
 /// `x @ weight^T + bias`, with `weight` as PyTorch stores it.
@@ -21,6 +23,14 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     if cpu::applies(&x)
         && bias.as_ref().is_none_or(cpu::applies)
         && let Some(out) = cpu::linear(x.clone(), &weight, bias.clone())
+    {
+        return out;
+    }
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    if grad::applies(&x)
+        && grad::applies(&weight)
+        && bias.as_ref().is_none_or(grad::applies)
+        && let Some(out) = grad::linear(x.clone(), weight.clone(), bias.clone())
     {
         return out;
     }

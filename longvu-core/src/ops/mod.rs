@@ -1,12 +1,16 @@
 //! Tensor maths shared by the models: one call per operation, so that a backend can be given its own kernel.
 //!
 //! Every function here is written with burn's tensor operations and runs on any device. On the CPU, f32 tensors without
-//! gradients go through the kernels of `longvu-kernels` instead, unless [`set_cpu_kernels`] turns them off.
+//! gradients go through the kernels of `longvu-kernels` instead, unless [`set_cpu_kernels`] turns them off; with the
+//! feature `autodiff`, so do those with gradients, and their backward passes.
 
 mod activation;
 mod attention;
 #[cfg(feature = "flex")]
 mod cpu;
+mod cross_entropy;
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+mod grad;
 mod linear;
 mod norm;
 mod resample;
@@ -17,6 +21,7 @@ pub use activation::{gelu, gelu_tanh, silu_mul, swiglu};
 pub use attention::{attention, causal_attention};
 #[cfg(feature = "flex")]
 pub use cpu::{cpu_kernels, set_cpu_kernels};
+pub use cross_entropy::cross_entropy;
 pub use linear::{linear, linear_quantized};
 pub use norm::{add_residual, layer_norm, rms_norm};
 pub use resample::{Interpolation, resample_grid};

@@ -4,6 +4,8 @@ use burn::tensor::{DType, Tensor};
 
 #[cfg(feature = "flex")]
 use super::cpu;
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+use super::grad;
 
 /// Layer normalisation: zero mean and unit variance per row, then scale and shift.
 ///
@@ -14,6 +16,14 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<
     #[cfg(feature = "flex")]
     if cpu::applies(&x) && cpu::applies(&weight) && cpu::applies(&bias) {
         return cpu::norm(x, weight, Some(bias), eps);
+    }
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    if grad::applies(&x)
+        && grad::applies(&weight)
+        && grad::applies(&bias)
+        && let Some(out) = grad::layer_norm(x.clone(), weight.clone(), bias.clone(), eps)
+    {
+        return out;
     }
     let dtype = x.dtype();
     let x = x.cast(DType::F32);
@@ -34,6 +44,13 @@ pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Te
     #[cfg(feature = "flex")]
     if cpu::applies(&x) && cpu::applies(&weight) {
         return cpu::norm(x, weight, None, eps);
+    }
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    if grad::applies(&x)
+        && grad::applies(&weight)
+        && let Some(out) = grad::rms_norm(x.clone(), weight.clone(), eps)
+    {
+        return out;
     }
     let dtype = x.dtype();
     let x = x.cast(DType::F32);

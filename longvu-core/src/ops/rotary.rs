@@ -4,6 +4,8 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::cpu;
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+use super::grad;
 
 /// Rotates each pair `(x[i], x[i + head_dim / 2])` by its position's angle.
 ///
@@ -15,6 +17,12 @@ pub fn rotary(x: Tensor<4>, cos: &Tensor<2>, sin: &Tensor<2>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if cpu::applies(&x) && cpu::applies(cos) && cpu::applies(sin) {
         return cpu::rotary(x, cos, sin);
+    }
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    if grad::applies(&x)
+        && let Some(out) = grad::rotary(x.clone(), cos, sin)
+    {
+        return out;
     }
     let dtype = x.dtype();
     let half = x.dims()[3] / 2;

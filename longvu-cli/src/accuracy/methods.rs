@@ -1,0 +1,119 @@
+//! Ways to fit a video into a number of visual tokens.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use longvu::{
+    LongVu, LongVuBuilder,
+    compress::{KeepFrames, KeepTokens, ScoreNothing, TemporalStage},
+    core::config::LongVuConfig,
+};
+use rand::{SeedableRng, rngs::StdRng};
+use serde::Serialize;
+
+/// What is done to a video's frames, sampled at one a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// As many frames as fit at full resolution, evenly spread
+    Uniform,
+    /// As many, drawn at random
+    Random,
+    /// Evenly spread frames, all of them at low resolution
+    Downsampled,
+    /// The temporal stage alone, and evenly spread frames of what it keeps, at full resolution
+    Temporal,
+    /// The temporal and the query-guided stage
+    TemporalQuery,
+    /// All three stages
+    LongVu,
+    /// Every frame at full resolution, whatever the budget
+    Everything,
+}
+
+impl Method {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uniform => "uniform",
+            Self::Random => "random",
+            Self::Downsampled => "downsampled",
+            Self::Temporal => "temporal",
+            Self::TemporalQuery => "temporal-query",
+            Self::LongVu => "long-vu",
+            Self::Everything => "everything",
+        }
+    }
+}
+
+/// Sizes of the model that methods reckon with.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Tokens of a frame at full and at low resolution, newlines included.
+    pub full: usize,
+    pub low: usize,
+    /// Tokens that a prompt has beside those of its video, and that are kept for the answer.
+    pub text: usize,
+    pub reserve: usize,
+}
+
+impl Sizes {
+    pub fn of(config: &LongVuConfig, text: usize) -> Self {
+        let side = config.query_side();
+        Self {
+            full: side * (side + 1),
+            low: config.lowres_token * config.lowres_token,
+            text,
+            reserve: config.inference_max_length,
+        }
+    }
+
+    /// Visual tokens that the model's own window has room for.
+    pub fn room(&self, config: &LongVuConfig) -> usize {
+        config.tokenizer_model_max_length.saturating_sub(self.text + self.reserve).max(1)
+    }
+}
+
+/// The model with the stages of a method, and the window of a budget.
+///
+/// # Errors
+/// As loading.
+pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes) -> Result<LongVu> {
+    let (full, low) = ((budget / sizes.full).max(1), (budget / sizes.low).max(1));
+    let window = budget + sizes.text + sizes.reserve;
+    let temporal = |max_frames, always| TemporalStage { max_frames, always, ..TemporalStage::default() };
+    let keep = |builder: LongVuBuilder, max_frames| {
+        builder.temporal_stage(Arc::new(KeepFrames { max_frames })).spatial_stage(Arc::new(KeepTokens))
+    };
+    let builder = match method {
+        Method::LongVu => builder.max_len(window),
+        // Frames that would not fit are thinned out evenly, as they are without any stage.
+        Method::TemporalQuery => {
+            let builder = builder.max_len(window).temporal_stage(Arc::new(temporal(low, false)));
+            builder.spatial_stage(Arc::new(KeepTokens))
+        }
+        Method::Temporal => {
+            let builder = builder.max_len(window).config_value("highres", false);
+            builder.temporal_stage(Arc::new(temporal(full, true))).spatial_stage(Arc::new(KeepTokens))
+        }
+        Method::Uniform => keep(builder.max_len(window).config_value("highres", false), full),
+        Method::Random => keep(builder.max_len(window).config_value("highres", false), usize::MAX),
+        Method::Downsampled => keep(builder.max_len(window), low).query_stage(Arc::new(ScoreNothing)),
+        Method::Everything => keep(builder.max_len(UNLIMITED).config_value("highres", false), usize::MAX),
+    };
+    Ok(builder.load()?)
+}
+
+/// A window that no video here fills.
+const UNLIMITED: usize = 1 << 20;
+
+/// The frames that a method looks at, of `count` sampled ones: all, unless it draws them itself.
+pub fn chosen(method: Method, count: usize, budget: usize, sizes: Sizes, seed: u64) -> Vec<usize> {
+    let full = (budget / sizes.full).max(1);
+    if method != Method::Random || count <= full {
+        return (0..count).collect();
+    }
+    let mut chosen = rand::seq::index::sample(&mut StdRng::seed_from_u64(seed), count, full).into_vec();
+    chosen.sort_unstable();
+    chosen
+}

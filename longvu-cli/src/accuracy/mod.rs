@@ -1,0 +1,168 @@
+//! `longvu bench-accuracy`: right answers against visual tokens, for LongVU's stages and for simpler ways to save tokens.
+
+mod methods;
+mod table;
+
+use std::{collections::BTreeMap, fs, num::NonZeroUsize, path::PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use longvu::{Frame, LongVu, LongVuBuilder, Video};
+use longvu_world::{Script, ScriptKind, ScriptOptions, Split};
+
+use self::{
+    methods::{Method, Sizes, chosen, load},
+    table::{Row, Table},
+};
+use crate::{args::usage, output, progress::Progress};
+
+/// Measure answers against visual tokens on videos of the drawn world that no training saw.
+///
+/// Writes accuracy.csv, accuracy.json and plots to OUT.
+#[derive(Debug, Args)]
+pub struct AccuracyArgs {
+    /// Folder to write to
+    pub out: PathBuf,
+
+    /// Model folder or Hub id
+    #[arg(short, long)]
+    pub model: String,
+
+    /// Ways to save tokens, separated by commas [default: all]
+    #[arg(long, value_name = "M,M,…", value_delimiter = ',')]
+    pub methods: Vec<Method>,
+
+    /// Visual tokens that a prompt may have, separated by commas [default: what the model has room for, and less]
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    pub budgets: Vec<NonZeroUsize>,
+
+    /// Number of videos
+    #[arg(long, value_name = "N", default_value = "40")]
+    pub videos: NonZeroUsize,
+
+    /// Length of each, in seconds
+    #[arg(long, value_name = "S", default_value_t = 150.0)]
+    pub seconds: f64,
+
+    /// Kind of video: single, cuts, still, needle, or any
+    #[arg(long, default_value = "needle", value_parser = kind)]
+    pub kind: Kind,
+
+    /// Write every video to a file and read it from there, as any video is, instead of taking frames as they are drawn
+    #[arg(long)]
+    pub files: bool,
+
+    /// Place of the first video among the held-out ones
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub first: u64,
+
+    /// No progress bar
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// A kind of video, or none in particular.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind(Option<ScriptKind>);
+
+fn kind(text: &str) -> Result<Kind, String> {
+    let found = ScriptKind::ALL.into_iter().find(|kind| kind.name() == text);
+    match found {
+        None if text != "any" => Err("write single, cuts, still, needle or any".to_owned()),
+        found => Ok(Kind(found)),
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage errors, models that cannot be loaded, and files that cannot be written.
+pub fn run(args: &AccuracyArgs) -> Result<()> {
+    let options = ScriptOptions { kind: args.kind.0, ..ScriptOptions::default() };
+    let options = options.with_duration(args.seconds).with_size(SIDE);
+    options.validate().map_err(|error| usage(&error.to_string()))?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    let builder = LongVu::builder(&args.model);
+    let config = builder.files()?.config;
+    let bench = Bench { builder, sizes: Sizes::of(&config, TEXT_TOKENS), files: args.files };
+    let draw = |i| Script::draw(Split::Test.seed(args.first + i), &options);
+    let scripts: Vec<Script> = (0..args.videos.get() as u64).map(draw).collect::<Result<_, _>>()?;
+    let runs = runs(args, bench.sizes.room(&config));
+    let progress = Progress::new(args.quiet, "measuring");
+    let (mut table, total) = (Table::default(), runs.len() * scripts.len());
+    for (place, (method, budget)) in runs.into_iter().enumerate() {
+        let shown = |video| progress.measuring(method.name(), place * scripts.len() + video, total);
+        table.rows.extend(bench.measure(method, budget, &scripts, shown)?);
+    }
+    drop(progress);
+    table.write(&args.out)?;
+    output::text(&table.shown())
+}
+
+/// Height and width that videos are drawn at, in pixels.
+const SIDE: u32 = 256;
+
+/// Tokens that prompts have beside their video's, about.
+const TEXT_TOKENS: usize = 40;
+
+/// Every method with every budget; what has no budget once.
+fn runs(args: &AccuracyArgs, room: usize) -> Vec<(Method, usize)> {
+    let given = args.budgets.iter().map(|budget| budget.get());
+    let budgets: Vec<usize> =
+        if args.budgets.is_empty() { [8, 4, 2, 1].map(|part| room / part).to_vec() } else { given.collect() };
+    let methods = if args.methods.is_empty() { Method::value_variants().to_vec() } else { args.methods.clone() };
+    let with = |method| {
+        let budgets = if method == Method::Everything { vec![0] } else { budgets.clone() };
+        budgets.into_iter().map(move |budget| (method, budget))
+    };
+    methods.into_iter().flat_map(with).collect()
+}
+
+/// What all runs share.
+struct Bench {
+    builder: LongVuBuilder,
+    sizes: Sizes,
+    files: bool,
+}
+
+impl Bench {
+    /// Asks about every video, and counts right answers by kind of question.
+    fn measure(&self, method: Method, budget: usize, scripts: &[Script], progress: impl Fn(usize)) -> Result<Vec<Row>> {
+        let model = load(self.builder.clone(), method, budget, self.sizes)?;
+        let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
+        for (place, script) in scripts.iter().enumerate() {
+            progress(place);
+            let frames = self.frames(script, method, budget)?;
+            let encoded = model.encode(frames)?;
+            for question in script.questions() {
+                let answer = model.stream(&[&encoded], &question.text, &model.generation_config())?.finish()?;
+                let kind = question.kind.name();
+                let row = rows.entry(kind).or_insert_with(|| Row::new(method.name(), budget, kind));
+                row.add(question.is_answered_by(&answer.text), answer.visual_tokens);
+            }
+        }
+        Ok(rows.into_values().collect())
+    }
+
+    /// The frames that a method looks at, of one a second.
+    fn frames(&self, script: &Script, method: Method, budget: usize) -> Result<Vec<Frame>> {
+        let sampled = if self.files { from_file(script)? } else { drawn(script)? };
+        let chosen = chosen(method, sampled.len(), budget, self.sizes, script.seed());
+        let frames = sampled.into_iter().enumerate();
+        Ok(frames.filter(|(place, _)| chosen.binary_search(place).is_ok()).map(|(_, frame)| frame).collect())
+    }
+}
+
+fn drawn(script: &Script) -> Result<Vec<Frame>> {
+    let (width, height) = script.size();
+    let frames = script.frames(1.0)?.map(|drawn| Frame::new(drawn.index, drawn.timestamp, width, height, drawn.rgb));
+    Ok(frames.collect::<Result<_, _>>()?)
+}
+
+fn from_file(script: &Script) -> Result<Vec<Frame>> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder for videos")?;
+    let path = folder.path().join("video.mp4");
+    script.write_mp4(&path)?;
+    let frames: Result<_, _> = Video::open(&path)?.frames()?.map(|frame| frame.map(Frame::from)).collect();
+    Ok(frames?)
+}

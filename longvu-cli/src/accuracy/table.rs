@@ -1,0 +1,166 @@
+//! What was measured, as files, plots and text.
+
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+
+use anyhow::{Context, Result};
+use longvu_train::lines_chart;
+use serde::Serialize;
+
+/// Answers to one kind of question by one method with one budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    pub method: &'static str,
+    /// Visual tokens allowed; 0 for all.
+    pub budget: usize,
+    pub kind: &'static str,
+    pub questions: usize,
+    pub right: usize,
+    /// Sum over questions.
+    visual_tokens: usize,
+}
+
+impl Row {
+    pub fn new(method: &'static str, budget: usize, kind: &'static str) -> Self {
+        Self { method, budget, kind, questions: 0, right: 0, visual_tokens: 0 }
+    }
+
+    pub fn add(&mut self, right: bool, visual_tokens: usize) {
+        self.questions += 1;
+        self.right += usize::from(right);
+        self.visual_tokens += visual_tokens;
+    }
+
+    /// Share of right answers, in percent.
+    fn accuracy(&self) -> f64 {
+        100.0 * self.right as f64 / self.questions.max(1) as f64
+    }
+
+    /// Mean of the prompts.
+    fn tokens(&self) -> f64 {
+        self.visual_tokens as f64 / self.questions.max(1) as f64
+    }
+}
+
+/// All that was measured.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub rows: Vec<Row>,
+}
+
+impl Table {
+    /// Writes accuracy.csv, accuracy.json and a plot for each kind of question and for all together.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let save = |name: &str, text: String| {
+            let path = folder.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
+        save("accuracy.csv", self.csv())?;
+        let rows: Vec<_> = self.rows.iter().map(|row| (row, row.accuracy(), row.tokens())).collect();
+        let json = |(row, accuracy, tokens): &(&Row, f64, f64)| {
+            serde_json::json!({
+                "method": row.method, "budget": row.budget, "kind": row.kind, "questions": row.questions,
+                "right": row.right, "accuracy": accuracy, "visual_tokens": tokens
+            })
+        };
+        let values: Vec<_> = rows.iter().map(json).collect();
+        save("accuracy.json", serde_json::to_string_pretty(&values)?)?;
+        for kind in self.kinds() {
+            let series = series(self.rows.iter().filter(|row| row.kind == kind));
+            chart(folder, kind, &series)?;
+        }
+        chart(folder, "all", &series(self.totals().iter()))
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        let mut kinds: Vec<_> = self.rows.iter().map(|row| row.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    /// All kinds of questions together.
+    fn totals(&self) -> Vec<Row> {
+        let mut totals: Vec<Row> = Vec::new();
+        for row in &self.rows {
+            let same = |total: &&mut Row| (total.method, total.budget) == (row.method, row.budget);
+            match totals.iter_mut().find(same) {
+                Some(total) => {
+                    total.questions += row.questions;
+                    total.right += row.right;
+                    total.visual_tokens += row.visual_tokens;
+                }
+                None => totals.push(Row { kind: "all", ..row.clone() }),
+            }
+        }
+        totals
+    }
+
+    fn csv(&self) -> String {
+        let mut csv = "method,budget,kind,questions,right,accuracy,visual_tokens\n".to_owned();
+        for row in self.rows.iter().chain(&self.totals()) {
+            let Row { method, budget, kind, questions, right, .. } = row;
+            let (accuracy, tokens) = (row.accuracy(), row.tokens());
+            let _ = writeln!(csv, "{method},{budget},{kind},{questions},{right},{accuracy:.1},{tokens:.1}");
+        }
+        csv
+    }
+
+    /// The table for a terminal: a line for each method and budget, a column for each kind of question.
+    pub fn shown(&self) -> String {
+        let kinds = self.kinds();
+        let mut text = format!("{:<16}{:>8}{:>9}", "method", "budget", "tokens");
+        for kind in kinds.iter().chain(&["all"]) {
+            let _ = write!(text, "{kind:>13}");
+        }
+        text.push('\n');
+        for total in self.totals() {
+            let _ = write!(text, "{:<16}{:>8}{:>9.1}", total.method, total.budget, total.tokens());
+            for kind in &kinds {
+                let is = |row: &&Row| (row.method, row.budget, row.kind) == (total.method, total.budget, *kind);
+                let cell = self.rows.iter().find(is).map_or("-".to_owned(), |row| format!("{:.1}", row.accuracy()));
+                let _ = write!(text, "{cell:>13}");
+            }
+            let _ = writeln!(text, "{:>13.1}", total.accuracy());
+        }
+        text
+    }
+}
+
+/// Points of tokens and accuracy for each method, with rising tokens.
+fn series<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<(String, Vec<(f64, f64)>)> {
+    let mut series: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    rows.for_each(|row| series.entry(row.method).or_default().push((row.tokens(), row.accuracy())));
+    let sorted = |(name, mut points): (&str, Vec<(f64, f64)>)| {
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        (name.to_owned(), points)
+    };
+    series.into_iter().map(sorted).collect()
+}
+
+fn chart(folder: &Path, kind: &str, series: &[(String, Vec<(f64, f64)>)]) -> Result<()> {
+    let title = format!("Right answers: {kind}");
+    let path = folder.join(format!("accuracy-{kind}.svg"));
+    Ok(lines_chart(&title, ("visual tokens in the prompt", "right answers, %"), series, true, &path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_method_budget_and_kind() {
+        let mut rows = vec![Row::new("uniform", 60, "count"), Row::new("uniform", 60, "needle")];
+        rows[0].add(true, 50);
+        rows[0].add(false, 60);
+        rows[1].add(true, 58);
+        let table = Table { rows };
+        let csv = table.csv();
+        assert!(csv.contains("uniform,60,count,2,1,50.0,55.0\n"), "{csv}");
+        assert!(csv.contains("uniform,60,all,3,2,66.7,56.0\n"), "{csv}");
+        let shown = table.shown();
+        assert!(shown.lines().count() == 2 && shown.contains("50.0") && shown.contains("66.7"), "{shown}");
+    }
+}

@@ -1,0 +1,152 @@
+//! `longvu demo`: a video drawn anew, questions with known answers, and a picture of what was kept of it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use image::RgbImage;
+use longvu::{Answer, EncodedVideo, Frame, LongVu, Video, compress::Layout, llm::Conversation};
+use longvu_world::{Question, QuestionKind, Script, ScriptKind, ScriptOptions, Split};
+
+use crate::{
+    answer::{Answerer, with_end_tokens},
+    args::usage,
+    output,
+    progress::Progress,
+    sheet::{self, Cell, Fate},
+};
+
+/// Draw a new video, ask a model about it, and show what it kept of the frames.
+///
+/// Writes demo.mp4 and demo.png, the contact sheet, to OUT.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder to write to
+    #[arg(default_value = ".")]
+    pub out: PathBuf,
+
+    /// Model folder or Hub id
+    #[arg(short, long)]
+    pub model: String,
+
+    /// What to draw; the same number gives the same video [default: another one every time]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Length of the video in seconds
+    #[arg(long, value_name = "S", default_value_t = 75.0, allow_negative_numbers = true)]
+    pub seconds: f64,
+
+    /// No progress bars and no lines about the model and the files
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage errors, files that cannot be written, and as [`LongVu::encode`] and [`LongVu::reply`].
+pub fn run(args: &DemoArgs) -> Result<()> {
+    let script = script(args)?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    let (video, picture) = (args.out.join("demo.mp4"), args.out.join("demo.png"));
+    let progress = Progress::new(args.quiet, "drawing a video");
+    script.write_mp4(&video)?;
+    drop(progress);
+    let model = LongVu::from_pretrained(&args.model, &longvu::default_device())?;
+    let progress = Progress::new(args.quiet, "decoding");
+    let encoded = model.encode_with(&Video::open(&video)?, |step| progress.encoding(step))?;
+    drop(progress);
+
+    let answers = ask_all(&model, &encoded, &script)?;
+    let right = answers.iter().filter(|(question, answer)| question.is_answered_by(&answer.text)).count();
+    output::line(&format!("{right} of {} right", answers.len()))?;
+    if let Some((question, answer)) = answers.iter().max_by_key(|(question, _)| question.kind == QuestionKind::Needle) {
+        let sheet = contact_sheet(&video, &encoded, question, answer)?;
+        save(&sheet, &picture)?;
+    }
+    if !args.quiet {
+        output::note(&format!("wrote {} and {}", video.display(), picture.display()));
+    }
+    Ok(())
+}
+
+fn script(args: &DemoArgs) -> Result<Script> {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let place = args.seed.unwrap_or_else(clock);
+    let options = ScriptOptions::default().with_duration(args.seconds).with_kind(ScriptKind::Needle);
+    options.validate().map_err(|error| usage(&error.to_string()))?;
+    Ok(Script::draw(Split::Test.seed(place), &options)?)
+}
+
+/// Asks a question of every kind that the video allows; prints answers beside the truth.
+fn ask_all(model: &LongVu, encoded: &EncodedVideo, script: &Script) -> Result<Vec<(Question, Answer)>> {
+    let config = with_end_tokens(model.generation_config(), model);
+    let answerer = Answerer { model, visual: Some(encoded), config, json: true };
+    let mut answers = Vec::new();
+    for question in script.questions() {
+        let mut conversation = Conversation::new(1);
+        conversation.push_user(&question.text);
+        let answer = answerer.answer(&conversation, None)?;
+        let mark = if question.is_answered_by(&answer.text) { "right" } else { "wrong" };
+        output::line(&format!("{}\n  {}  ({mark}; truth: {})", question.text, answer.text, question.answer))?;
+        answers.push((question, answer));
+    }
+    Ok(answers)
+}
+
+/// What became of the sampled frames for one question.
+fn contact_sheet(video: &Path, encoded: &EncodedVideo, question: &Question, answer: &Answer) -> Result<RgbImage> {
+    let fates = fates(encoded, answer);
+    let mut cells = Vec::new();
+    for (frame, fate) in Video::open(video)?.frames()?.zip(fates) {
+        let Frame { width, height, rgb, timestamp, .. } = frame?.into();
+        let picture = RgbImage::from_raw(width, height, rgb).context("a frame of another size than it says")?;
+        cells.push(Cell { picture, timestamp, fate });
+    }
+    let count = |is: fn(&Fate) -> bool| cells.iter().filter(|cell| is(&cell.fate)).count();
+    let title = [
+        format!("Q: {}", question.text),
+        format!("A: {} (truth: {})", answer.text, question.answer),
+        format!(
+            "{} frames sampled, {} at full resolution, {} at low, {} dropped; {} visual tokens",
+            cells.len(),
+            count(|fate| matches!(fate, Fate::Full(_))),
+            count(|fate| matches!(fate, Fate::Low(_))),
+            count(|fate| matches!(fate, Fate::Dropped)),
+            answer.visual_tokens
+        ),
+    ];
+    Ok(sheet::draw(&title, &cells))
+}
+
+/// For every sampled frame, what the prompt had of it.
+fn fates(encoded: &EncodedVideo, answer: &Answer) -> Vec<Fate> {
+    let mut fates = vec![Fate::Dropped; encoded.sampled_frames()];
+    let (Some(selected), Some(report)) = (answer.selected.first(), answer.reports.first()) else { return fates };
+    let raised = report.query.as_ref().map(|query| query.full.as_slice()).unwrap_or_default();
+    for (place, (&sample, &tokens)) in selected.iter().zip(&report.tokens_per_frame).enumerate() {
+        let full = report.layout == Layout::Full || raised.contains(&place);
+        let fate = match tokens {
+            0 => Fate::Dropped,
+            _ if full => Fate::Full(tokens),
+            _ => Fate::Low(tokens),
+        };
+        if let Some(slot) = fates.get_mut(sample) {
+            *slot = fate;
+        }
+    }
+    fates
+}
+
+/// Writes a picture, which appears once it is complete.
+fn save(picture: &RgbImage, path: &Path) -> Result<()> {
+    let partial = path.with_extension("partial");
+    let written = picture.save_with_format(&partial, image::ImageFormat::Png).map_err(anyhow::Error::from);
+    let written = written.and_then(|()| Ok(fs::rename(&partial, path)?));
+    written.inspect_err(|_| drop(fs::remove_file(&partial))).with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,78 @@
+//! `longvu train`, `longvu bench-accuracy` and `longvu demo` on the small golden checkpoint.
+
+use std::{fs, path::Path};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{Run, longvu, model, run, video};
+
+/// Fine-tuning for two steps on one video, whose record has this question.
+fn train(folder: &Path, question: &str) -> Run {
+    let record = json!({
+        "id": "ball", "video": video("video3.mp4"),
+        "conversations": [{ "from": "human", "value": question }, { "from": "gpt", "value": "To the right." }]
+    });
+    let data = folder.join("data.json");
+    fs::write(&data, json!([record]).to_string()).unwrap();
+    let mut command = longvu();
+    command.arg("train").arg(model()).arg(folder.join("run")).arg("--data").arg(&data).arg("--validation").arg(&data);
+    command.args(["--max-frames", "2", "--steps", "2", "--accumulation", "1", "--lr", "1e-3", "--dtype", "f32"]);
+    run(&mut command)
+}
+
+#[test]
+fn a_fine_tuned_model_answers() {
+    let folder = TempDir::new().unwrap();
+    let trained = train(folder.path(), "<image>\nWhere does the ball move?");
+    assert!(trained.stderr.contains("language 2/2: loss"), "{}", trained.stderr);
+    let out = trained.ok();
+    let out = Path::new(out.trim());
+    assert!(out.ends_with("run/model") && out.join("siglip/model.safetensors").is_file());
+    let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+    assert_ne!(weights(out), weights(&model()), "nothing was learnt");
+    let mut ask = longvu();
+    ask.arg("ask").arg(video("video3.mp4")).args(["Where?", "--uniform", "1", "--max-new-tokens", "2", "-q", "-m"]);
+    run(ask.arg(out)).ok();
+}
+
+#[test]
+fn data_that_cannot_be_used_is_named() {
+    let folder = TempDir::new().unwrap();
+    train(folder.path(), "Where does it move?").fails(1, &["data.json", "record 1 (`ball`)", "<image>"]);
+    assert!(!folder.path().join("run/model").exists());
+    let mut scratch = longvu();
+    scratch.arg("train").arg(model()).arg(folder.path().join("run")).arg("--from-scratch");
+    run(&mut scratch).fails(2, &["--recipe"]);
+}
+
+#[test]
+fn accuracy_is_measured_for_every_method() {
+    let folder = TempDir::new().unwrap();
+    let mut command = longvu();
+    command.arg("bench-accuracy").arg(folder.path()).arg("--model").arg(model());
+    command.args(["--videos", "1", "--seconds", "3", "--kind", "single", "--budgets", "400", "--quiet"]);
+    let shown = run(&mut command).ok();
+    assert_eq!(shown.lines().count(), 1 + 7, "{shown}");
+    let csv = fs::read_to_string(folder.path().join("accuracy.csv")).unwrap();
+    assert!(csv.starts_with("method,budget,kind,questions,right,accuracy,visual_tokens\n"), "{csv}");
+    assert!(["uniform,400,", "random,400,", "everything,0,", ",all,"].iter().all(|part| csv.contains(part)), "{csv}");
+    assert!(fs::read_to_string(folder.path().join("accuracy-all.svg")).unwrap().contains("visual tokens"));
+
+    let mut command = longvu();
+    command.arg("bench-accuracy").arg(folder.path()).args(["--seconds", "0", "--model"]).arg(model());
+    run(&mut command).fails(2, &["seconds"]);
+}
+
+#[test]
+fn a_demonstration_leaves_a_video_and_a_picture() {
+    let folder = TempDir::new().unwrap();
+    let mut command = longvu();
+    command.arg("demo").arg(folder.path().join("out")).args(["--seconds", "12", "--seed", "3", "--model"]).arg(model());
+    let run = run(&mut command);
+    assert!(run.stderr.contains("demo.png"), "{}", run.stderr);
+    let answers = run.ok();
+    assert!(answers.contains("truth: ") && answers.trim_end().ends_with("right"), "{answers}");
+    let png = fs::read(folder.path().join("out/demo.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG") && folder.path().join("out/demo.mp4").is_file());
+}

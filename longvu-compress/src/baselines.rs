@@ -1,0 +1,80 @@
+//! Stages that leave things as they are: what the others are compared with.
+
+use burn::tensor::Tensor;
+
+use crate::{FrameScorer, FrameSelector, TokenPruner, WindowSelection};
+
+/// In place of the temporal stage: every frame stays, or evenly spread ones of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepFrames {
+    /// Most frames kept of a whole video.
+    pub max_frames: usize,
+}
+
+impl FrameSelector for KeepFrames {
+    fn window(&self) -> usize {
+        16
+    }
+
+    fn applies(&self, frames: usize, _: usize) -> bool {
+        frames > self.max_frames
+    }
+
+    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
+        let frames = features.dims()[0];
+        WindowSelection { scores: vec![0.0; frames], kept: (0..frames).collect() }
+    }
+
+    fn max_frames(&self) -> usize {
+        self.max_frames
+    }
+
+    fn describe(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// In place of the query-guided stage: no frame is worth more than another, and the first ones are raised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScoreNothing;
+
+impl FrameScorer for ScoreNothing {
+    fn score(&self, low_tokens: Tensor<3>, _: Tensor<2>) -> Vec<f32> {
+        vec![0.0; low_tokens.dims()[0]]
+    }
+}
+
+/// In place of the spatial stage: every token stays, up to where the prompt is full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeepTokens;
+
+impl TokenPruner for KeepTokens {
+    fn chunk(&self) -> usize {
+        8
+    }
+
+    fn keep(&self, tokens: Tensor<3>) -> Vec<Vec<usize>> {
+        let [frames, len, _] = tokens.dims();
+        vec![(0..len).collect(); frames]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SpatialReduction, TemporalReduction};
+    use burn::tensor::Device;
+
+    #[test]
+    fn frames_are_thinned_evenly_and_tokens_stay() {
+        let features = Tensor::<3>::ones([40, 4, 3], &Device::default());
+        let report = TemporalReduction::run(&KeepFrames { max_frames: 8 }, features.clone());
+        assert_eq!(report.selected, [0, 5, 10, 15, 20, 25, 30, 35]);
+        let report = TemporalReduction::run(&KeepFrames { max_frames: 99 }, features.clone());
+        assert_eq!(report.selected.len(), 40);
+        let mut reduction = SpatialReduction::new(&KeepTokens);
+        reduction.push(features.clone().narrow(0, 0, 8));
+        assert_eq!(reduction.finish(1000).unwrap().1.tokens_after, 32);
+        assert_eq!(ScoreNothing.score(features, Tensor::ones([2, 3], &Device::default())), [0.0; 40]);
+    }
+}

@@ -1,0 +1,131 @@
+//! What can go wrong while training.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why training, or preparing it, failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting out of range.
+    #[error("`{name}` is {value}; expected {expected}")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A checkpoint that belongs to another run.
+    #[error("the checkpoint in {path} can't be resumed: {reason}")]
+    ForeignCheckpoint {
+        /// Where it is.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// A tensor of another shape than the model's.
+    #[error("`{name}` in {origin} has the shape {found:?}, the model's is {expected:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// In the file.
+        found: Vec<usize>,
+        /// In the model.
+        expected: Vec<usize>,
+        /// The file.
+        origin: String,
+    },
+    /// A tokenizer that could not be trained.
+    #[error("the tokenizer can't be trained: {reason}")]
+    Tokenizer {
+        /// Why.
+        reason: String,
+    },
+    /// A plot that could not be drawn.
+    #[error("{}: the plot can't be drawn: {reason}", path.display())]
+    Plot {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A tensor that the model has and its checkpoint lacks.
+    #[error("{origin} has no `{name}`; a stage that is not trained needs a checkpoint with all its tensors")]
+    Missing {
+        /// The tensor.
+        name: String,
+        /// The file.
+        origin: String,
+    },
+    /// Threads that could not be started.
+    #[error("worker threads can't be started: {reason}")]
+    Threads {
+        /// Why.
+        reason: String,
+    },
+    /// A loss or gradients that are no numbers.
+    #[error(
+        "stage {stage} diverged at step {step}: its loss or gradients are no numbers; lower `lr`, or train longer with `warmup`"
+    )]
+    Diverged {
+        /// The stage.
+        stage: String,
+        /// The step.
+        step: usize,
+    },
+    /// A sample that leaves no room for its answer.
+    #[error("sample {index}: its text has {tokens} tokens and leaves nothing of a window of {window} for the video")]
+    SampleTooLong {
+        /// Which.
+        index: u64,
+        /// Tokens of its text.
+        tokens: usize,
+        /// `tokenizer_model_max_length`.
+        window: usize,
+    },
+    /// Checkpoints and configurations.
+    #[error(transparent)]
+    Core(#[from] longvu_core::Error),
+    /// The pipeline.
+    #[error(transparent)]
+    LongVu(#[from] longvu::Error),
+    /// Frames.
+    #[error(transparent)]
+    Vision(#[from] longvu_vision::Error),
+    /// Prompts.
+    #[error(transparent)]
+    Llm(#[from] longvu_llm::Error),
+    /// The drawn world.
+    #[error(transparent)]
+    World(#[from] longvu_world::Error),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}

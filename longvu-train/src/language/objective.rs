@@ -1,0 +1,194 @@
+//! The language stage: next-token prediction of the answers, through connector, compression and decoder.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use burn::tensor::{Int, Tensor, TensorData};
+use longvu::{ModelFiles, ProjectedFrames, VisualKind};
+use longvu_compress::{Budget, CompressionSettings, Preset, QueryStage, fuse};
+use longvu_core::{Device, TensorLookup, TensorSpec, Weights, build, config::LongVuConfig, declare, ops};
+use longvu_llm::{ChatTemplate, Decoder, Tokenizer};
+use longvu_vision::{AggregatorConfig, MmProjector, SizePair, SpatialVisionAggregator};
+
+use super::{Dialogue, FrozenTowers, Sample, SampleSource, tokenize_dialogue};
+use crate::{Error, Loss, Objective, Parameters, Result, Workers};
+
+/// What is trained: everything above the towers.
+struct Model {
+    aggregator: SpatialVisionAggregator,
+    projector: MmProjector,
+    decoder: Decoder,
+}
+
+impl Model {
+    fn new(config: &LongVuConfig, aggregator: &AggregatorConfig, weights: &Weights) -> Self {
+        let model = weights.at("model");
+        Self {
+            aggregator: SpatialVisionAggregator::new(aggregator, &model),
+            projector: MmProjector::new(aggregator.channels, config.decoder.hidden_size, &model),
+            decoder: Decoder::new(&config.decoder, config.language_model(), weights),
+        }
+    }
+}
+
+/// Training of connector and language model.
+pub struct LanguageObjective {
+    /// Of the phase.
+    pub(crate) name: String,
+    pub(crate) config: LongVuConfig,
+    pub(crate) aggregator: AggregatorConfig,
+    pub(crate) towers: FrozenTowers,
+    pub(crate) tokenizer: Arc<Tokenizer>,
+    pub(crate) template: ChatTemplate,
+    /// To train on, and held out.
+    pub(crate) sources: [Arc<dyn SampleSource>; 2],
+    pub(crate) group: usize,
+    /// The device of the towers, without gradients.
+    pub(crate) device: Device,
+}
+
+/// Samples that a validation takes, at most.
+const VALIDATION_SAMPLES: u64 = 96;
+
+impl LanguageObjective {
+    fn build(&self, weights: &Weights) -> Model {
+        Model::new(&self.config, &self.aggregator, weights)
+    }
+
+    /// The layout of the tensors that the stage trains.
+    pub(crate) fn specs_of(files: &ModelFiles) -> Vec<TensorSpec> {
+        declare(|weights| Model::new(&files.config, &files.aggregator_config(), weights))
+    }
+
+    fn dialogue(&self, sample: &Sample) -> Result<Dialogue> {
+        let visuals = usize::from(sample.kind.is_some());
+        tokenize_dialogue(&sample.turns, sample.system.as_deref(), visuals, &self.template, &self.tokenizer)
+    }
+
+    /// The visual tokens of a sample, compressed as for its first question: `[tokens, hidden_size]`.
+    fn visual_tokens(&self, model: &Model, sample: &Sample, dialogue: &Dialogue, index: u64) -> Result<Tensor<2>> {
+        let budget = Budget::new(&self.config);
+        let prompt = &dialogue.first_prompt;
+        let text_len = prompt.text_len(Some(self.config.language_model().pad_token_id()));
+        let text_ids = prompt.text_ids_without_placeholders().len();
+        if budget.room(text_ids) == 0 {
+            return Err(Error::SampleTooLong { index, tokens: text_ids, window: budget.max_len });
+        }
+        let CompressionSettings { temporal, spatial } = Preset::Package.settings(&self.config);
+        let is_video = sample.kind == Some(VisualKind::Video);
+        let stage = is_video.then_some(&temporal);
+        let features = self.towers.features(&sample.frames, stage, (&budget, text_len), &self.device)?;
+        let (width, height) = (sample.frames[0].width, sample.frames[0].height);
+        let size = if is_video { SizePair::of_video(width, height) } else { SizePair::of_image(width, height) };
+        let device = model.decoder.device();
+        let on_graph = |x: Tensor<3>| if device.is_autodiff() { x.autodiff() } else { x };
+        let aggregated = model.aggregator.forward(on_graph(features.siglip), on_graph(features.dinov2), size);
+        let frames = ProjectedFrames::new(&model.projector, &self.config, aggregated, size, features.samples);
+        if !is_video {
+            return Ok(frames.image(budget.highres).0);
+        }
+        let text = model.decoder.embed(&prompt.ids_after_first_placeholder());
+        Ok(fuse(&frames, text, (text_len, text_ids), &budget, &QueryStage, &spatial).tokens)
+    }
+
+    /// The summed loss over a sample's answer tokens, how many those are, and how many were the likeliest.
+    fn sample_loss(&self, model: &Model, sample: &Sample, index: u64) -> Result<Scored> {
+        let dialogue = self.dialogue(sample)?;
+        let segments = dialogue.ids.text_segments();
+        let mut parts = Vec::new();
+        let mut visual = 0;
+        let mut before = segments[0].len();
+        if !segments[0].is_empty() {
+            parts.push(model.decoder.embed(&segments[0]));
+        }
+        if sample.kind.is_some() {
+            let tokens = self.visual_tokens(model, sample, &dialogue, index)?;
+            visual = tokens.dims()[0];
+            parts.push(tokens);
+        } else {
+            before = 0;
+        }
+        for segment in &segments[1..] {
+            parts.push(model.decoder.embed(segment));
+        }
+        let inputs_embeds = Tensor::cat(parts, 0).unsqueeze::<3>();
+        // A placeholder is one id and `visual` positions; the position before an answer's token predicts it.
+        let shift = if sample.kind.is_some() { visual as i64 - 1 } else { 0 };
+        let position = |i: usize| if i > before { i as i64 + shift } else { i as i64 };
+        let answers: Vec<usize> = (1..dialogue.ids.as_slice().len()).filter(|&i| dialogue.is_answer[i]).collect();
+        let targets: Vec<u32> = answers.iter().map(|&i| dialogue.ids.as_slice()[i] as u32).collect();
+        let rows: Vec<i64> = answers.iter().map(|&i| position(i) - 1).collect();
+        let states = model.decoder.forward_sequences(inputs_embeds);
+        let [_, positions, hidden] = states.dims();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [answers.len()]), &states.device());
+        let states = states.reshape([positions, hidden]).select(0, rows);
+        let logits =
+            model.decoder.logits(states.unsqueeze::<3>()).reshape([answers.len(), self.config.decoder.vocab_size]);
+        Ok(Scored { logits, targets })
+    }
+}
+
+/// Scores of the vocabulary before each answer token, and what it is.
+struct Scored {
+    /// `[answers, vocab_size]`.
+    logits: Tensor<2>,
+    targets: Vec<u32>,
+}
+
+impl Scored {
+    fn loss(self) -> (Tensor<1>, f64) {
+        let weights = vec![1.0; self.targets.len()];
+        (ops::cross_entropy(self.logits, &self.targets, &weights), self.targets.len() as f64)
+    }
+
+    fn right(&self) -> usize {
+        let best = self.logits.clone().argmax(1).into_data();
+        best.iter::<i64>().zip(&self.targets).filter(|(best, target)| *best == i64::from(**target)).count()
+    }
+}
+
+impl Objective for LanguageObjective {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn description(&self) -> String {
+        format!("{:?} {}", self.config, self.sources[0].description())
+    }
+
+    fn specs(&self) -> Vec<TensorSpec> {
+        declare(|weights| self.build(weights))
+    }
+
+    fn loss(&self, parameters: Arc<TensorLookup>, index: u64) -> Result<Loss> {
+        let model = build(parameters, |weights| self.build(weights))?;
+        let (mut sum, mut weight) = (None, 0.0);
+        for place in 0..self.group as u64 {
+            let index = index * self.group as u64 + place;
+            let (loss, tokens) = self.sample_loss(&model, &self.sources[0].sample(index)?, index)?.loss();
+            weight += tokens;
+            sum = Some(match sum {
+                Some(sum) => sum + loss,
+                None => loss,
+            });
+        }
+        let sum = sum.ok_or(Error::Setting { name: "micro_batch", value: "0".into(), expected: "1 or more" })?;
+        Ok(Loss { sum, weight })
+    }
+
+    fn validate(&self, parameters: &Parameters, workers: &Workers) -> Result<BTreeMap<String, f64>> {
+        let model = build(parameters.constants().lookup(), |weights| self.build(weights))?;
+        let samples = self.sources[1].count().map_or(VALIDATION_SAMPLES, |count| count.min(VALIDATION_SAMPLES));
+        let scores = workers.map((0..samples).collect(), |index| {
+            let scored = self.sample_loss(&model, &self.sources[1].sample(index)?, index)?;
+            let right = scored.right() as f64;
+            let (loss, tokens) = scored.loss();
+            Ok([f64::from(loss.into_scalar::<f32>()), right, tokens])
+        })?;
+        let total = |k: usize| scores.iter().map(|score| score[k]).sum::<f64>();
+        let tokens = total(2).max(1.0);
+        Ok(BTreeMap::from([
+            ("loss".to_owned(), total(0) / tokens),
+            ("answer tokens right".to_owned(), total(1) / tokens),
+        ]))
+    }
+}

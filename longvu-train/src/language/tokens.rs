@@ -1,0 +1,64 @@
+//! Dialogues as token ids, of which the answers are to be learnt.
+
+use longvu_llm::{ChatTemplate, Conversation, PromptIds, Tokenizer};
+
+use crate::Result;
+
+/// A dialogue ready for training.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dialogue {
+    /// The prompt of the first question: what the video's frames are fitted to, as when it is asked.
+    pub first_prompt: PromptIds,
+    /// The whole dialogue, with a placeholder for the video.
+    pub ids: PromptIds,
+    /// For every id, whether it is an answer's.
+    pub is_answer: Vec<bool>,
+}
+
+/// Tokenises questions and answers about `visuals` videos or images.
+///
+/// Ids are those of inference: every prompt as the chat template and tokenizer give it, followed by the answer's own ids
+/// and the token that ends a turn.
+///
+/// # Errors
+/// Texts that may not stand in a prompt.
+pub fn tokenize_dialogue(
+    turns: &[(String, String)],
+    system: Option<&str>,
+    visuals: usize,
+    template: &ChatTemplate,
+    tokenizer: &Tokenizer,
+) -> Result<Dialogue> {
+    let mut conversation = Conversation::new(visuals);
+    if let Some(system) = system {
+        conversation = conversation.with_system(system);
+    }
+    let end_of_turn = tokenizer.end_of_turn_ids();
+    let mut first_prompt = None;
+    let (mut ids, mut is_answer): (Vec<i64>, Vec<bool>) = (Vec::new(), Vec::new());
+    for (question, answer) in turns {
+        conversation.push_user(question.clone());
+        let prompt = conversation.prompt_ids(template, tokenizer)?;
+        // What the prompt has beyond the dialogue so far; a template that rewrites earlier turns begins anew.
+        let new = match prompt.as_slice().strip_prefix(ids.as_slice()) {
+            Some(new) => new.to_vec(),
+            None => {
+                ids.clear();
+                is_answer.clear();
+                prompt.as_slice().to_vec()
+            }
+        };
+        is_answer.extend(new.iter().map(|_| false));
+        ids.extend(new);
+        let answer_ids = tokenizer.encode(answer)?.into_iter().chain(end_of_turn.first().copied());
+        let before = ids.len();
+        ids.extend(answer_ids.map(i64::from));
+        is_answer.resize(ids.len(), true);
+        debug_assert!(ids.len() > before);
+        first_prompt.get_or_insert(prompt);
+        conversation.push_assistant(answer.clone());
+    }
+    let ids = PromptIds::from_raw(ids)?;
+    let first_prompt = first_prompt.unwrap_or_else(|| ids.clone());
+    Ok(Dialogue { first_prompt, ids, is_answer })
+}

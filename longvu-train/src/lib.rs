@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod checkpoint;
+mod data;
+mod error;
+mod export;
+mod initial;
+mod language;
+mod log;
+mod matching;
+mod parameters;
+mod plot;
+mod recipe;
+mod run;
+mod schedule;
+mod tokenizer;
+mod towers;
+mod trainer;
+mod workers;
+
+pub use data::{Media, Record, VideoGroup, WorldMix, WorldSample, WorldStream, read_records};
+pub use error::{Error, Result};
+pub use initial::initial_values;
+pub use language::{FileSource, Sample, SampleSource, WorldSource};
+pub use log::{LogLine, read_log};
+pub use parameters::{AdamWSettings, Parameters};
+pub use plot::{Series, lines_chart, loss_curves, validation_curves};
+pub use recipe::{LanguageRecipe, Recipe, TokenizerRecipe, TowerRecipe};
+pub use run::{Start, TrainingRun};
+pub use trainer::{Loss, Objective, StageSettings, TrainProgress, Trainer};
+pub use workers::Workers;

@@ -1,0 +1,137 @@
+//! What is trained, in which order, on what and for how long.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, StageSettings, data::WorldMix};
+
+/// A whole training run, as a JSON file says it.
+///
+/// Stages that are left out are not trained: their weights come from the model that the run starts from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Everything random follows from it.
+    #[serde(default)]
+    pub seed: u64,
+    /// A tokenizer made for the world's words.
+    #[serde(default)]
+    pub tokenizer: Option<TokenizerRecipe>,
+    /// The SigLIP tower.
+    #[serde(default)]
+    pub siglip: Option<TowerRecipe>,
+    /// The DINOv2 tower.
+    #[serde(default)]
+    pub dinov2: Option<TowerRecipe>,
+    /// Connector and language model, in phases.
+    #[serde(default)]
+    pub language: Vec<LanguageRecipe>,
+}
+
+/// Training of a tokenizer, of as many tokens as the model's `vocab_size`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerRecipe {
+    /// Videos whose questions, answers and captions it is trained on.
+    pub videos: usize,
+}
+
+/// Training of a tower on pictures of the world.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TowerRecipe {
+    /// How long and how fast. A group of `micro_batch` pictures is compared with itself.
+    pub training: StageSettings,
+    /// Heights that pictures are drawn at, in pixels, before the tower's own resizing.
+    pub heights: Vec<u32>,
+}
+
+/// A phase of the language stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageRecipe {
+    /// Of the phase, for files and the log.
+    pub name: String,
+    /// How long and how fast.
+    pub training: StageSettings,
+    /// What the world shows and asks; not used with data from a file.
+    #[serde(default)]
+    pub world: WorldMix,
+}
+
+impl Recipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no recipe, or asks for nonsense.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(Error::io(path))?;
+        let recipe: Self = serde_json::from_str(&text)
+            .map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })?;
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// Checks what would make no sense.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with the name of the setting.
+    pub fn validate(&self) -> Result<()> {
+        for tower in [&self.siglip, &self.dinov2].into_iter().flatten() {
+            tower.training.validate()?;
+            if tower.heights.is_empty() || tower.training.micro_batch < 2 {
+                let value = format!("{:?}, {}", tower.heights, tower.training.micro_batch);
+                let expected = "one height or more, and pictures to compare: 2 or more";
+                return Err(Error::Setting { name: "heights, micro_batch", value, expected });
+            }
+        }
+        let mut names = std::collections::HashSet::new();
+        for phase in &self.language {
+            phase.training.validate()?;
+            phase.world.validate()?;
+            let is_plain = phase.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+            if !is_plain || phase.name.is_empty() || !names.insert(&phase.name) {
+                let expected = "letters, digits, `-` and `_`, and another name for each phase";
+                return Err(Error::Setting { name: "language.name", value: phase.name.clone(), expected });
+            }
+        }
+        Ok(())
+    }
+
+    /// The recipe for fine-tuning connector and language model alone.
+    pub fn fine_tuning(training: StageSettings) -> Self {
+        let phase = LanguageRecipe { name: "language".into(), training, world: WorldMix::default() };
+        Self { seed: 0, tokenizer: None, siglip: None, dinov2: None, language: vec![phase] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(text: &str) -> Result<Recipe> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.json");
+        fs::write(&path, text).unwrap();
+        Recipe::read(&path)
+    }
+
+    #[test]
+    fn recipes_are_checked() {
+        let training = r#""training": { "steps": 2, "micro_batch": 2, "accumulation": 1, "lr": 0.001 }"#;
+        let good = recipe(&format!(r#"{{ "language": [{{ "name": "a", {training} }}] }}"#)).unwrap();
+        assert_eq!((good.language[0].training.steps, good.siglip.is_none()), (2, true));
+        for (text, part) in [
+            ("{".to_owned(), "recipe.json"),
+            (r#"{ "lang": [] }"#.to_owned(), "lang"),
+            (format!(r#"{{ "language": [{{ "name": "a b", {training} }}] }}"#), "letters"),
+            (format!(r#"{{ "language": [{{ "name": "a", {training} }}, {{ "name": "a", {training} }}] }}"#), "another"),
+            (format!(r#"{{ "siglip": {{ "heights": [], {training} }} }}"#), "one height"),
+            (r#"{ "siglip": { "heights": [128], "training": { "steps": 0, "micro_batch": 2, "accumulation": 1, "lr": 1 } } }"#.to_owned(), "steps"),
+        ] {
+            let error = recipe(&text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! A whole run: tokenizer, towers, language model, and the folder that comes of it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use longvu::ModelFiles;
+use longvu_core::{
+    Device, Dtype, TensorSpec, build,
+    checkpoint::{Checkpoint, RepoOptions},
+    config::LanguageModel,
+};
+use longvu_llm::{ChatTemplate, Tokenizer};
+use longvu_vision::{Dinov2, Preprocessor, Siglip};
+use longvu_world::Split;
+
+use crate::{
+    Error, Objective, Parameters, Recipe, Result, TowerRecipe, TrainProgress, Trainer, Workers,
+    data::WorldStream,
+    export::{TOKENIZER_FILES, Trained, export},
+    language::{FrozenTowers, LanguageObjective, SampleSource, WorldSource},
+    recipe::LanguageRecipe,
+    tokenizer::{train_tokenizer, world_corpus},
+    towers::{Dinov2Objective, Pictures, SiglipObjective},
+};
+
+/// Where a run's weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Drawn from the recipe's seed; the model is a folder of configurations.
+    Scratch,
+    /// The model's own.
+    Pretrained,
+}
+
+/// What to train and how.
+pub struct TrainingRun<'a> {
+    /// A model, or for [`Start::Scratch`] a folder of configurations.
+    pub model: String,
+    /// Folder of the towers, if they are not beside the model or on the Hub.
+    pub towers: Option<PathBuf>,
+    /// Where weights come from.
+    pub start: Start,
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Training and held-out data of the language stage, instead of the world.
+    pub data: Option<[Arc<dyn SampleSource>; 2]>,
+    /// Folder of the run: checkpoints, the log, and the finished `model`.
+    pub folder: PathBuf,
+    /// The dtype that the finished model is stored in.
+    pub dtype: Dtype,
+    /// The device, without gradients.
+    pub device: Device,
+    /// Threads; as many as cores unless set.
+    pub workers: Option<usize>,
+    /// Time between checkpoints.
+    pub checkpoint_every: Duration,
+    /// Told how training goes.
+    pub on_progress: &'a (dyn Fn(&TrainProgress) + Sync),
+    /// Asked after every step whether to stop, with a checkpoint, and go on another time.
+    pub should_stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl TrainingRun<'_> {
+    /// Trains every stage of the recipe from where the folder says that an earlier run was stopped.
+    ///
+    /// Returns the finished model's folder, or none if it was told to stop before the end.
+    ///
+    /// # Errors
+    /// Models, data and checkpoints that cannot be used, and losses that are no numbers.
+    pub fn run(&self) -> Result<Option<PathBuf>> {
+        self.recipe.validate()?;
+        let files = ModelFiles::find(&self.model, self.towers.as_deref(), &RepoOptions::default())?;
+        fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
+        let text = self.tokenizer(&files)?;
+        let workers = Workers::new(self.workers)?;
+        let job = Job { run: self, files, text, workers };
+        let Some(siglip) = job.siglip()? else { return Ok(None) };
+        let Some(dinov2) = job.dinov2()? else { return Ok(None) };
+        let Some(language) = job.language(&siglip, &dinov2)? else { return Ok(None) };
+        let out = self.folder.join("model");
+        export(&Trained { siglip, dinov2, language }, &job.files, &job.text.folder, self.dtype, &out)?;
+        Ok(Some(out))
+    }
+
+    /// Makes the tokenizer, or takes the model's.
+    fn tokenizer(&self, files: &ModelFiles) -> Result<Text> {
+        let folder = match &self.recipe.tokenizer {
+            None => {
+                for name in TOKENIZER_FILES {
+                    files.repo.try_get(name)?;
+                }
+                let config = files.repo.get("config.json")?;
+                config.parent().map(Path::to_owned).unwrap_or_default()
+            }
+            Some(recipe) => {
+                let folder = self.folder.join("tokenizer");
+                if !folder.join("tokenizer.json").is_file() {
+                    let corpus = world_corpus(self.recipe.seed, recipe.videos);
+                    train_tokenizer(corpus, files.config.decoder.vocab_size)?.write(&folder)?;
+                }
+                folder
+            }
+        };
+        let template = match files.config.language_model() {
+            LanguageModel::Qwen2 => ChatTemplate::ChatMl,
+            LanguageModel::Llama => ChatTemplate::for_llama(&folder)?,
+        };
+        Ok(Text { tokenizer: Arc::new(Tokenizer::from_dir(&folder)?), template, folder })
+    }
+}
+
+/// How texts become ids.
+struct Text {
+    tokenizer: Arc<Tokenizer>,
+    template: ChatTemplate,
+    folder: PathBuf,
+}
+
+/// A run under way.
+struct Job<'a> {
+    run: &'a TrainingRun<'a>,
+    files: ModelFiles,
+    text: Text,
+    workers: Workers,
+}
+
+/// Seeds of what the stages draw are far apart.
+const LANGUAGE_SEED: u64 = 1 << 20;
+
+impl Job<'_> {
+    fn siglip(&self) -> Result<Option<Parameters>> {
+        let (config, recipe) = (&self.files.siglip_config, self.run.recipe.siglip.as_ref());
+        let Some(recipe) = recipe else {
+            let specs = longvu_core::declare(|w| Siglip::new(config, w));
+            return self.given(&specs, &*self.files.siglip.open()?).map(Some);
+        };
+        let pictures = self.pictures(&self.files.siglip_pixels, recipe);
+        let objective =
+            SiglipObjective::new(config.clone(), self.text.tokenizer.clone(), pictures, recipe.training.micro_batch);
+        let parameters = self.initial(&objective.specs(), || Ok(self.files.siglip.open()?))?;
+        self.trainer().run(&objective, &recipe.training, parameters)
+    }
+
+    fn dinov2(&self) -> Result<Option<Parameters>> {
+        let (config, recipe) = (&self.files.dinov2_config, self.run.recipe.dinov2.as_ref());
+        let Some(recipe) = recipe else {
+            let specs = longvu_core::declare(|w| Dinov2::new(config, w));
+            return self.given(&specs, &*self.files.dinov2.open()?).map(Some);
+        };
+        let pictures = self.pictures(&self.files.dinov2_pixels, recipe);
+        let side = self.files.config.feature_side();
+        let objective = Dinov2Objective::new(config.clone(), side, pictures, recipe.training.micro_batch);
+        let parameters = self.initial(&objective.specs(), || Ok(self.files.dinov2.open()?))?;
+        self.trainer().run(&objective, &recipe.training, parameters)
+    }
+
+    fn language(&self, siglip: &Parameters, dinov2: &Parameters) -> Result<Option<Parameters>> {
+        let mut parameters = None;
+        for (phase, recipe) in self.run.recipe.language.iter().enumerate() {
+            let objective = self.language_objective(phase, recipe, (siglip, dinov2))?;
+            let start = match parameters.take() {
+                Some(parameters) => parameters,
+                None => self.initial(&objective.specs(), || self.checkpoint())?,
+            };
+            let Some(trained) = self.trainer().run(&objective, &recipe.training, start)? else { return Ok(None) };
+            parameters = Some(trained.without_moments());
+        }
+        match parameters {
+            Some(parameters) => Ok(Some(parameters)),
+            None => self.given(&LanguageObjective::specs_of(&self.files), &*self.checkpoint()?).map(Some),
+        }
+    }
+
+    fn language_objective(
+        &self,
+        phase: usize,
+        recipe: &LanguageRecipe,
+        (siglip, dinov2): (&Parameters, &Parameters),
+    ) -> Result<LanguageObjective> {
+        let files = &self.files;
+        let towers = FrozenTowers {
+            siglip: build(siglip.constants().lookup(), |w| Siglip::new(&files.siglip_config, w))?,
+            siglip_pixels: Preprocessor::new(files.siglip_pixels.clone()),
+            dinov2: build(dinov2.constants().lookup(), |w| Dinov2::new(&files.dinov2_config, w))?,
+            dinov2_pixels: Preprocessor::new(files.dinov2_pixels.clone()),
+            feature_side: files.config.feature_side(),
+        };
+        let seed = self.run.recipe.seed.wrapping_add(LANGUAGE_SEED).wrapping_add(phase as u64);
+        let world = |split, seed| -> Result<Arc<dyn SampleSource>> {
+            Ok(Arc::new(WorldSource::new(WorldStream::new(recipe.world.clone(), split, seed)?)))
+        };
+        // Held-out samples are those of every phase, so that phases compare where their mixes do.
+        let held_out = self.run.recipe.seed.wrapping_add(LANGUAGE_SEED);
+        let sources = match &self.run.data {
+            Some(data) => data.clone(),
+            None => [world(Split::Train, seed)?, world(Split::Validation, held_out)?],
+        };
+        Ok(LanguageObjective {
+            name: recipe.name.clone(),
+            config: files.config.clone(),
+            aggregator: files.aggregator_config(),
+            towers,
+            tokenizer: self.text.tokenizer.clone(),
+            template: self.text.template.clone(),
+            sources,
+            group: recipe.training.micro_batch,
+            device: self.run.device.clone(),
+        })
+    }
+
+    fn pictures(&self, pixels: &longvu_core::config::PreprocessorConfig, recipe: &TowerRecipe) -> [Pictures; 2] {
+        [Split::Train, Split::Validation].map(|split| Pictures {
+            preprocessor: Preprocessor::new(pixels.clone()),
+            heights: recipe.heights.clone(),
+            split,
+            seed: self.run.recipe.seed,
+        })
+    }
+
+    /// Where a stage that is trained begins.
+    fn initial(&self, specs: &[TensorSpec], open: impl FnOnce() -> Result<Arc<Checkpoint>>) -> Result<Parameters> {
+        let (seed, device) = (self.run.recipe.seed, &self.run.device);
+        match self.run.start {
+            Start::Scratch => Ok(Parameters::initial(specs, seed, device)),
+            Start::Pretrained => Parameters::from_source(specs, &*open()?, Some(seed), device),
+        }
+    }
+
+    /// The weights of a stage that is not trained.
+    fn given(&self, specs: &[TensorSpec], source: &Checkpoint) -> Result<Parameters> {
+        Parameters::from_source(specs, source, None, &self.run.device)
+    }
+
+    fn checkpoint(&self) -> Result<Arc<Checkpoint>> {
+        Ok(Arc::new(Checkpoint::open(&self.files.repo)?))
+    }
+
+    fn trainer(&self) -> Trainer<'_> {
+        Trainer {
+            folder: self.run.folder.clone(),
+            workers: &self.workers,
+            checkpoint_every: self.run.checkpoint_every,
+            on_progress: self.run.on_progress,
+            should_stop: self.run.should_stop,
+        }
+    }
+}

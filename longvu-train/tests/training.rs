@@ -1,0 +1,162 @@
+//! Whole runs of training: a batch learnt by heart, and a run that was stopped and went on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use longvu::{Dtype, Frame, LongVu, VisualKind, default_device, synthesize};
+use longvu_train::{
+    AdamWSettings, Error, LogLine, Recipe, Result, Sample, SampleSource, StageSettings, Start, TrainingRun, read_log,
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A complete model folder of the smallest sizes.
+fn model(folder: &Path) -> PathBuf {
+    let config = json!({
+        "model_type": "cambrian_qwen", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 300, "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": true, "mm_vision_tower_aux_list": ["siglip", "dinov2-res16"],
+        "mm_vision_tower_aux_token_len_list": [4, 4], "vision_hidden_size": 16, "query_num_list": [4],
+        "connector_depth": 1, "image_token_len": 4, "lowres_token": 1, "highres": true,
+        "tokenizer_model_max_length": 128, "inference_max_length": 16
+    });
+    let siglip = json!({
+        "model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "image_size": 16, "patch_size": 8
+    });
+    let pixels =
+        json!({ "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "size": { "height": 16, "width": 16 } });
+    let dinov2 = json!({
+        "model_type": "dinov2", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_ratio": 2,
+        "use_swiglu_ffn": true, "image_size": 16, "patch_size": 8
+    });
+    let configs = folder.join("configs");
+    for (path, value) in [
+        ("config.json", &config),
+        ("siglip/config.json", &siglip),
+        ("siglip/preprocessor_config.json", &pixels),
+        ("dinov2/config.json", &dinov2),
+        ("dinov2/preprocessor_config.json", &pixels),
+    ] {
+        let path = configs.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, value.to_string()).unwrap();
+    }
+    let model = folder.join("start");
+    synthesize(&configs, &model, Dtype::F32, |_| {}).unwrap();
+    model
+}
+
+/// A few videos of plain colours, and what they are called.
+struct Colours;
+
+const COLOURS: [(&str, [u8; 3]); 4] =
+    [("red", [220, 20, 20]), ("green", [20, 200, 40]), ("blue", [10, 30, 230]), ("grey", [128; 3])];
+
+fn frames(colour: [u8; 3], count: usize) -> Vec<Frame> {
+    let frame = |i| Frame::new(i, i as f64, 16, 16, colour.repeat(256)).unwrap();
+    (0..count).map(frame).collect()
+}
+
+impl SampleSource for Colours {
+    fn sample(&self, index: u64) -> Result<Sample> {
+        let (name, colour) = COLOURS[index as usize % COLOURS.len()];
+        // One that fits the window and one that makes every stage run, by turns.
+        let frames = frames(colour, if index.is_multiple_of(2) { 3 } else { 90 });
+        Ok(Sample {
+            kind: Some(VisualKind::Video),
+            frames,
+            system: None,
+            turns: vec![("Which colour?".into(), name.into()), ("Is it loud?".into(), "no".into())],
+        })
+    }
+
+    fn description(&self) -> String {
+        "plain colours".into()
+    }
+}
+
+fn settings(steps: usize) -> StageSettings {
+    StageSettings {
+        steps,
+        micro_batch: 2,
+        accumulation: 2,
+        lr: 4e-3,
+        lr_floor: 0.05,
+        warmup: 5,
+        adamw: AdamWSettings { weight_decay: 0.0, ..AdamWSettings::default() },
+        validate_every: steps,
+    }
+}
+
+/// A run that is told to stop after so many steps.
+fn train(model: &Path, folder: &Path, settings: StageSettings, stop_after: usize) -> Result<Option<PathBuf>> {
+    let steps = AtomicUsize::new(0);
+    let source: Arc<dyn SampleSource> = Arc::new(Colours);
+    TrainingRun {
+        model: model.to_str().unwrap().into(),
+        towers: None,
+        start: Start::Scratch,
+        recipe: Recipe::fine_tuning(settings),
+        data: Some([source.clone(), source]),
+        folder: folder.to_owned(),
+        dtype: Dtype::F32,
+        device: default_device(),
+        workers: Some(2),
+        checkpoint_every: Duration::from_secs(3600),
+        on_progress: &|_| {},
+        should_stop: &|| steps.fetch_add(1, Ordering::Relaxed) + 1 == stop_after,
+    }
+    .run()
+}
+
+#[test]
+fn a_batch_is_learnt_by_heart_and_its_model_answers() {
+    let folder = TempDir::new().unwrap();
+    let start = model(folder.path());
+    let run = folder.path().join("run");
+    let out = train(&start, &run, settings(150), 0).unwrap().unwrap();
+    let last = read_log(&run.join("log.jsonl")).unwrap().pop().unwrap();
+    assert!(last.loss < 0.02, "{last:?}");
+    assert!(last.validation["loss"] < 0.02 && last.validation["answer tokens right"] == 1.0, "{last:?}");
+
+    let trained = LongVu::from_pretrained(out.to_str().unwrap(), &default_device()).unwrap();
+    for (index, (name, colour)) in COLOURS.into_iter().enumerate() {
+        let encoded = trained.encode(frames(colour, if index % 2 == 0 { 3 } else { 90 })).unwrap();
+        assert_eq!(trained.ask(&encoded, "Which colour?").unwrap(), name);
+    }
+}
+
+#[test]
+fn a_stopped_run_goes_on_as_if_it_had_not_been() {
+    let folder = TempDir::new().unwrap();
+    let start = model(folder.path());
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    let expected = train(&start, &whole, settings(12), 0).unwrap().unwrap();
+    assert_eq!(train(&start, &stopped, settings(12), 5).unwrap(), None);
+    assert!(!stopped.join("model").exists());
+    // What a run that was killed between two checkpoints leaves behind.
+    fs::create_dir_all(stopped.join("checkpoints/language/partial")).unwrap();
+    fs::write(stopped.join("checkpoints/language/partial/model.safetensors"), "half").unwrap();
+    let found = train(&start, &stopped, settings(12), 0).unwrap().unwrap();
+    let weights = |model: &Path| fs::read(model.join("model.safetensors")).unwrap();
+    assert!(weights(&expected) == weights(&found), "a resumed run ends with other weights");
+    let log = |run: &Path| -> Vec<LogLine> {
+        let lines = read_log(&run.join("log.jsonl")).unwrap();
+        lines.into_iter().map(|line| LogLine { seconds: 0.0, ..line }).collect()
+    };
+    assert_eq!(log(&whole).last(), log(&stopped).last());
+
+    let Err(Error::ForeignCheckpoint { reason, .. }) = train(&start, &stopped, settings(13), 0) else {
+        panic!("other settings went on from this checkpoint");
+    };
+    assert!(reason.contains("\"steps\":12"), "{reason}");
+}

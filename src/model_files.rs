@@ -1,0 +1,85 @@
+//! The files that make a model: its checkpoint and both towers'.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    Result,
+    core::{
+        Weights,
+        checkpoint::{Repo, RepoOptions},
+        config::{Dinov2Config, LongVuConfig, PreprocessorConfig, SiglipConfig, TowerFamily},
+    },
+    towers::{TowerFiles, check_siglip_size},
+    vision::{AggregatorConfig, MmProjector, SpatialVisionAggregator},
+};
+
+/// Names, under a checkpoint's root, of what lies between the towers and the language model.
+pub(crate) const CONNECTOR: [&str; 4] =
+    ["model.mm_projector", "model.vision_sampler_", "model.vision_query", "model.image_newline"];
+
+/// A LongVU checkpoint's files and its towers', found and their configurations checked, no weight read.
+#[derive(Debug, Clone)]
+pub struct ModelFiles {
+    /// The checkpoint.
+    pub repo: Repo,
+    /// Its `config.json`.
+    pub config: LongVuConfig,
+    /// The SigLIP tower.
+    pub siglip: TowerFiles,
+    /// Its sizes.
+    pub siglip_config: SiglipConfig,
+    /// What its input looks like.
+    pub siglip_pixels: PreprocessorConfig,
+    /// The DINOv2 tower.
+    pub dinov2: TowerFiles,
+    /// Its sizes.
+    pub dinov2_config: Dinov2Config,
+    /// What its input looks like.
+    pub dinov2_pixels: PreprocessorConfig,
+}
+
+impl ModelFiles {
+    /// Finds `model`, a local folder or a Hub id, and its towers: in `towers`, beside the model, or on the Hub.
+    ///
+    /// # Errors
+    /// Missing files, and configurations that are inconsistent.
+    pub fn find(model: &str, towers: Option<&Path>, options: &RepoOptions) -> Result<Self> {
+        Self::find_with(model, towers, options, &Map::new())
+    }
+
+    /// The same, with some values of `config.json` replaced.
+    pub(crate) fn find_with(
+        model: &str,
+        towers: Option<&Path>,
+        options: &RepoOptions,
+        overrides: &Map<String, Value>,
+    ) -> Result<Self> {
+        let repo = Repo::find(model, options)?;
+        let config = LongVuConfig::read_with(&repo.get("config.json")?, overrides)?;
+        let refs = config.towers()?;
+        let tower = |family: TowerFamily| {
+            let found = refs.iter().find(|t| t.family == family).unwrap_or(&refs[0]);
+            TowerFiles::find(found, towers, &repo, options)
+        };
+        let (siglip, dinov2) = (tower(TowerFamily::Siglip)?, tower(TowerFamily::Dinov2)?);
+        let (siglip_config, dinov2_config) = (siglip.siglip_config()?, dinov2.dinov2_config()?);
+        let (siglip_pixels, dinov2_pixels) = (siglip.preprocessor()?, dinov2.preprocessor()?);
+        check_siglip_size(&siglip_config, &siglip_pixels, &siglip.repo)?;
+        Ok(Self { repo, config, siglip, siglip_config, siglip_pixels, dinov2, dinov2_config, dinov2_pixels })
+    }
+
+    /// Sizes of the aggregator.
+    pub fn aggregator_config(&self) -> AggregatorConfig {
+        AggregatorConfig::new(&self.config, self.siglip_config.hidden_size, self.dinov2_config.hidden_size)
+    }
+
+    /// Takes aggregator and projector from the root of a checkpoint.
+    pub(crate) fn build_connector(&self, weights: &Weights) -> (SpatialVisionAggregator, MmProjector) {
+        let model = weights.at("model");
+        let aggregator = self.aggregator_config();
+        let projector = MmProjector::new(aggregator.channels, self.config.decoder.hidden_size, &model);
+        (SpatialVisionAggregator::new(&aggregator, &model), projector)
+    }
+}

@@ -1,0 +1,120 @@
+//! Aggregated frames as tokens of the language model.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{
+    compress::{FrameTokens, FusionReport, Layout},
+    core::config::LongVuConfig,
+    encoded::select,
+    vision::{MmProjector, SizePair},
+};
+
+/// The sinusoid that `frame_pos` models add to the tokens of the frame at position `sample`.
+///
+/// Even channels have the sine of their angle. Odd channels have the cosine of that *sine*, not of the angle: the
+/// package overwrites the angles in place, and models were trained with what comes out.
+fn frame_position(sample: usize, hidden: usize) -> impl Iterator<Item = f32> {
+    let sine = move |even: usize| {
+        let frequency = 1.0 / 10_000f32.powf(even as f32 / hidden as f32);
+        (sample as f32 * frequency).sin()
+    };
+    (0..hidden).map(move |j| if j % 2 == 0 { sine(j) } else { sine(j - 1).cos() })
+}
+
+/// A video's aggregated frames, projected at either resolution when asked for: what [`fuse`](crate::compress::fuse)
+/// fits into a prompt.
+pub struct ProjectedFrames<'a> {
+    projector: &'a MmProjector,
+    features: Tensor<3>,
+    size: SizePair,
+    low: usize,
+    /// Position of each frame among the sampled ones.
+    samples: Vec<usize>,
+    frame_pos: bool,
+}
+
+impl<'a> ProjectedFrames<'a> {
+    /// Frames of one size; `samples` says where each lies among those sampled from the video.
+    ///
+    /// # Shapes
+    /// - `features`: `[frames, query_side^2, channels]`, from the aggregator
+    pub fn new(
+        projector: &'a MmProjector,
+        config: &LongVuConfig,
+        features: Tensor<3>,
+        size: SizePair,
+        samples: Vec<usize>,
+    ) -> Self {
+        let (low, frame_pos) = (config.lowres_token, config.frame_pos);
+        Self { projector, features, size, low, samples, frame_pos }
+    }
+
+    /// Adds each frame's position to its tokens, in models with `frame_pos`.
+    fn placed_in_time(&self, tokens: Tensor<3>, samples: &[usize]) -> Tensor<3> {
+        if !self.frame_pos {
+            return tokens;
+        }
+        let [frames, _, hidden] = tokens.dims();
+        let values: Vec<f32> = samples.iter().flat_map(|&sample| frame_position(sample, hidden)).collect();
+        let options = (&tokens.device(), tokens.dtype());
+        tokens + Tensor::from_data(TensorData::new(values, [frames, 1, hidden]), options)
+    }
+
+    /// A single image's tokens: low resolution in models that have it.
+    pub fn image(&self, highres: bool) -> (Tensor<2>, FusionReport) {
+        let tokens = if highres { self.low() } else { self.full(None) };
+        let [frames, len, hidden] = tokens.dims();
+        let report = FusionReport {
+            frames,
+            layout: if highres { Layout::QueryGuided } else { Layout::Full },
+            full_frames: if highres { 0 } else { frames },
+            tokens_before: frames * len,
+            tokens_after: frames * len,
+            tokens_per_frame: vec![len; frames],
+            query: None,
+            spatial: None,
+        };
+        (tokens.reshape([frames * len, hidden]), report)
+    }
+}
+
+impl FrameTokens for ProjectedFrames<'_> {
+    fn frames(&self) -> usize {
+        self.features.dims()[0]
+    }
+
+    fn full_len(&self) -> usize {
+        let side = self.features.dims()[1].isqrt();
+        self.size.kept_cells(side).tokens_with_newlines()
+    }
+
+    fn full(&self, frames: Option<&[usize]>) -> Tensor<3> {
+        let features = frames.map_or_else(|| self.features.clone(), |rows| select(self.features.clone(), rows));
+        let samples: Vec<usize> = match frames {
+            Some(rows) => rows.iter().map(|&row| self.samples[row]).collect(),
+            None => self.samples.clone(),
+        };
+        self.placed_in_time(self.projector.full_tokens(features, self.size), &samples)
+    }
+
+    fn low(&self) -> Tensor<3> {
+        let tokens = self.projector.low_tokens(self.features.clone(), self.low, self.size);
+        self.placed_in_time(tokens, &self.samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame_position;
+
+    #[test]
+    fn frame_positions_follow_the_package() {
+        let first: Vec<f32> = frame_position(0, 6).collect();
+        assert_eq!(first, [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+        let third: Vec<f32> = frame_position(3, 6).collect();
+        assert!((third[0] - 3f32.sin()).abs() < 1e-6);
+        assert!((third[1] - 3f32.sin().cos()).abs() < 1e-6);
+        let slow = 3.0 / 10_000f32.powf(2.0 / 6.0);
+        assert!((third[2] - slow.sin()).abs() < 1e-6);
+    }
+}
