@@ -10,7 +10,7 @@ use crate::{
     core::{
         Device, Dtype, LoadOptions, Quantize, check,
         checkpoint::{Checkpoint, Download, RepoOptions},
-        config::{LanguageModel, LongVuConfig},
+        config::LongVuConfig,
         load,
     },
     error::Error,
@@ -24,18 +24,6 @@ use crate::{
     towers::Tower,
     vision::{Dinov2, Siglip},
 };
-
-/// Files of a checkpoint's text side, of which some may be absent.
-const TEXT_FILES: [&str; 8] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "generation_config.json",
-    "chat_template.jinja",
-];
 
 /// What to load, where to, and with which settings; made by [`LongVu::builder`].
 #[derive(Clone)]
@@ -327,16 +315,8 @@ impl LongVuBuilder {
     }
 
     fn load_text(&self, files: &ModelFiles) -> Result<(Tokenizer, ChatTemplate, Vec<u32>)> {
-        for name in TEXT_FILES {
-            files.repo.try_get(name)?;
-        }
-        let config_path = files.repo.get("config.json")?;
-        let dir = config_path.parent().unwrap_or(&config_path);
-        let tokenizer = Tokenizer::from_dir(dir)?;
-        let template = match files.config.language_model() {
-            LanguageModel::Qwen2 => ChatTemplate::ChatMl,
-            LanguageModel::Llama => ChatTemplate::for_llama(dir)?,
-        };
+        let dir = &files.text_folder()?;
+        let (tokenizer, template) = files.load_text(dir)?;
         let decoder = &files.config.decoder;
         let declared = decoder.eos_token_id.as_ref().map_or(&[][..], |ids| ids.as_slice());
         let mut eos = load_eos_token_ids(dir, declared)?;

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::Serialize;
 
-use crate::{VisualKind, compress::TemporalReport, encoding_settings::EncodingSettings, vision::SizePair};
+use crate::{
+    VisualKind, compress::TemporalReport, core::ops::select_rows, encoding_settings::EncodingSettings, vision::SizePair,
+};
 
 /// When a sampled frame was.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -61,9 +63,7 @@ pub(crate) fn select(features: Tensor<3>, rows: &[usize]) -> Tensor<3> {
     if rows.len() == features.dims()[0] {
         return features;
     }
-    let indices: Vec<i64> = rows.iter().map(|&i| i as i64).collect();
-    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &features.device());
-    features.select(0, indices)
+    select_rows(features, rows)
 }
 
 /// A video or image after decoding, the temporal stage, both towers and the aggregator.

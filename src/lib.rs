@@ -49,7 +49,7 @@ pub use inspect::{Inspection, PartSize, inspect};
 pub use llm::{FinishReason, GenerationConfig};
 pub use memory::{available_memory, peak_memory};
 pub use model::LongVu;
-pub use model_files::ModelFiles;
+pub use model_files::{ModelFiles, TEXT_FILES};
 pub use part::Residency;
 pub use plan::{MemoryPlan, Workload};
 pub use projected::ProjectedFrames;

@@ -1,6 +1,6 @@
 //! The files that make a model: its checkpoint and both towers'.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -9,8 +9,9 @@ use crate::{
     core::{
         Weights,
         checkpoint::{Repo, RepoOptions},
-        config::{Dinov2Config, LongVuConfig, PreprocessorConfig, SiglipConfig, TowerFamily},
+        config::{Dinov2Config, LanguageModel, LongVuConfig, PreprocessorConfig, SiglipConfig, TowerFamily},
     },
+    llm::{ChatTemplate, Tokenizer},
     towers::{TowerFiles, check_siglip_size},
     vision::{AggregatorConfig, MmProjector, SpatialVisionAggregator},
 };
@@ -18,6 +19,18 @@ use crate::{
 /// Names, under a checkpoint's root, of what lies between the towers and the language model.
 pub(crate) const CONNECTOR: [&str; 4] =
     ["model.mm_projector", "model.vision_sampler_", "model.vision_query", "model.image_newline"];
+
+/// Files of a checkpoint's text side, by their names; some may be absent.
+pub const TEXT_FILES: [&str; 8] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "chat_template.jinja",
+];
 
 /// A LongVU checkpoint's files and its towers', found and their configurations checked, no weight read.
 #[derive(Debug, Clone)]
@@ -73,6 +86,30 @@ impl ModelFiles {
     /// Sizes of the aggregator.
     pub fn aggregator_config(&self) -> AggregatorConfig {
         AggregatorConfig::new(&self.config, self.siglip_config.hidden_size, self.dinov2_config.hidden_size)
+    }
+
+    /// The folder of the checkpoint's [`TEXT_FILES`], downloaded if need be.
+    ///
+    /// # Errors
+    /// Failed downloads.
+    pub fn text_folder(&self) -> Result<PathBuf> {
+        for name in TEXT_FILES {
+            self.repo.try_get(name)?;
+        }
+        let config = self.repo.get("config.json")?;
+        Ok(config.parent().map(Path::to_owned).unwrap_or(config))
+    }
+
+    /// The tokenizer in `folder`, and the layout of conversations that goes with it and this language model.
+    ///
+    /// # Errors
+    /// Missing or malformed files.
+    pub fn load_text(&self, folder: &Path) -> Result<(Tokenizer, ChatTemplate)> {
+        let template = match self.config.language_model() {
+            LanguageModel::Qwen2 => ChatTemplate::ChatMl,
+            LanguageModel::Llama => ChatTemplate::for_llama(folder)?,
+        };
+        Ok((Tokenizer::from_dir(folder)?, template))
     }
 
     /// Takes aggregator and projector from the root of a checkpoint.

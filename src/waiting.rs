@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::{
     FrameInfo, Result,
+    core::ops::select_rows,
     spill::{SpillFile, SpillSettings},
 };
 
@@ -27,10 +28,8 @@ impl Window {
         if kept.is_empty() {
             return;
         }
-        let indices: Vec<i64> = kept.iter().map(|&i| i as i64).collect();
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [kept.len()]), &self.dinov2.device());
         // A selection is a copy: the window's storage is freed.
-        self.dinov2 = self.dinov2.clone().select(0, indices);
+        self.dinov2 = select_rows(self.dinov2.clone(), kept);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Cursor,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -15,6 +16,7 @@ use longvu_world::{Question, QuestionKind, Script, ScriptKind, ScriptOptions, Sp
 use crate::{
     answer::{Answerer, with_end_tokens},
     args::usage,
+    out_file::OutFile,
     output,
     progress::Progress,
     sheet::{self, Cell, Fate},
@@ -54,6 +56,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let script = script(args)?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     let (video, picture) = (args.out.join("demo.mp4"), args.out.join("demo.png"));
+    let out = OutFile::prepare("the contact sheet", &picture)?;
     let progress = Progress::new(args.quiet, "drawing a video");
     script.write_mp4(&video)?;
     drop(progress);
@@ -67,7 +70,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     output::line(&format!("{right} of {} right", answers.len()))?;
     if let Some((question, answer)) = answers.iter().max_by_key(|(question, _)| question.kind == QuestionKind::Needle) {
         let sheet = contact_sheet(&video, &encoded, question, answer)?;
-        save(&sheet, &picture)?;
+        out.write_bytes(&png(&sheet)?)?;
     }
     if !args.quiet {
         output::note(&format!("wrote {} and {}", video.display(), picture.display()));
@@ -143,10 +146,9 @@ fn fates(encoded: &EncodedVideo, answer: &Answer) -> Vec<Fate> {
     fates
 }
 
-/// Writes a picture, which appears once it is complete.
-fn save(picture: &RgbImage, path: &Path) -> Result<()> {
-    let partial = path.with_extension("partial");
-    let written = picture.save_with_format(&partial, image::ImageFormat::Png).map_err(anyhow::Error::from);
-    let written = written.and_then(|()| Ok(fs::rename(&partial, path)?));
-    written.inspect_err(|_| drop(fs::remove_file(&partial))).with_context(|| format!("cannot write {}", path.display()))
+/// A picture as PNG.
+fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png)?;
+    Ok(bytes.into_inner())
 }

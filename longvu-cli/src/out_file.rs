@@ -48,22 +48,30 @@ impl OutFile {
         self.temporary.is_some()
     }
 
-    /// Writes `value` as JSON: under another name first, so that a full disk leaves nothing half-written.
+    /// Writes `value` as JSON.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// As [`OutFile::write_bytes`].
     pub fn write(&self, value: &impl Serialize) -> Result<()> {
         let mut json = serde_json::to_vec_pretty(value).context("it cannot be put as JSON")?;
         json.push(b'\n');
+        self.write_bytes(&json)
+    }
+
+    /// Writes the whole file: under another name first, so that a full disk leaves nothing half-written.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
         let (what, place) = (self.what, self.path.display());
         let failed = || format!("{what} could not be written to {place}; make room, or name another place");
         let Some(temporary) = &self.temporary else {
-            let written = OpenOptions::new().write(true).open(&self.path).and_then(|mut file| file.write_all(&json));
+            let written = OpenOptions::new().write(true).open(&self.path).and_then(|mut file| file.write_all(bytes));
             return written.with_context(failed);
         };
         let written = create(temporary)
             // Some file systems report a full disk only when asked to store for good.
-            .and_then(|mut file| file.write_all(&json).and_then(|()| file.sync_all()))
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(temporary, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(temporary);

@@ -1,6 +1,6 @@
 //! Stage 3: tokens that repeat along time go (section 3.3 of the paper).
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use longvu_core::ops;
 use serde::Serialize;
 
@@ -98,11 +98,10 @@ impl<'a> SpatialReduction<'a> {
         let [frames, count, hidden] = tokens.dims();
         self.tokens_before += frames * count;
         let kept = self.pruner.keep(tokens.clone());
-        let rows: Vec<i64> =
-            kept.iter().enumerate().flat_map(|(f, kept)| kept.iter().map(move |&i| (f * count + i) as i64)).collect();
-        let indices = TensorData::new(rows.clone(), [rows.len()]);
-        let indices = Tensor::<1, Int>::from_data(indices, &tokens.device());
-        self.chunks.push((kept, tokens.reshape([frames * count, hidden]).select(0, indices)));
+        let rows: Vec<usize> =
+            kept.iter().enumerate().flat_map(|(f, kept)| kept.iter().map(move |&i| f * count + i)).collect();
+        let tokens = ops::select_rows(tokens.reshape([frames * count, hidden]), &rows);
+        self.chunks.push((kept, tokens));
     }
 
     /// The tokens that are left, in order, and how that came about; `None` if there never was a chunk.
@@ -165,7 +164,7 @@ fn cut_tail(frames: &mut [Vec<usize>], mut cut: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
 
     fn tokens(frames: usize, count: usize, seed: u64) -> Tensor<3> {

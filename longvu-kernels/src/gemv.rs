@@ -234,8 +234,8 @@ impl<B> Part<'_, B> {
         x: &[Line<R>],
         outs: &mut [&mut [f32]],
     ) {
-        // Where half a cache line is a vector's worth of 16-bit weights and two loads fill it, one row at a time is faster
-        // in order (Zen 3: 16 GB/s a thread against 13); with AVX-512, four rows hide each other's latency.
+        // Of 16-bit weights that are read in order one row at a time is faster with AVX2 (Zen 3: 16 GB/s a thread against
+        // 13), and four are with AVX-512 (Sapphire Rapids).
         let wide = S::TILE == Tile::Rows8Vectors2;
         let at_once = match R {
             1 if size_of::<B>() < 4 && self.ahead == 0 && !wide => 1,

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longvu::ModelFiles;
+use longvu::{ModelFiles, TEXT_FILES};
 use longvu_core::{Dtype, checkpoint::Repo};
 use serde_json::json;
 
@@ -17,19 +17,6 @@ pub(crate) struct Trained {
     pub dinov2: Parameters,
     pub language: Parameters,
 }
-
-/// Files of a tokenizer, of which a folder has some.
-pub(crate) const TOKENIZER_FILES: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "generation_config.json",
-];
 
 /// Writes the folder `out`, which appears once it is complete.
 ///
@@ -55,7 +42,7 @@ pub(crate) fn export(trained: &Trained, files: &ModelFiles, tokenizer: &Path, dt
             |name: &str| (!name.starts_with("text_model.") && !name.starts_with("logit_")).then(|| name.to_owned());
         parameters.export(&folder.join("model.safetensors"), dtype, published)?;
     }
-    for name in TOKENIZER_FILES {
+    for name in TEXT_FILES {
         let from = tokenizer.join(name);
         if from.is_file() {
             copy(&from, &partial.join(name))?;

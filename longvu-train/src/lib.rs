@@ -22,7 +22,7 @@ mod workers;
 pub use data::{Media, Record, VideoGroup, WorldMix, WorldSample, WorldStream, read_records};
 pub use error::{Error, Result};
 pub use initial::initial_values;
-pub use language::{FileSource, Sample, SampleSource, WorldSource};
+pub use language::{FileSource, Sample, SampleSource, WorldSource, draw_frames};
 pub use log::{LogLine, read_log};
 pub use parameters::{AdamWSettings, Parameters};
 pub use plot::{Series, lines_chart, loss_curves, validation_curves};

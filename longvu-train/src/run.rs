@@ -1,17 +1,11 @@
 //! A whole run: tokenizer, towers, language model, and the folder that comes of it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use longvu::ModelFiles;
 use longvu_core::{
     Device, Dtype, TensorSpec, build,
     checkpoint::{Checkpoint, RepoOptions},
-    config::LanguageModel,
 };
 use longvu_llm::{ChatTemplate, Tokenizer};
 use longvu_vision::{Dinov2, Preprocessor, Siglip};
@@ -20,7 +14,7 @@ use longvu_world::Split;
 use crate::{
     Error, Objective, Parameters, Recipe, Result, TowerRecipe, TrainProgress, Trainer, Workers,
     data::WorldStream,
-    export::{TOKENIZER_FILES, Trained, export},
+    export::{Trained, export},
     language::{FrozenTowers, LanguageObjective, SampleSource, WorldSource},
     recipe::LanguageRecipe,
     tokenizer::{train_tokenizer, world_corpus},
@@ -89,13 +83,7 @@ impl TrainingRun<'_> {
     /// Makes the tokenizer, or takes the model's.
     fn tokenizer(&self, files: &ModelFiles) -> Result<Text> {
         let folder = match &self.recipe.tokenizer {
-            None => {
-                for name in TOKENIZER_FILES {
-                    files.repo.try_get(name)?;
-                }
-                let config = files.repo.get("config.json")?;
-                config.parent().map(Path::to_owned).unwrap_or_default()
-            }
+            None => files.text_folder()?,
             Some(recipe) => {
                 let folder = self.folder.join("tokenizer");
                 if !folder.join("tokenizer.json").is_file() {
@@ -105,11 +93,8 @@ impl TrainingRun<'_> {
                 folder
             }
         };
-        let template = match files.config.language_model() {
-            LanguageModel::Qwen2 => ChatTemplate::ChatMl,
-            LanguageModel::Llama => ChatTemplate::for_llama(&folder)?,
-        };
-        Ok(Text { tokenizer: Arc::new(Tokenizer::from_dir(&folder)?), template, folder })
+        let (tokenizer, template) = files.load_text(&folder)?;
+        Ok(Text { tokenizer: Arc::new(tokenizer), template, folder })
     }
 }
 

@@ -178,30 +178,18 @@ impl Trainer<'_> {
                 BTreeMap::new()
             };
             if step.is_multiple_of(LOG_EVERY) || !validation.is_empty() {
-                let loss = clock.mean_loss();
-                let samples = (step * settings.micro_batch * settings.accumulation) as u64;
-                let lr = settings.schedule().at(step - 1);
-                let seconds = clock.seconds();
                 let line = LogLine {
                     step,
                     stage: name.into(),
-                    loss,
-                    lr,
+                    loss: clock.mean_loss(),
+                    lr: settings.schedule().at(step - 1),
                     grad_norm: norm,
-                    samples,
-                    seconds,
-                    validation: validation.clone(),
+                    samples: (step * settings.micro_batch * settings.accumulation) as u64,
+                    seconds: clock.seconds(),
+                    validation,
                 };
                 log.append(&line)?;
-                let left = clock.left(step, settings.steps);
-                (self.on_progress)(&TrainProgress {
-                    stage: name.into(),
-                    step,
-                    steps: settings.steps,
-                    loss,
-                    left,
-                    validation,
-                });
+                self.tell(line, settings.steps, clock.left(step, settings.steps));
             }
             let stop = (self.should_stop)();
             if is_last || stop || clock.since_checkpoint() > self.checkpoint_every {
@@ -213,6 +201,12 @@ impl Trainer<'_> {
             }
         }
         Ok(Some(parameters))
+    }
+
+    /// Says what was logged.
+    fn tell(&self, line: LogLine, steps: usize, left: Duration) {
+        let LogLine { stage, step, loss, validation, .. } = line;
+        (self.on_progress)(&TrainProgress { stage, step, steps, loss, left, validation });
     }
 
     /// One optimizer step; the loss and the norm of its gradients.

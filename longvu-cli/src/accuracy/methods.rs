@@ -10,11 +10,9 @@ use longvu::{
     core::config::LongVuConfig,
 };
 use rand::{SeedableRng, rngs::StdRng};
-use serde::Serialize;
 
 /// What is done to a video's frames, sampled at one a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
 pub enum Method {
     /// As many frames as fit at full resolution, evenly spread
     Uniform,

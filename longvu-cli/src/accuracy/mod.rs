@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fs, num::NonZeroUsize, path::PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use longvu::{Frame, LongVu, LongVuBuilder, Video};
+use longvu_train::draw_frames;
 use longvu_world::{Script, ScriptKind, ScriptOptions, Split};
 
 use self::{
@@ -146,17 +147,11 @@ impl Bench {
 
     /// The frames that a method looks at, of one a second.
     fn frames(&self, script: &Script, method: Method, budget: usize) -> Result<Vec<Frame>> {
-        let sampled = if self.files { from_file(script)? } else { drawn(script)? };
+        let sampled = if self.files { from_file(script)? } else { draw_frames(script)? };
         let chosen = chosen(method, sampled.len(), budget, self.sizes, script.seed());
         let frames = sampled.into_iter().enumerate();
         Ok(frames.filter(|(place, _)| chosen.binary_search(place).is_ok()).map(|(_, frame)| frame).collect())
     }
-}
-
-fn drawn(script: &Script) -> Result<Vec<Frame>> {
-    let (width, height) = script.size();
-    let frames = script.frames(1.0)?.map(|drawn| Frame::new(drawn.index, drawn.timestamp, width, height, drawn.rgb));
-    Ok(frames.collect::<Result<_, _>>()?)
 }
 
 fn from_file(script: &Script) -> Result<Vec<Frame>> {

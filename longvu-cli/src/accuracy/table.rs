@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
 use longvu_train::lines_chart;
-use serde::Serialize;
 
 /// Answers to one kind of question by one method with one budget.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub method: &'static str,
     /// Visual tokens allowed; 0 for all.
@@ -39,6 +38,13 @@ impl Row {
     fn tokens(&self) -> f64 {
         self.visual_tokens as f64 / self.questions.max(1) as f64
     }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "method": self.method, "budget": self.budget, "kind": self.kind, "questions": self.questions,
+            "right": self.right, "accuracy": self.accuracy(), "visual_tokens": self.tokens()
+        })
+    }
 }
 
 /// All that was measured.
@@ -58,15 +64,8 @@ impl Table {
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
         save("accuracy.csv", self.csv())?;
-        let rows: Vec<_> = self.rows.iter().map(|row| (row, row.accuracy(), row.tokens())).collect();
-        let json = |(row, accuracy, tokens): &(&Row, f64, f64)| {
-            serde_json::json!({
-                "method": row.method, "budget": row.budget, "kind": row.kind, "questions": row.questions,
-                "right": row.right, "accuracy": accuracy, "visual_tokens": tokens
-            })
-        };
-        let values: Vec<_> = rows.iter().map(json).collect();
-        save("accuracy.json", serde_json::to_string_pretty(&values)?)?;
+        let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
+        save("accuracy.json", serde_json::to_string_pretty(&rows)?)?;
         for kind in self.kinds() {
             let series = series(self.rows.iter().filter(|row| row.kind == kind));
             chart(folder, kind, &series)?;

@@ -15,6 +15,7 @@ mod linear;
 mod norm;
 mod resample;
 mod rotary;
+mod select;
 mod similarity;
 
 pub use activation::{gelu, gelu_tanh, silu_mul, swiglu};
@@ -26,4 +27,5 @@ pub use linear::{linear, linear_quantized};
 pub use norm::{add_residual, layer_norm, rms_norm};
 pub use resample::{Interpolation, resample_grid};
 pub use rotary::rotary;
+pub use select::select_rows;
 pub use similarity::{cosine_similarity, cosine_with_first};

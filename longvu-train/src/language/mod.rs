@@ -8,6 +8,6 @@ mod towers;
 
 pub use objective::LanguageObjective;
 pub use sample::{Sample, SampleSource};
-pub use sources::{FileSource, WorldSource};
+pub use sources::{FileSource, WorldSource, draw_frames};
 pub use tokens::{Dialogue, tokenize_dialogue};
 pub use towers::FrozenTowers;

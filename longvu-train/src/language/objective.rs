@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use longvu::{ModelFiles, ProjectedFrames, VisualKind};
 use longvu_compress::{Budget, CompressionSettings, Preset, QueryStage, fuse};
 use longvu_core::{Device, TensorLookup, TensorSpec, Weights, build, config::LongVuConfig, declare, ops};
@@ -94,33 +94,30 @@ impl LanguageObjective {
     fn sample_loss(&self, model: &Model, sample: &Sample, index: u64) -> Result<Scored> {
         let dialogue = self.dialogue(sample)?;
         let segments = dialogue.ids.text_segments();
-        let mut parts = Vec::new();
-        let mut visual = 0;
-        let mut before = segments[0].len();
-        if !segments[0].is_empty() {
-            parts.push(model.decoder.embed(&segments[0]));
-        }
-        if sample.kind.is_some() {
-            let tokens = self.visual_tokens(model, sample, &dialogue, index)?;
-            visual = tokens.dims()[0];
-            parts.push(tokens);
-        } else {
-            before = 0;
-        }
-        for segment in &segments[1..] {
-            parts.push(model.decoder.embed(segment));
+        let visual = match sample.kind {
+            Some(_) => Some(self.visual_tokens(model, sample, &dialogue, index)?),
+            None => None,
+        };
+        let placeholder = visual.as_ref().map(|tokens| (segments[0].len(), tokens.dims()[0]));
+        let mut parts: Vec<Tensor<2>> =
+            segments.iter().filter(|ids| !ids.is_empty()).map(|ids| model.decoder.embed(ids)).collect();
+        if let Some(tokens) = visual {
+            parts.insert(usize::from(!segments[0].is_empty()), tokens);
         }
         let inputs_embeds = Tensor::cat(parts, 0).unsqueeze::<3>();
-        // A placeholder is one id and `visual` positions; the position before an answer's token predicts it.
-        let shift = if sample.kind.is_some() { visual as i64 - 1 } else { 0 };
-        let position = |i: usize| if i > before { i as i64 + shift } else { i as i64 };
-        let answers: Vec<usize> = (1..dialogue.ids.as_slice().len()).filter(|&i| dialogue.is_answer[i]).collect();
-        let targets: Vec<u32> = answers.iter().map(|&i| dialogue.ids.as_slice()[i] as u32).collect();
-        let rows: Vec<i64> = answers.iter().map(|&i| position(i) - 1).collect();
+        // A placeholder is one id and as many positions as the video has tokens.
+        let position = |i: usize| match placeholder {
+            Some((before, tokens)) if i > before => i + tokens - 1,
+            _ => i,
+        };
+        let ids = dialogue.ids.as_slice();
+        let answers: Vec<usize> = (1..ids.len()).filter(|&i| dialogue.is_answer[i]).collect();
+        let targets: Vec<u32> = answers.iter().map(|&i| ids[i] as u32).collect();
+        // The position before an answer's token predicts it.
+        let rows: Vec<usize> = answers.iter().map(|&i| position(i) - 1).collect();
         let states = model.decoder.forward_sequences(inputs_embeds);
         let [_, positions, hidden] = states.dims();
-        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [answers.len()]), &states.device());
-        let states = states.reshape([positions, hidden]).select(0, rows);
+        let states = ops::select_rows(states.reshape([positions, hidden]), &rows);
         let logits =
             model.decoder.logits(states.unsqueeze::<3>()).reshape([answers.len(), self.config.decoder.vocab_size]);
         Ok(Scored { logits, targets })

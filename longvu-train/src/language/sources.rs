@@ -27,7 +27,7 @@ impl WorldSource {
 impl SampleSource for WorldSource {
     fn sample(&self, index: u64) -> Result<Sample> {
         let WorldSample { script, questions, is_picture } = self.stream.sample(index)?;
-        let mut frames = draw(&script)?;
+        let mut frames = draw_frames(&script)?;
         if is_picture {
             frames.truncate(1);
         }
@@ -41,8 +41,11 @@ impl SampleSource for WorldSource {
     }
 }
 
-/// A frame for every second.
-fn draw(script: &Script) -> Result<Vec<Frame>> {
+/// A frame of the video for every second.
+///
+/// # Errors
+/// A script of no size.
+pub fn draw_frames(script: &Script) -> Result<Vec<Frame>> {
     let (width, height) = script.size();
     let frames = script.frames(1.0)?.map(|drawn| Frame::new(drawn.index, drawn.timestamp, width, height, drawn.rgb));
     Ok(frames.collect::<Result<_, _>>()?)

@@ -51,10 +51,8 @@ pub fn tokenize_dialogue(
         is_answer.extend(new.iter().map(|_| false));
         ids.extend(new);
         let answer_ids = tokenizer.encode(answer)?.into_iter().chain(end_of_turn.first().copied());
-        let before = ids.len();
         ids.extend(answer_ids.map(i64::from));
         is_answer.resize(ids.len(), true);
-        debug_assert!(ids.len() > before);
         first_prompt.get_or_insert(prompt);
         conversation.push_assistant(answer.clone());
     }

@@ -1,9 +1,9 @@
 //! The trained towers, and what comes before the connector.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use longvu::Frame;
 use longvu_compress::{Budget, FrameSelector, TemporalReduction, TemporalStage};
-use longvu_core::Dtype;
+use longvu_core::{Dtype, ops};
 use longvu_vision::{Dinov2, Preprocessor, Siglip};
 
 use crate::Result;
@@ -52,7 +52,7 @@ impl FrozenTowers {
         };
         let kept: Vec<&Frame> = samples.iter().map(|&i| &frames[i]).collect();
         let siglip = through(&kept, &self.siglip_pixels, device, |x| self.siglip.features(x, self.feature_side))?;
-        Ok(Features { siglip, dinov2: select(dinov2, &samples), samples })
+        Ok(Features { siglip, dinov2: ops::select_rows(dinov2, &samples), samples })
     }
 }
 
@@ -69,11 +69,4 @@ fn through<F: std::borrow::Borrow<Frame>>(
         features.push(tower(pixels.pixel_values(&resized?, device, Dtype::F32)));
     }
     Ok(Tensor::cat(features, 0))
-}
-
-fn select(features: Tensor<3>, rows: &[usize]) -> Tensor<3> {
-    let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    let indices = TensorData::new(indices, [rows.len()]);
-    let indices = Tensor::<1, Int>::from_data(indices, &features.device());
-    features.select(0, indices)
 }

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use burn::{
     module::Param,
-    tensor::{Device, Int, Tensor, TensorData},
+    tensor::{Device, Tensor},
 };
 use longvu_core::{
     Dtype, TensorLookup, TensorSpec, Weights, build,
     config::{DecoderConfig, LanguageModel, SiglipConfig},
     declare,
     nn::Linear,
+    ops,
 };
 use longvu_llm::{Decoder, Tokenizer};
 use longvu_vision::Siglip;
@@ -57,10 +58,9 @@ impl TwoTowers {
         let embeds = self.text.embed(&padded);
         let width = embeds.dims()[1];
         let states = self.text.forward_sequences(embeds.reshape([ids.len(), longest, width]));
-        let last: Vec<i64> =
-            ids.iter().enumerate().map(|(i, ids)| (i * longest + ids.len().max(1) - 1) as i64).collect();
-        let last = Tensor::<1, Int>::from_data(TensorData::new(last, [ids.len()]), &states.device());
-        unit(self.projection.forward(states.reshape([ids.len() * longest, width]).select(0, last)))
+        let last: Vec<usize> = ids.iter().enumerate().map(|(i, ids)| i * longest + ids.len().max(1) - 1).collect();
+        let states = states.reshape([ids.len() * longest, width]);
+        unit(self.projection.forward(ops::select_rows(states, &last)))
     }
 }
 
