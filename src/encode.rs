@@ -13,6 +13,7 @@ use crate::{
     compress::{TemporalReduction, TemporalReport},
     encoded::{add, select},
     frames::Clip,
+    gathered::Gathered,
     part::Residency,
     prefetch::{Prepared, PreparedFrames, Resizer},
     vision::{Dinov2, Siglip, SizePair},
@@ -159,7 +160,7 @@ struct Encoder<'a> {
     selections: Vec<Vec<usize>>,
     /// Frames through the aggregator, in order and before those in `waiting`.
     done: Vec<FrameInfo>,
-    features: Vec<Tensor<3>>,
+    features: Gathered,
     /// Width and height of the frames.
     dimensions: (u32, u32),
     size: SizePair,
@@ -181,7 +182,7 @@ impl<'a> Encoder<'a> {
             waiting: Waiting::new(model.parts.spill.clone()),
             selections: Vec::new(),
             done: Vec::new(),
-            features: Vec::new(),
+            features: Gathered::new(&model.parts.device),
             dimensions,
             size: kind.size_pair(dimensions),
             timings: EncodeTimings::default(),
@@ -321,10 +322,10 @@ impl<'a> Encoder<'a> {
         let total = self.done.len() + self.waiting.count(wanted);
         self.dinov2 = None;
         self.aggregate_waiting(wanted, |done| progress(EncodeProgress::Aggregated { done, total }))?;
-        let mut features = Tensor::cat(std::mem::take(&mut self.features), 0);
+        let features = self.features.finish().ok_or(Error::NoFrames)?;
         // Frames aggregated early on a promise that the source broke may have to go after all.
         let rows: Vec<usize> = (0..self.done.len()).filter(|&row| wanted(&self.done[row])).collect();
-        features = select(features, &rows);
+        let features = select(features, &rows);
         let frames: Vec<FrameInfo> = rows.iter().map(|&row| self.done[row]).collect();
         let reduced =
             (0..frames.len()).filter(|&i| temporal.selected.binary_search(&frames[i].sample).is_ok()).collect();

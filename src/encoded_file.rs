@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{Bytes, DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use safetensors::{Dtype as FileDtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -47,7 +47,13 @@ struct Entry {
     name: &'static str,
     dtype: FileDtype,
     shape: Vec<usize>,
-    bytes: Bytes,
+    contents: Contents,
+}
+
+enum Contents {
+    Bytes(Vec<u8>),
+    /// Taken from the device a frame at a time: all of them may be most of what a run holds.
+    Features(Box<Tensor<3>>),
 }
 
 impl Entry {
@@ -57,7 +63,23 @@ impl Entry {
         values: impl ExactSizeIterator<Item = [u8; N]>,
     ) -> Self {
         let shape = vec![values.len()];
-        Self { name, dtype, shape, bytes: Bytes::from_bytes_vec(values.flatten().collect()) }
+        Self { name, dtype, shape, contents: Contents::Bytes(values.flatten().collect()) }
+    }
+
+    fn len(&self) -> usize {
+        match &self.contents {
+            Contents::Bytes(bytes) => bytes.len(),
+            Contents::Features(features) => features.shape().num_elements() * features.dtype().size(),
+        }
+    }
+
+    /// Gives all bytes to `take`, in order.
+    fn each(&self, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+        match &self.contents {
+            Contents::Bytes(bytes) => take(bytes),
+            Contents::Features(features) => (0..features.dims()[0])
+                .try_for_each(|frame| take(Tensor::clone(features).narrow(0, frame, 1).into_data().as_bytes())),
+        }
     }
 }
 
@@ -90,7 +112,12 @@ impl EncodedVideo {
     fn write_to(&self, file: &File) -> std::io::Result<()> {
         let entries = self.entries()?;
         let mut checksum = Sha256::new();
-        entries.iter().for_each(|entry| checksum.update(&*entry.bytes));
+        for entry in &entries {
+            entry.each(|bytes| {
+                checksum.update(bytes);
+                Ok(())
+            })?;
+        }
         let header = Header {
             version: VERSION,
             kind: self.kind,
@@ -103,8 +130,9 @@ impl EncodedVideo {
         let mut table = Map::new();
         table.insert("__metadata__".into(), json!({ KEY: serde_json::to_string(&header)? }));
         let mut offset = 0;
-        for Entry { name, dtype, shape, bytes } in &entries {
-            let end = offset + bytes.len();
+        for entry in &entries {
+            let Entry { name, dtype, shape, .. } = entry;
+            let end = offset + entry.len();
             table.insert((*name).into(), json!({ "dtype": dtype, "shape": shape, "data_offsets": [offset, end] }));
             offset = end;
         }
@@ -114,7 +142,7 @@ impl EncodedVideo {
         let mut out = BufWriter::new(file);
         out.write_all(&(table.len() as u64).to_le_bytes())?;
         out.write_all(table.as_bytes())?;
-        entries.iter().try_for_each(|entry| out.write_all(&entry.bytes))?;
+        entries.iter().try_for_each(|entry| entry.each(|bytes| out.write_all(bytes)))?;
         out.flush()?;
         // Some file systems report a full disk only when asked to store for good.
         file.sync_all()
@@ -127,8 +155,8 @@ impl EncodedVideo {
         };
         let (frames, samples) = (&self.frames, &self.samples);
         let scores = &self.temporal.scores;
-        let data = self.features.clone().into_data();
-        let dtype = match data.dtype() {
+        let features = self.features.clone();
+        let dtype = match features.dtype() {
             DType::F32 => FileDtype::F32,
             DType::F16 => FileDtype::F16,
             DType::BF16 => FileDtype::BF16,
@@ -141,7 +169,12 @@ impl EncodedVideo {
             positions("frames.reduced", self.reduced.clone()),
             positions("temporal.selected", self.temporal.selected.clone()),
             Entry::new("temporal.scores", FileDtype::F32, scores.iter().map(|score| score.to_le_bytes())),
-            Entry { name: "features", dtype, shape: self.features.dims().to_vec(), bytes: data.into_bytes() },
+            Entry {
+                name: "features",
+                dtype,
+                shape: features.dims().to_vec(),
+                contents: Contents::Features(Box::new(features)),
+            },
         ])
     }
 

@@ -12,6 +12,7 @@ mod encoding_settings;
 mod error;
 mod fingerprint;
 mod frames;
+mod gathered;
 mod inputs;
 mod inspect;
 mod memory;

@@ -165,7 +165,7 @@ impl Formulas<'_> {
         let rest = match stage {
             Stage::LoadDinov2 => (Kind::Features, 0),
             Stage::LoadSiglip => self.held(),
-            _ => self.encoded(1),
+            _ => self.encoded(),
         };
         self.stage(stage, &[self.weights(&[part, Connector]), reading, rest])
     }
@@ -200,13 +200,7 @@ impl Formulas<'_> {
         let activations = self.tower(&tower, self.model.input[0]).max(self.aggregator());
         self.stage(
             Stage::Aggregate,
-            &[
-                self.weights(&[Siglip, Connector]),
-                (Kind::Activations, activations),
-                self.held(),
-                // As they come, and put together.
-                self.encoded(2),
-            ],
+            &[self.weights(&[Siglip, Connector]), (Kind::Activations, activations), self.held(), self.encoded()],
         )
     }
 
@@ -223,7 +217,7 @@ impl Formulas<'_> {
         };
         // The visual tokens, and the prompt that they become part of.
         let tokens = (laid_out + 2 * room.min(kept * full)) * hidden * number;
-        self.stage(Stage::Fuse, &[self.weights(&[LanguageModel, Connector]), self.encoded(1), (Kind::Tokens, tokens)])
+        self.stage(Stage::Fuse, &[self.weights(&[LanguageModel, Connector]), self.encoded(), (Kind::Tokens, tokens)])
     }
 
     fn prefill(&self) -> StageMemory {
@@ -245,7 +239,7 @@ impl Formulas<'_> {
             Stage::Prefill,
             &[
                 self.weights(&[LanguageModel, Connector]),
-                self.encoded(1),
+                self.encoded(),
                 (Kind::Tokens, embeds),
                 self.kv_cache(),
                 (Kind::Activations, self.layer(&decoder)),
@@ -257,7 +251,7 @@ impl Formulas<'_> {
         let logits = 4 * self.model.config.decoder.vocab_size as u64 * 4;
         self.stage(
             Stage::Generate,
-            &[self.weights(&[LanguageModel, Connector]), self.encoded(1), self.kv_cache(), (Kind::Activations, logits)],
+            &[self.weights(&[LanguageModel, Connector]), self.encoded(), self.kv_cache(), (Kind::Activations, logits)],
         )
     }
 
@@ -316,9 +310,10 @@ impl Formulas<'_> {
         (Kind::Features, self.workload.frames.min(WAITING_FRAMES) as u64 * frame)
     }
 
-    fn encoded(&self, copies: u64) -> (Kind, u64) {
+    /// Aggregated frames, which come into the tensor that they stay in.
+    fn encoded(&self) -> (Kind, u64) {
         let frame = self.shape.queries * self.model.config.vision_hidden_size as u64 * self.shape.number;
-        (Kind::Encoded, copies * self.shape.kept * frame)
+        (Kind::Encoded, self.shape.kept * frame)
     }
 
     fn kv_cache(&self) -> (Kind, u64) {
