@@ -8,8 +8,11 @@ use longvu::{
     LongVu, LongVuBuilder,
     compress::{KeepFrames, KeepTokens, ScoreNothing, TemporalStage},
     core::config::LongVuConfig,
+    vision::SizePair,
 };
 use rand::{SeedableRng, rngs::StdRng};
+
+use super::SIDE;
 
 /// What is done to a video's frames, sampled at one a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -57,10 +60,11 @@ pub struct Sizes {
 
 impl Sizes {
     pub fn of(config: &LongVuConfig, text: usize) -> Self {
-        let side = config.query_side();
+        let (side, low) = (config.query_side(), config.lowres_token);
+        let square = SizePair::of_video(SIDE, SIDE);
         Self {
-            full: side * (side + 1),
-            low: config.lowres_token * config.lowres_token,
+            full: square.kept_cells(side).tokens_with_newlines(),
+            low: square.scaled(side, low).kept_cells(low).tokens_with_newlines(),
             text,
             reserve: config.inference_max_length,
         }
