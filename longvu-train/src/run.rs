@@ -16,6 +16,8 @@ use crate::{
     data::WorldStream,
     export::{Trained, export},
     language::{FrozenTowers, LanguageObjective, SampleSource, WorldSource},
+    log::read_log,
+    plot::{loss_curves, validation_curves},
     recipe::LanguageRecipe,
     tokenizer::{train_tokenizer, world_corpus},
     towers::{Dinov2Objective, Pictures, SiglipObjective},
@@ -72,12 +74,23 @@ impl TrainingRun<'_> {
         let text = self.tokenizer(&files)?;
         let workers = Workers::new(self.workers)?;
         let job = Job { run: self, files, text, workers };
-        let Some(siglip) = job.siglip()? else { return Ok(None) };
-        let Some(dinov2) = job.dinov2()? else { return Ok(None) };
-        let Some(language) = job.language(&siglip, &dinov2)? else { return Ok(None) };
+        let trained = job.train()?;
+        self.draw_curves()?;
+        let Some(trained) = trained else { return Ok(None) };
         let out = self.folder.join("model");
-        export(&Trained { siglip, dinov2, language }, &job.files, &job.text.folder, self.dtype, &out)?;
+        export(&trained, &job.files, &job.text.folder, self.dtype, &out)?;
         Ok(Some(out))
+    }
+
+    /// Draws what the log has, of this run and those that it goes on from.
+    fn draw_curves(&self) -> Result<()> {
+        let log = self.folder.join("log.jsonl");
+        if !log.is_file() {
+            return Ok(());
+        }
+        let lines = read_log(&log)?;
+        loss_curves(&lines, &self.folder.join("loss.svg"))?;
+        validation_curves(&lines, &self.folder.join("held-out.svg"))
     }
 
     /// Makes the tokenizer, or takes the model's.
@@ -117,6 +130,14 @@ struct Job<'a> {
 const LANGUAGE_SEED: u64 = 1 << 20;
 
 impl Job<'_> {
+    /// Every part, trained or given; none if training was told to stop.
+    fn train(&self) -> Result<Option<Trained>> {
+        let Some(siglip) = self.siglip()? else { return Ok(None) };
+        let Some(dinov2) = self.dinov2()? else { return Ok(None) };
+        let Some(language) = self.language(&siglip, &dinov2)? else { return Ok(None) };
+        Ok(Some(Trained { siglip, dinov2, language }))
+    }
+
     fn siglip(&self) -> Result<Option<Parameters>> {
         let (config, recipe) = (&self.files.siglip_config, self.run.recipe.siglip.as_ref());
         let Some(recipe) = recipe else {

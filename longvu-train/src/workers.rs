@@ -43,7 +43,9 @@ impl Workers {
         thread::scope(|scope| {
             for pool in &self.0 {
                 scope.spawn(move || {
-                    while let Some((index, item)) = lock(queue).next() {
+                    // The lock must not be held while an item is worked on, as it would be in a `while let`.
+                    let next = || lock(queue).next();
+                    while let Some((index, item)) = next() {
                         let result = pool.install(|| work(item));
                         lock(done_ref).push((index, result));
                     }
@@ -62,7 +64,26 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::{Duration, Instant},
+    };
+
     use super::*;
+
+    #[test]
+    fn workers_work_at_the_same_time() {
+        let (workers, working) = (Workers::new(Some(2)).unwrap(), AtomicUsize::new(0));
+        let met = workers.map(vec![(), ()], |()| {
+            working.fetch_add(1, Ordering::SeqCst);
+            let start = Instant::now();
+            while working.load(Ordering::SeqCst) < 2 && start.elapsed() < Duration::from_secs(10) {
+                thread::yield_now();
+            }
+            Ok(working.load(Ordering::SeqCst) == 2)
+        });
+        assert_eq!(met.unwrap(), [true, true]);
+    }
 
     #[test]
     fn results_keep_the_order_of_items() {

@@ -29,6 +29,7 @@ fn a_fine_tuned_model_answers() {
     let out = trained.ok();
     let out = Path::new(out.trim());
     assert!(out.ends_with("run/model") && out.join("siglip/model.safetensors").is_file());
+    assert!(["loss.svg", "held-out.svg"].iter().all(|curves| folder.path().join("run").join(curves).is_file()));
     let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
     assert_ne!(weights(out), weights(&model()), "nothing was learnt");
     let mut ask = longvu();
