@@ -45,6 +45,9 @@ pub struct TowerRecipe {
     pub training: StageSettings,
     /// Heights that pictures are drawn at, in pixels, before the tower's own resizing.
     pub heights: Vec<u32>,
+    /// Share of pictures that show what their video shows for a moment only: digits and letters for the most part.
+    #[serde(default)]
+    pub needles: f64,
 }
 
 /// A phase of the language stage.

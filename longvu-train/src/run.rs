@@ -222,6 +222,7 @@ impl Job<'_> {
         [Split::Train, Split::Validation].map(|split| Pictures {
             preprocessor: Preprocessor::new(pixels.clone()),
             heights: recipe.heights.clone(),
+            needles: recipe.needles,
             split,
             seed: self.run.recipe.seed,
         })

@@ -19,6 +19,10 @@ pub struct VideoGroup {
     /// How they are built; as the world likes unless set.
     #[serde(default)]
     pub kind: Option<ScriptKind>,
+    /// How often each kind of question is asked of them, 0 for kinds that are left out; as of the others unless set. Videos
+    /// that cannot be asked any of these are passed over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, f64>,
 }
 
 /// What the world shows and asks.
@@ -42,7 +46,7 @@ pub struct WorldMix {
 impl Default for WorldMix {
     fn default() -> Self {
         Self {
-            videos: vec![VideoGroup { weight: 1.0, seconds: (3.0, 12.0), kind: None }],
+            videos: vec![VideoGroup { weight: 1.0, seconds: (3.0, 12.0), kind: None, kinds: BTreeMap::new() }],
             pictures: 0.1,
             heights: vec![128, 160, 192, 256],
             wide: 0.15,
@@ -68,12 +72,17 @@ impl WorldMix {
             let value = format!("{:?}, {}", self.heights, self.questions);
             return wrong("heights, questions", value, "one or more");
         }
-        if let Some(kind) = self.kinds.keys().find(|name| QuestionKind::ALL.iter().all(|kind| kind.name() != **name)) {
-            return wrong("kinds", kind.clone(), "a kind of question such as colour, count or needle");
+        for kinds in self.videos.iter().map(|group| &group.kinds).chain([&self.kinds]) {
+            if let Some(kind) = kinds.keys().find(|name| QuestionKind::ALL.iter().all(|kind| kind.name() != **name)) {
+                return wrong("kinds", kind.clone(), "a kind of question such as colour, count or needle");
+            }
+            if !kinds.values().all(|weight| is_weight(*weight)) {
+                return wrong("kinds", format!("{kinds:?}"), "weights of 0 or more");
+            }
         }
-        let is_asked = QuestionKind::ALL.into_iter().any(|kind| self.weight(kind) > 0.0);
-        if !self.kinds.values().all(|weight| is_weight(*weight)) || !is_asked {
-            return wrong("kinds", format!("{:?}", self.kinds), "weights of 0 or more, and a kind that is asked");
+        let is_asked = |group| QuestionKind::ALL.into_iter().any(|kind| self.weight(group, kind) > 0.0);
+        if !self.videos.iter().map(Some).chain([None]).all(is_asked) {
+            return wrong("kinds", format!("{:?}", self.kinds), "a kind that is asked");
         }
         for height in &self.heights {
             ScriptOptions::default().with_size(*height).validate()?;
@@ -93,8 +102,12 @@ impl WorldMix {
         Ok(())
     }
 
-    fn weight(&self, kind: QuestionKind) -> f64 {
-        self.kinds.get(kind.name()).copied().unwrap_or(1.0)
+    /// How often a kind is asked of a group's videos, or of pictures.
+    fn weight(&self, group: Option<&VideoGroup>, kind: QuestionKind) -> f64 {
+        match group.map(|group| &group.kinds).filter(|kinds| !kinds.is_empty()) {
+            Some(kinds) => kinds.get(kind.name()).copied().unwrap_or(0.0),
+            None => self.kinds.get(kind.name()).copied().unwrap_or(1.0),
+        }
     }
 }
 
@@ -148,50 +161,53 @@ impl WorldStream {
         let mut rng = StdRng::seed_from_u64(place);
         // A video without any question that has one answer gives way to the next.
         for attempt in 0..ATTEMPTS {
-            let (options, is_picture) = self.options(&mut rng);
+            let (options, group) = self.options(&mut rng);
             // All attempts stay within the stream, so that streams have none in common.
             let offset = attempt % 64 * (STREAM / 64) + attempt / 64 * (STREAM / ATTEMPTS);
             let seed = self.split.seed(place.wrapping_add(offset));
             let script = Script::draw(seed, &options)?;
-            let questions = self.questions(&script, &mut rng);
+            let questions = self.questions(&script, group, &mut rng);
             if !questions.is_empty() {
-                return Ok(WorldSample { script, is_picture, questions });
+                return Ok(WorldSample { script, is_picture: group.is_none(), questions });
             }
         }
         let value = format!("{:?}", self.mix.kinds);
         Err(Error::Setting { name: "kinds", value, expected: "kinds that can be asked about these videos" })
     }
 
-    fn options(&self, rng: &mut StdRng) -> (ScriptOptions, bool) {
+    /// What to draw, and the group that it belongs to unless it is a picture.
+    fn options(&self, rng: &mut StdRng) -> (ScriptOptions, Option<&VideoGroup>) {
         let mix = &self.mix;
-        let is_picture = rng.random_bool(mix.pictures);
-        let options = if is_picture {
+        let mut drawn_of = None;
+        let options = if rng.random_bool(mix.pictures) {
             // In a second nothing moves.
             ScriptOptions::default().with_kind(ScriptKind::Single).with_duration(1.0)
         } else {
             let weights = mix.videos.iter().map(|group| group.weight);
             let group = &mix.videos[weighted(rng, weights)];
+            drawn_of = Some(group);
             let (least, most) = group.seconds;
             let duration = if most > least { rng.random_range(least..most) } else { least };
             ScriptOptions { kind: group.kind, duration, ..ScriptOptions::default() }
         };
         let height = mix.heights[rng.random_range(0..mix.heights.len())];
         let aspect = if rng.random_bool(mix.wide) { Aspect::Wide } else { Aspect::Square };
-        (options.with_size(height).with_aspect(aspect), is_picture)
+        (options.with_size(height).with_aspect(aspect), drawn_of)
     }
 
     /// Questions by their weights, none twice.
-    fn questions(&self, script: &Script, rng: &mut StdRng) -> Vec<Question> {
+    fn questions(&self, script: &Script, group: Option<&VideoGroup>, rng: &mut StdRng) -> Vec<Question> {
+        let weight = |kind: &QuestionKind| self.mix.weight(group, *kind);
         let kinds: Vec<QuestionKind> = QuestionKind::ALL
             .into_iter()
-            .filter(|kind| self.mix.weight(*kind) > 0.0 && script.question(*kind, 0).is_some())
+            .filter(|kind| weight(kind) > 0.0 && script.question(*kind, 0).is_some())
             .collect();
         let mut questions: Vec<Question> = Vec::new();
         if kinds.is_empty() {
             return questions;
         }
         for _ in 0..2 * self.mix.questions {
-            let kind = kinds[weighted(rng, kinds.iter().map(|kind| self.mix.weight(*kind)))];
+            let kind = kinds[weighted(rng, kinds.iter().map(weight))];
             let Some(question) = script.question(kind, rng.random_range(0..1 << 20)) else { continue };
             // Answers that follow from one another, as where every answer of a kind came once, would be learnt as such.
             let may_repeat = matches!(kind, QuestionKind::Presence | QuestionKind::Action);
@@ -225,7 +241,7 @@ mod tests {
     use super::*;
 
     fn mix() -> WorldMix {
-        let group = |weight, seconds, kind| VideoGroup { weight, seconds, kind };
+        let group = |weight, seconds, kind| VideoGroup { weight, seconds, kind, kinds: BTreeMap::new() };
         WorldMix {
             videos: vec![group(3.0, (3.0, 12.0), None), group(1.0, (30.0, 40.0), Some(ScriptKind::Needle))],
             pictures: 0.25,
@@ -264,7 +280,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let group = |weight, seconds| vec![VideoGroup { weight, seconds, kind: Some(ScriptKind::Needle) }];
+        let group = |weight, seconds| {
+            vec![VideoGroup { weight, seconds, kind: Some(ScriptKind::Needle), kinds: BTreeMap::new() }]
+        };
         for wrong in [
             WorldMix { pictures: 1.5, ..mix() },
             WorldMix { heights: vec![], ..mix() },
@@ -280,7 +298,12 @@ mod tests {
             assert!(WorldStream::new(wrong, Split::Train, 0).is_err());
         }
         let needles_of_single_scenes = WorldMix {
-            videos: vec![VideoGroup { weight: 1.0, seconds: (3.0, 5.0), kind: Some(ScriptKind::Single) }],
+            videos: vec![VideoGroup {
+                weight: 1.0,
+                seconds: (3.0, 5.0),
+                kind: Some(ScriptKind::Single),
+                kinds: BTreeMap::new(),
+            }],
             kinds: only(&["needle"]),
             ..mix()
         };

@@ -1,7 +1,7 @@
 //! Pictures of the world for the towers, drawn anew for every group of samples.
 
 use longvu_vision::Preprocessor;
-use longvu_world::{Aspect, Renderer, Script, ScriptOptions, Split};
+use longvu_world::{Aspect, Renderer, Script, ScriptKind, ScriptOptions, Split};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::Result;
@@ -14,6 +14,8 @@ pub(crate) struct Pictures {
     pub preprocessor: Preprocessor,
     /// Heights to draw at, in pixels.
     pub heights: Vec<u32>,
+    /// Share that shows what its video shows for a moment only: digits and letters for the most part.
+    pub needles: f64,
     pub split: Split,
     pub seed: u64,
 }
@@ -28,7 +30,7 @@ pub(crate) struct Scene {
 impl Pictures {
     /// What its pictures depend on beside places.
     pub fn describe(&self) -> String {
-        format!("{:?} {:?} {}", self.preprocessor, self.heights, self.seed)
+        format!("{:?} {:?} {} {}", self.preprocessor, self.heights, self.needles, self.seed)
     }
 
     /// The `sample`-th picture of group `index`.
@@ -39,9 +41,12 @@ impl Pictures {
         let height = self.heights.get(rng.random_range(0..self.heights.len().max(1))).copied().unwrap_or(128);
         let aspect = if rng.random_bool(0.15) { Aspect::Wide } else { Aspect::Square };
         let options = ScriptOptions::default().with_duration(DURATION).with_size(height).with_aspect(aspect);
+        let is_needle = self.needles > 0.0 && rng.random_bool(self.needles);
+        let options = if is_needle { options.with_kind(ScriptKind::Needle) } else { options };
         let script = Script::draw(self.split.seed(place), &options)?;
         let time = rng.random_range(0.0..DURATION);
-        Ok(Scene { script, time, rng })
+        let moment = script.needle().filter(|_| is_needle).map(|(_, needle)| f64::from(needle.start_ms) / 1000.0 + 0.5);
+        Ok(Scene { script, time: moment.unwrap_or(time), rng })
     }
 
     /// The picture at a time, as the tower sees it: `[size, size, 3]` bytes.

@@ -1,4 +1,7 @@
 //! SigLIP's sigmoid loss: every image against every caption of a group, each pair a question of its own.
+//!
+//! Beside the captions of a group stand as many that are wrong in one word, two for every image: shapes and digits matter
+//! then, where colours and backgrounds would be enough to tell a group's images apart.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -95,18 +98,28 @@ impl SiglipObjective {
         TwoTowers::new(&self.config, &self.text, weights)
     }
 
-    /// Cosines `[images, captions]` of a group's pairs.
-    fn cosines(&self, towers: &TwoTowers, source: &Pictures, index: u64, device: &Device) -> Result<Tensor<2>> {
-        let (mut pictures, mut ids) = (Vec::new(), Vec::new());
+    /// A group's pairs: true captions first, then altered ones.
+    fn pairs(&self, towers: &TwoTowers, source: &Pictures, index: u64, device: &Device) -> Result<Pairs> {
+        let (mut pictures, mut ids, mut altered) = (Vec::new(), Vec::new(), Vec::new());
+        let mut images: Vec<usize> = (0..self.group).collect();
         for sample in 0..self.group {
             let mut scene = source.scene(index, sample)?;
             let mut picture = source.picture(&scene.script, scene.time)?;
             disturb(&mut picture, &mut scene.rng);
             pictures.push(picture);
             ids.push(self.tokenizer.encode(&scene.script.caption(scene.time, index))?);
+            for variant in 0..ALTERED {
+                let variant = index.wrapping_add(variant << 32);
+                if let Some(caption) = scene.script.altered_caption(scene.time, variant) {
+                    altered.push(self.tokenizer.encode(&caption)?);
+                    images.push(sample);
+                }
+            }
         }
+        ids.extend(altered);
         let pixel_values = source.preprocessor.pixel_values(&pictures, device, Dtype::F32);
-        Ok(towers.images(pixel_values).matmul(towers.captions(&ids).transpose()))
+        let cosines = towers.images(pixel_values).matmul(towers.captions(&ids).transpose());
+        Ok(Pairs { cosines, images })
     }
 }
 
@@ -129,29 +142,47 @@ impl Objective for SiglipObjective {
     fn loss(&self, parameters: Arc<TensorLookup>, index: u64) -> Result<Loss> {
         let towers = build(parameters, |weights| self.build(weights))?;
         let scale = towers.logit_scale.val();
-        let cosines = self.cosines(&towers, &self.pictures, index, &scale.device())?;
+        let Pairs { cosines, images } = self.pairs(&towers, &self.pictures, index, &scale.device())?;
+        let signs: Vec<f32> = (0..self.group * images.len())
+            .map(|i| if i / images.len() == i % images.len() { 1.0 } else { -1.0 })
+            .collect();
         let logits = cosines * scale.exp().unsqueeze() + towers.logit_bias.val().unsqueeze();
-        Ok(Loss { sum: pair_loss(logits, &identity(self.group)), weight: self.group as f64 })
+        Ok(Loss { sum: pair_loss(logits, &signs), weight: self.group as f64 })
     }
 
     fn validate(&self, parameters: &Parameters, workers: &Workers) -> Result<BTreeMap<String, f64>> {
         let towers = build(parameters.constants().lookup(), |weights| self.build(weights))?;
-        let right = workers.map((0..VALIDATION_GROUPS).collect(), |index| {
-            let cosines = self.cosines(&towers, &self.held_out, index, parameters.device())?;
-            let best: Vec<i64> = cosines.argmax(1).into_data().iter::<i64>().collect();
-            Ok(best.iter().enumerate().filter(|(i, best)| *i as i64 == **best).count())
+        let groups = (VALIDATION_PICTURES / self.group).max(1) as u64;
+        let counts = workers.map((0..groups).collect(), |index| {
+            let Pairs { cosines, images } = self.pairs(&towers, &self.held_out, index, parameters.device())?;
+            let cosines: Vec<f32> = cosines.into_data().iter::<f32>().collect();
+            let best = |image: usize, among: &dyn Fn(usize) -> bool| {
+                let row = &cosines[image * images.len()..][..images.len()];
+                (0..images.len()).all(|caption| !among(caption) || row[caption] <= row[image])
+            };
+            let count = |among: &dyn Fn(usize, usize) -> bool| {
+                (0..self.group).filter(|&image| best(image, &|caption| among(image, caption))).count() as f64
+            };
+            Ok([count(&|_, caption| caption < self.group), count(&|image, caption| images[caption] == image)])
         })?;
-        let share = right.iter().sum::<usize>() as f64 / (VALIDATION_GROUPS as usize * self.group) as f64;
-        Ok(BTreeMap::from([("caption found".to_owned(), share)]))
+        let pictures = groups as f64 * self.group as f64;
+        let share = |k: usize| counts.iter().map(|counts| counts[k]).sum::<f64>() / pictures;
+        Ok(BTreeMap::from([("caption found".to_owned(), share(0)), ("told from altered".to_owned(), share(1))]))
     }
 }
 
-/// Groups that a validation takes.
-const VALIDATION_GROUPS: u64 = 6;
+/// Pictures that a validation takes, or one group of them.
+const VALIDATION_PICTURES: usize = 384;
 
-/// 1 for the pair of an image and its own caption, -1 for others: `[group, group]`.
-fn identity(group: usize) -> Vec<f32> {
-    (0..group * group).map(|i| if i / group == i % group { 1.0 } else { -1.0 }).collect()
+/// Altered captions for every image.
+const ALTERED: u64 = 2;
+
+/// Every image of a group with every caption.
+struct Pairs {
+    /// `[images, captions]`.
+    cosines: Tensor<2>,
+    /// The image that each caption is about: of the first captions, which are true, their own place.
+    images: Vec<usize>,
 }
 
 /// Sizes of the text tower beside a vision tower of the given width.
