@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use longvu_core::{
     TensorLookup, TensorRole, TensorSpec, Weights, build,
-    config::{DecoderConfig, LanguageModel},
+    config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
     declare, ops,
 };
 use longvu_llm::Decoder;
 use longvu_train::initial_values;
-use longvu_vision::{AggregatorConfig, SizePair, SpatialVisionAggregator};
+use longvu_vision::{AggregatorConfig, Dinov2, Siglip, SizePair, SpatialVisionAggregator};
 
 type Values = BTreeMap<String, Vec<f32>>;
 
@@ -129,10 +129,32 @@ fn decoder_layer(family: LanguageModel) {
     );
 }
 
+fn siglip() {
+    let json = r#"{ "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "image_size": 12, "patch_size": 4, "hidden_act": "gelu_pytorch_tanh" }"#;
+    let config: SiglipConfig = serde_json::from_str(json).unwrap();
+    check(|weights| Siglip::new(&config, weights), |model, device| model.forward(tensor([2, 3, 12, 12], 1, device)));
+}
+
+fn dinov2(swiglu: bool) {
+    let json = format!(
+        r#"{{ "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "mlp_ratio": 2,
+        "use_swiglu_ffn": {swiglu}, "image_size": 12, "patch_size": 4 }}"#
+    );
+    let config: Dinov2Config = serde_json::from_str(&json).unwrap();
+    check(
+        |weights| Dinov2::new(&config, weights),
+        |model, device| model.features(tensor([2, 3, 12, 12], 1, device), 2),
+    );
+}
+
 #[test]
 fn gradients_equal_differences() {
     for kernels in [true, false] {
         ops::set_cpu_kernels(kernels);
+        siglip();
+        dinov2(true);
+        dinov2(false);
         aggregator();
         decoder_layer(LanguageModel::Qwen2);
         decoder_layer(LanguageModel::Llama);

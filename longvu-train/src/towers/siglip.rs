@@ -1,7 +1,9 @@
 //! SigLIP's sigmoid loss: every image against every caption of a group, each pair a question of its own.
 //!
 //! Beside the captions of a group stand as many that are wrong in one word, two for every image: shapes and digits matter
-//! then, where colours and backgrounds would be enough to tell a group's images apart.
+//! then, where colours and backgrounds would be enough to tell a group's images apart. And the text tower also says each
+//! caption from the image's patches, word for word, as SigLIP 2 is trained (arXiv 2502.14786, section 2.2): that teaches
+//! every patch what it shows, in a fraction of the pictures.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -31,6 +33,8 @@ struct TwoTowers {
     head: PoolingHead,
     text: Decoder,
     projection: Linear,
+    /// From the image's patches to the text tower's width.
+    patches: Linear,
     logit_scale: Param<Tensor<1>>,
     logit_bias: Param<Tensor<1>>,
 }
@@ -43,27 +47,48 @@ impl TwoTowers {
             head: PoolingHead::new(config, weights),
             text: Decoder::new(text, LanguageModel::Qwen2, &text_model),
             projection: Linear::new(&text_model.at("head"), text.hidden_size, config.hidden_size, true),
+            patches: Linear::new(&text_model.at("patches"), config.hidden_size, text.hidden_size, true),
             logit_scale: weights.tensor("logit_scale", [1]),
             logit_bias: weights.tensor("logit_bias", [1]),
         }
     }
 
-    /// Unit vectors of images, `[images, channels]`.
-    fn images(&self, pixel_values: Tensor<4>) -> Tensor<2> {
-        unit(self.head.forward(self.vision.forward(pixel_values)))
-    }
-
-    /// Unit vectors of captions, `[captions, channels]`: the last word's place has seen all of them.
-    fn captions(&self, ids: &[Vec<u32>]) -> Tensor<2> {
+    /// Embeddings of captions, `[captions, longest, width]`, padded at the end, where causal attention does not see it.
+    fn embed(&self, ids: &[Vec<u32>]) -> Tensor<3> {
         let longest = ids.iter().map(Vec::len).max().unwrap_or(1).max(1);
         let padded: Vec<u32> =
             ids.iter().flat_map(|ids| ids.iter().copied().chain(std::iter::repeat_n(0, longest - ids.len()))).collect();
         let embeds = self.text.embed(&padded);
         let width = embeds.dims()[1];
-        let states = self.text.forward_sequences(embeds.reshape([ids.len(), longest, width]));
+        embeds.reshape([ids.len(), longest, width])
+    }
+
+    /// Unit vectors of captions, `[captions, channels]`: the last word's place has seen all of them.
+    fn captions(&self, ids: &[Vec<u32>]) -> Tensor<2> {
+        let states = self.text.forward_sequences(self.embed(ids));
+        let [captions, longest, width] = states.dims();
         let last: Vec<usize> = ids.iter().enumerate().map(|(i, ids)| i * longest + ids.len().max(1) - 1).collect();
-        let states = states.reshape([ids.len() * longest, width]);
+        let states = states.reshape([captions * longest, width]);
         unit(self.projection.forward(ops::select_rows(states, &last)))
+    }
+
+    /// Scores of the vocabulary for every word of a caption, seen the image's patches `[images, patches, channels]` and the
+    /// words before it; and the words. `[words, vocab_size]`.
+    fn say(&self, patches: Tensor<3>, ids: &[Vec<u32>]) -> (Tensor<2>, Vec<u32>) {
+        let embeds = self.embed(ids);
+        let ([images, count, _], [_, longest, width]) = (patches.dims(), embeds.dims());
+        let states = self.text.forward_sequences(Tensor::cat(vec![self.patches.forward(patches), embeds], 1));
+        let states = states.reshape([images * (count + longest), width]);
+        // The place before a word, the last patch's for the first of them, says it.
+        let before = |(i, ids): (usize, &Vec<u32>)| {
+            let first = i * (count + longest) + count - 1;
+            first..first + ids.len()
+        };
+        let rows: Vec<usize> = ids.iter().enumerate().flat_map(before).collect();
+        let words = rows.len();
+        let logits = self.text.logits(ops::select_rows(states, &rows).unsqueeze::<3>());
+        let vocab_size = logits.dims()[2];
+        (logits.reshape([words, vocab_size]), ids.concat())
     }
 }
 
@@ -117,9 +142,10 @@ impl SiglipObjective {
             }
         }
         ids.extend(altered);
-        let pixel_values = source.preprocessor.pixel_values(&pictures, device, Dtype::F32);
-        let cosines = towers.images(pixel_values).matmul(towers.captions(&ids).transpose());
-        Ok(Pairs { cosines, images })
+        let patches = towers.vision.forward(source.preprocessor.pixel_values(&pictures, device, Dtype::F32));
+        let cosines = unit(towers.head.forward(patches.clone())).matmul(towers.captions(&ids).transpose());
+        let said = towers.say(patches, &ids[..self.group]);
+        Ok(Pairs { cosines, images, said })
     }
 }
 
@@ -142,19 +168,22 @@ impl Objective for SiglipObjective {
     fn loss(&self, parameters: Arc<TensorLookup>, index: u64) -> Result<Loss> {
         let towers = build(parameters, |weights| self.build(weights))?;
         let scale = towers.logit_scale.val();
-        let Pairs { cosines, images } = self.pairs(&towers, &self.pictures, index, &scale.device())?;
+        let Pairs { cosines, images, said: (words, targets) } =
+            self.pairs(&towers, &self.pictures, index, &scale.device())?;
         let signs: Vec<f32> = (0..self.group * images.len())
             .map(|i| if i / images.len() == i % images.len() { 1.0 } else { -1.0 })
             .collect();
         let logits = cosines * scale.exp().unsqueeze() + towers.logit_bias.val().unsqueeze();
-        Ok(Loss { sum: pair_loss(logits, &signs), weight: self.group as f64 })
+        let said = ops::cross_entropy(words, &targets, &vec![1.0; targets.len()]);
+        Ok(Loss { sum: pair_loss(logits, &signs) + said, weight: self.group as f64 })
     }
 
     fn validate(&self, parameters: &Parameters, workers: &Workers) -> Result<BTreeMap<String, f64>> {
         let towers = build(parameters.constants().lookup(), |weights| self.build(weights))?;
         let groups = (VALIDATION_PICTURES / self.group).max(1) as u64;
         let counts = workers.map((0..groups).collect(), |index| {
-            let Pairs { cosines, images } = self.pairs(&towers, &self.held_out, index, parameters.device())?;
+            let Pairs { cosines, images, said: (words, targets) } =
+                self.pairs(&towers, &self.held_out, index, parameters.device())?;
             let cosines: Vec<f32> = cosines.into_data().iter::<f32>().collect();
             let best = |image: usize, among: &dyn Fn(usize) -> bool| {
                 let row = &cosines[image * images.len()..][..images.len()];
@@ -163,11 +192,18 @@ impl Objective for SiglipObjective {
             let count = |among: &dyn Fn(usize, usize) -> bool| {
                 (0..self.group).filter(|&image| best(image, &|caption| among(image, caption))).count() as f64
             };
-            Ok([count(&|_, caption| caption < self.group), count(&|image, caption| images[caption] == image)])
+            let best: Vec<i64> = words.argmax(1).into_data().iter::<i64>().collect();
+            let said = best.iter().zip(&targets).filter(|(best, target)| **best == i64::from(**target)).count() as f64;
+            let found = count(&|_, caption| caption < self.group);
+            Ok([found, count(&|image, caption| images[caption] == image), said, targets.len() as f64])
         })?;
         let pictures = groups as f64 * self.group as f64;
-        let share = |k: usize| counts.iter().map(|counts| counts[k]).sum::<f64>() / pictures;
-        Ok(BTreeMap::from([("caption found".to_owned(), share(0)), ("told from altered".to_owned(), share(1))]))
+        let sum = |k: usize| counts.iter().map(|counts| counts[k]).sum::<f64>();
+        Ok(BTreeMap::from([
+            ("caption found".to_owned(), sum(0) / pictures),
+            ("told from altered".to_owned(), sum(1) / pictures),
+            ("words said".to_owned(), sum(2) / sum(3).max(1.0)),
+        ]))
     }
 }
 
@@ -183,6 +219,8 @@ struct Pairs {
     cosines: Tensor<2>,
     /// The image that each caption is about: of the first captions, which are true, their own place.
     images: Vec<usize>,
+    /// What is said of the images, and the true captions' words.
+    said: (Tensor<2>, Vec<u32>),
 }
 
 /// Sizes of the text tower beside a vision tower of the given width.
@@ -202,7 +240,7 @@ fn text_tower(width: usize, heads: usize, vocab_size: usize) -> DecoderConfig {
         attention_bias: false,
         mlp_bias: false,
         hidden_act: "silu".into(),
-        max_position_embeddings: 64,
+        max_position_embeddings: 1024,
         use_sliding_window: false,
         bos_token_id: None,
         eos_token_id: None,
