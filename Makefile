@@ -2,9 +2,8 @@
 
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
-MODEL := tests/golden/checkpoint/longvu_qwen
-CLIP := tests/golden/videos/video3.mp4
-QUESTION := What happens in this video?
+DEMO = $${CARGO_TARGET_DIR:-target}/demo
+QUESTION := Which shapes can be seen?
 
 # Every build names the whole workspace and a target with dev-dependencies, so that burn is built for one set of features,
 # once: an example for the demo, tests for the rest.
@@ -34,13 +33,11 @@ endif
 outside: deps ## the README's program, in a crate outside the workspace
 	@tools/outside.sh
 
-demo: deps ## a question about a test video, answered by a small untrained model
+demo: deps ## draws a video, asks the built-in model about it, and shows what it looked at
 	cargo build --workspace --bins --example ask
 	@echo
-	@echo "Asking the model in $(MODEL) about $(CLIP): $(QUESTION)"
-	@echo "Its weights are small and untrained, so the words it answers with are random, and some are no words."
-	@echo
-	@$${CARGO_TARGET_DIR:-target}/debug/longvu ask $(CLIP) "$(QUESTION)" --model $(MODEL)
+	$${CARGO_TARGET_DIR:-target}/debug/longvu demo $(DEMO)
+	$${CARGO_TARGET_DIR:-target}/debug/longvu ask $(DEMO)/demo.mp4 "$(QUESTION)"
 
 check: ## formatting, lints and documentation
 	cargo fmt --all --check

@@ -160,7 +160,7 @@ impl LongVuBuilder {
         self
     }
 
-    /// Frames of a long video that may wait in memory until it is known which of them are kept; 32 unless set. The others
+    /// Frames of a long video that may wait in memory until it is known which of them are kept; 16 unless set. The others
     /// wait in a temporary file. Results do not depend on it.
     #[must_use]
     pub fn waiting_frames(mut self, frames: usize) -> Self {

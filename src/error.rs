@@ -67,6 +67,15 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// The built-in model's files could not be put where they are read from.
+    #[error("the built-in model could not be unpacked to {}: {source}; make room there, or name another folder (TMPDIR)", folder.display())]
+    Unpack {
+        /// Where they were to go.
+        folder: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+
     /// A file that does not hold an encoded video, or not a whole one.
     #[error("{path}: {reason}", path = path.display())]
     BadEncoding {

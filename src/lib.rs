@@ -16,6 +16,8 @@ mod gathered;
 mod inputs;
 mod inspect;
 mod memory;
+#[cfg(feature = "miniature")]
+mod miniature;
 mod model;
 mod model_files;
 mod part;
@@ -49,6 +51,8 @@ pub use inputs::PreparedPrompt;
 pub use inspect::{Inspection, PartSize, inspect};
 pub use llm::{FinishReason, GenerationConfig};
 pub use memory::{available_memory, peak_memory};
+#[cfg(feature = "miniature")]
+pub use miniature::miniature_folder;
 pub use model::LongVu;
 pub use model_files::{ModelFiles, TEXT_FILES};
 pub use part::Residency;

@@ -18,7 +18,7 @@ pub(crate) struct SpillSettings {
 }
 
 /// Frames that wait in memory unless set otherwise.
-pub(crate) const WAITING_FRAMES: usize = 32;
+pub(crate) const WAITING_FRAMES: usize = 16;
 
 impl Default for SpillSettings {
     fn default() -> Self {

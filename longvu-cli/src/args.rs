@@ -56,13 +56,21 @@ pub struct PlaceArgs {
     pub revision: Option<String>,
 }
 
+/// Which model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub struct NameArgs {
+    /// Model folder, or a Hub id such as Vision-CAIR/LongVU_Qwen2_7B [default: the small one that is built in]
+    #[arg(short, long, env = "LONGVU_MODEL", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
+    pub model: Option<String>,
+}
+
 /// Which model, and how it is run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// Model folder, or a Hub id such as Vision-CAIR/LongVU_Qwen2_7B
-    #[arg(short, long, env = "LONGVU_MODEL", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
-    pub model: String,
+    #[command(flatten)]
+    pub name: NameArgs,
 
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -95,7 +103,7 @@ pub struct ModelArgs {
     #[arg(long, value_name = "N")]
     pub tower_batch: Option<NonZeroUsize>,
 
-    /// Frames of a long video that wait in memory until it is known which are kept, the others on disk [default: 32]
+    /// Frames of a long video that wait in memory until it is known which are kept, the others on disk [default: 16]
     #[arg(long, value_name = "N")]
     pub waiting_frames: Option<usize>,
 }

@@ -169,7 +169,7 @@ pub fn run(args: &AskArgs) -> Result<()> {
 impl Job<'_> {
     fn run(self) -> Result<()> {
         let (args, quiet) = (self.args, self.args.output.quiet);
-        let builder = model::builder(&args.model, args.frames.preset)?;
+        let builder = model::builder(&args.model, args.frames.preset, quiet)?;
         let open = |file| Input::open(file, &args.frames, self.options.clone());
         let input = args.file.as_deref().map(open).transpose()?;
         let text = args.question.len() + args.answer.system.as_ref().map_or(0, String::len);
@@ -235,7 +235,7 @@ impl Job<'_> {
         Report {
             longvu: env!("CARGO_PKG_VERSION"),
             model: ModelReport {
-                name: &args.model.model,
+                name: args.model.name.model.as_deref().unwrap_or("miniature"),
                 revision: args.model.place.revision.as_deref(),
                 model_type: &model.config().model_type,
                 device: format!("{:?}", model.device()),

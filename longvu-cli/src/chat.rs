@@ -65,7 +65,7 @@ pub struct OutputArgs {
 pub fn run(args: &ChatArgs) -> Result<()> {
     let (options, config) = (args.frames.options()?, args.answer.config()?);
     let quiet = args.output.quiet;
-    let builder = model::builder(&args.model, args.frames.preset)?;
+    let builder = model::builder(&args.model, args.frames.preset, quiet)?;
     let input = Input::open(&args.file, &args.frames, options)?;
     // Of a conversation only the first question's room is sure; later ones grow into the window.
     let run = (0, config.max_new_tokens);

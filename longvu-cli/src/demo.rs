@@ -15,7 +15,8 @@ use longvu_world::{Question, QuestionKind, Script, ScriptKind, ScriptOptions, Sp
 
 use crate::{
     answer::{Answerer, with_end_tokens},
-    args::usage,
+    args::{NameArgs, usage},
+    model,
     out_file::OutFile,
     output,
     progress::Progress,
@@ -31,9 +32,8 @@ pub struct DemoArgs {
     #[arg(default_value = ".")]
     pub out: PathBuf,
 
-    /// Model folder or Hub id
-    #[arg(short, long)]
-    pub model: String,
+    #[command(flatten)]
+    pub name: NameArgs,
 
     /// What to draw; the same number gives the same video [default: another one every time]
     #[arg(long, value_name = "N")]
@@ -60,7 +60,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let progress = Progress::new(args.quiet, "drawing a video");
     script.write_mp4(&video)?;
     drop(progress);
-    let model = LongVu::from_pretrained(&args.model, &longvu::default_device())?;
+    let model = LongVu::from_pretrained(model::named(&args.name, args.quiet)?, &longvu::default_device())?;
     let progress = Progress::new(args.quiet, "decoding");
     let encoded = model.encode_with(&Video::open(&video)?, |step| progress.encoding(step))?;
     drop(progress);

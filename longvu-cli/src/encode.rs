@@ -81,7 +81,7 @@ pub fn run(args: &EncodeArgs) -> Result<()> {
         bail!("the encoded video cannot be written to {}: it is no file; name another place", out.display());
     }
     let quiet = args.output.quiet;
-    let builder = model::builder(&args.model, args.frames.preset)?;
+    let builder = model::builder(&args.model, args.frames.preset, quiet)?;
     let input = Input::Media(Box::new(Source::open(&args.file, options)?));
     let (builder, forecast) = args.memory.settle(builder, &args.model, Some(&input), (0, 1))?;
     // Nothing is asked, so the language model stays where it is.

@@ -12,6 +12,7 @@ mod crash;
 mod demo;
 mod devices;
 mod encode;
+mod heap;
 mod inspect;
 mod memory;
 mod model;
@@ -60,6 +61,10 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
+    // Those that look at videos.
+    if matches!(command, Command::Ask(_) | Command::Chat(_) | Command::Encode(_)) {
+        heap::share();
+    }
     match command {
         Command::Ask(args) => ask::run(&args),
         Command::Chat(args) => chat::run(&args),

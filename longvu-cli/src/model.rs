@@ -5,8 +5,12 @@ use std::{num::NonZeroUsize, time::Instant};
 use anyhow::Result;
 use longvu::{Error, LongVu, LongVuBuilder, MemoryPlan, Preset, core::checkpoint::RepoOptions, llm, parse_device};
 
+#[cfg(not(feature = "miniature"))]
+use crate::args::usage;
+#[cfg(feature = "miniature")]
+use crate::output;
 use crate::{
-    args::{ModelArgs, PlaceArgs},
+    args::{ModelArgs, NameArgs, PlaceArgs},
     progress::Progress,
 };
 
@@ -17,12 +21,37 @@ pub struct Loaded {
     pub forecast: MemoryPlan,
 }
 
+/// The model that is asked for; the one that is built in, with a line about it, where none is.
+///
+/// # Errors
+/// A usage error in a program without a built-in model, and a built-in model that cannot be unpacked.
+#[cfg(feature = "miniature")]
+pub fn named(args: &NameArgs, quiet: bool) -> Result<String> {
+    if let Some(model) = &args.model {
+        return Ok(model.clone());
+    }
+    if !quiet {
+        output::note(INTRODUCTION);
+    }
+    Ok(longvu::miniature_folder()?)
+}
+
+#[cfg(feature = "miniature")]
+const INTRODUCTION: &str = "model: the built-in miniature; it knows drawn videos of coloured shapes, digits and letters, \
+                            and nothing else (--model names another)";
+
+#[cfg(not(feature = "miniature"))]
+pub fn named(args: &NameArgs, _quiet: bool) -> Result<String> {
+    args.model.clone().ok_or_else(|| usage("no model is built in; name one with --model").into())
+}
+
 /// The settings for loading, with the device found.
 ///
 /// # Errors
-/// A device that is not there.
-pub fn builder(args: &ModelArgs, preset: Preset) -> Result<LongVuBuilder> {
-    let mut builder = LongVu::builder(&args.model).dtype(args.dtype).quantize(args.quantize).preset(preset);
+/// A device that is not there, and as [`named`].
+pub fn builder(args: &ModelArgs, preset: Preset, quiet: bool) -> Result<LongVuBuilder> {
+    let model = named(&args.name, quiet)?;
+    let mut builder = LongVu::builder(model).dtype(args.dtype).quantize(args.quantize).preset(preset);
     builder = builder.device(&device(args.device.as_deref())?);
     if let Some(towers) = &args.place.towers {
         builder = builder.towers(towers);

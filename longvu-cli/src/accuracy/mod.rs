@@ -15,7 +15,11 @@ use self::{
     methods::{Method, Sizes, chosen, load},
     table::{Row, Table},
 };
-use crate::{args::usage, output, progress::Progress};
+use crate::{
+    args::{NameArgs, usage},
+    model, output,
+    progress::Progress,
+};
 
 /// Measure answers against visual tokens on videos of the drawn world that no training saw.
 ///
@@ -25,9 +29,8 @@ pub struct AccuracyArgs {
     /// Folder to write to
     pub out: PathBuf,
 
-    /// Model folder or Hub id
-    #[arg(short, long)]
-    pub model: String,
+    #[command(flatten)]
+    pub name: NameArgs,
 
     /// Ways to save tokens, separated by commas [default: all]
     #[arg(long, value_name = "M,M,…", value_delimiter = ',')]
@@ -83,7 +86,7 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
     let options = options.with_duration(args.seconds).with_size(SIDE);
     options.validate().map_err(|error| usage(&error.to_string()))?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-    let builder = LongVu::builder(&args.model);
+    let builder = LongVu::builder(model::named(&args.name, args.quiet)?);
     let config = builder.files()?.config;
     let bench = Bench { builder, sizes: Sizes::of(&config, TEXT_TOKENS), files: args.files };
     let draw = |i| Script::draw(Split::Test.seed(args.first + i), &options);

@@ -7,6 +7,7 @@ mod bad_video;
 mod chat;
 mod encode;
 mod memory;
+mod miniature;
 mod report;
 mod support;
 mod tools;

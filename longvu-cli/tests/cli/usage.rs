@@ -50,8 +50,6 @@ fn a_report_over_the_video() {
 #[test]
 fn something_is_left_out() {
     let mut command = longvu();
-    run(command.arg("ask").arg(video("video3.mp4")).arg("What?")).fails(2, &["--model"]);
-    let mut command = longvu();
     run(command.arg("ask").arg(video("video3.mp4")).arg("-m").arg(model())).fails(2, &["FILE and a question"]);
     let mut command = longvu();
     run(command.arg("chat").arg("-m").arg(model())).fails(2, &["FILE"]);
