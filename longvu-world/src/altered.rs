@@ -55,23 +55,19 @@ fn bare(word: &str) -> &str {
 
 /// The words that can stand in a word's place and mean something else.
 fn others(word: &str, before: &str) -> Vec<String> {
-    let digits: Vec<String> = (0..10).map(|digit: u8| digit.to_string()).collect();
-    let letters: Vec<String> = LETTERS.iter().map(char::to_string).collect();
-    let colours = Colour::ALL.map(Colour::name);
-    let (shapes, plurals, sizes) =
-        (Shape::ALL.map(Shape::name), Shape::ALL.map(Shape::plural), Size::ALL.map(Size::name));
-    let kinds: [&[&str]; 7] =
-        [&colours, &shapes, &plurals, &sizes, &NUMBERS[2..4], &["left", "right"], &["top", "bottom"]];
-    let relations: &[&str] = &["above", "below"];
-    let mut kinds: Vec<Vec<String>> =
-        kinds.into_iter().chain([relations]).map(|kind| kind.iter().map(|word| (*word).to_owned()).collect()).collect();
-    match before {
-        "digit" => kinds = vec![digits],
-        "letter" => kinds = vec![letters],
-        _ => {}
-    }
-    let kind = kinds.into_iter().find(|kind| kind.iter().any(|other| other == word)).unwrap_or_default();
-    kind.into_iter().filter(|other| other != word).collect()
+    let glyphs: Vec<String> = match before {
+        "digit" => (0..10).map(|digit: u8| digit.to_string()).collect(),
+        "letter" => LETTERS.iter().map(char::to_string).collect(),
+        _ => Vec::new(),
+    };
+    let glyphs: Vec<&str> = glyphs.iter().map(String::as_str).collect();
+    let (colours, sizes) = (Colour::ALL.map(Colour::name), Size::ALL.map(Size::name));
+    let (shapes, plurals) = (Shape::ALL.map(Shape::name), Shape::ALL.map(Shape::plural));
+    let numbers = &NUMBERS[2..4];
+    let [sides, ends, relations] = [["left", "right"], ["top", "bottom"], ["above", "below"]];
+    let kinds: [&[&str]; 9] = [&glyphs, &colours, &shapes, &plurals, &sizes, numbers, &sides, &ends, &relations];
+    let kind = kinds.into_iter().find(|kind| kind.contains(&word)).unwrap_or_default();
+    kind.iter().filter(|other| **other != word).map(|other| (*other).to_owned()).collect()
 }
 
 #[cfg(test)]
