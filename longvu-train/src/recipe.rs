@@ -48,6 +48,23 @@ pub struct TowerRecipe {
     /// Share of pictures that show what their video shows for a moment only: digits and letters for the most part.
     #[serde(default)]
     pub needles: f64,
+    /// Share of pictures that are 16:9 rather than square.
+    #[serde(default = "wide")]
+    pub wide: f64,
+    /// A further phase, on other pictures, that begins with what this one ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Box<TowerRecipe>>,
+}
+
+impl TowerRecipe {
+    /// This phase and those that follow it.
+    pub fn phases(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |phase| phase.then.as_deref())
+    }
+}
+
+fn wide() -> f64 {
+    WorldMix::default().wide
 }
 
 /// A phase of the language stage.
@@ -81,12 +98,16 @@ impl Recipe {
     /// # Errors
     /// [`Error::Setting`] with the name of the setting.
     pub fn validate(&self) -> Result<()> {
-        for tower in [&self.siglip, &self.dinov2].into_iter().flatten() {
+        for tower in [&self.siglip, &self.dinov2].into_iter().flatten().flat_map(TowerRecipe::phases) {
             tower.training.validate()?;
             if tower.heights.is_empty() || tower.training.micro_batch < 2 {
                 let value = format!("{:?}, {}", tower.heights, tower.training.micro_batch);
                 let expected = "one height or more, and pictures to compare: 2 or more";
                 return Err(Error::Setting { name: "heights, micro_batch", value, expected });
+            }
+            if ![tower.needles, tower.wide].iter().all(|share| (0.0..=1.0).contains(share)) {
+                let value = format!("{}, {}", tower.needles, tower.wide);
+                return Err(Error::Setting { name: "needles, wide", value, expected: "shares from 0 to 1" });
             }
         }
         let mut names = std::collections::HashSet::new();
@@ -131,6 +152,7 @@ mod tests {
             (format!(r#"{{ "language": [{{ "name": "a b", {training} }}] }}"#), "letters"),
             (format!(r#"{{ "language": [{{ "name": "a", {training} }}, {{ "name": "a", {training} }}] }}"#), "another"),
             (format!(r#"{{ "siglip": {{ "heights": [], {training} }} }}"#), "one height"),
+            (format!(r#"{{ "siglip": {{ "heights": [128], "wide": 2, {training} }} }}"#), "wide"),
             (r#"{ "siglip": { "heights": [128], "training": { "steps": 0, "micro_batch": 2, "accumulation": 1, "lr": 1 } } }"#.to_owned(), "steps"),
         ] {
             let error = recipe(&text).unwrap_err().to_string();

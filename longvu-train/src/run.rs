@@ -12,7 +12,7 @@ use longvu_vision::{Dinov2, Preprocessor, Siglip};
 use longvu_world::Split;
 
 use crate::{
-    Error, Objective, Parameters, Recipe, Result, TowerRecipe, TrainProgress, Trainer, Workers,
+    Error, Objective, Parameters, Recipe, Result, StageSettings, TowerRecipe, TrainProgress, Trainer, Workers,
     data::WorldStream,
     export::{Trained, export},
     language::{FrozenTowers, LanguageObjective, SampleSource, WorldSource},
@@ -144,11 +144,33 @@ impl Job<'_> {
             let specs = longvu_core::declare(|w| Siglip::new(config, w));
             return self.given(&specs, &*self.files.siglip.open()?).map(Some);
         };
-        let pictures = self.pictures(&self.files.siglip_pixels, recipe);
-        let objective =
-            SiglipObjective::new(config.clone(), self.text.tokenizer.clone(), pictures, recipe.training.micro_batch);
-        let parameters = self.initial(&objective.specs(), || Ok(self.files.siglip.open()?))?;
-        self.trainer().run(&objective, &recipe.training, parameters)
+        let phases = recipe.phases().enumerate().map(|(phase, recipe)| {
+            let pictures = self.pictures(&self.files.siglip_pixels, recipe, phase);
+            let (tokenizer, group) = (self.text.tokenizer.clone(), recipe.training.micro_batch);
+            let name = phase_name("siglip", phase);
+            (SiglipObjective::new(name, config.clone(), tokenizer, pictures, group), &recipe.training)
+        });
+        self.tower(phases, || Ok(self.files.siglip.open()?))
+    }
+
+    /// Phases of a tower, each from what the one before ends with; the first from `open`, if the run does.
+    fn tower<'r, O: Objective>(
+        &self,
+        phases: impl Iterator<Item = (O, &'r StageSettings)>,
+        open: impl Fn() -> Result<Arc<Checkpoint>>,
+    ) -> Result<Option<Parameters>> {
+        let mut trained: Option<Parameters> = None;
+        for (objective, settings) in phases {
+            let start = match trained.take() {
+                Some(parameters) => parameters.without_moments(),
+                None => self.initial(&objective.specs(), &open)?,
+            };
+            trained = self.trainer().run(&objective, settings, start)?;
+            if trained.is_none() {
+                break;
+            }
+        }
+        Ok(trained)
     }
 
     fn dinov2(&self) -> Result<Option<Parameters>> {
@@ -157,11 +179,13 @@ impl Job<'_> {
             let specs = longvu_core::declare(|w| Dinov2::new(config, w));
             return self.given(&specs, &*self.files.dinov2.open()?).map(Some);
         };
-        let pictures = self.pictures(&self.files.dinov2_pixels, recipe);
         let side = self.files.config.feature_side();
-        let objective = Dinov2Objective::new(config.clone(), side, pictures, recipe.training.micro_batch);
-        let parameters = self.initial(&objective.specs(), || Ok(self.files.dinov2.open()?))?;
-        self.trainer().run(&objective, &recipe.training, parameters)
+        let phases = recipe.phases().enumerate().map(|(phase, recipe)| {
+            let pictures = self.pictures(&self.files.dinov2_pixels, recipe, phase);
+            let name = phase_name("dinov2", phase);
+            (Dinov2Objective::new(name, config.clone(), side, pictures, recipe.training.micro_batch), &recipe.training)
+        });
+        self.tower(phases, || Ok(self.files.dinov2.open()?))
     }
 
     fn language(&self, siglip: &Parameters, dinov2: &Parameters) -> Result<Option<Parameters>> {
@@ -218,13 +242,19 @@ impl Job<'_> {
         })
     }
 
-    fn pictures(&self, pixels: &longvu_core::config::PreprocessorConfig, recipe: &TowerRecipe) -> [Pictures; 2] {
+    fn pictures(
+        &self,
+        pixels: &longvu_core::config::PreprocessorConfig,
+        recipe: &TowerRecipe,
+        phase: usize,
+    ) -> [Pictures; 2] {
         [Split::Train, Split::Validation].map(|split| Pictures {
             preprocessor: Preprocessor::new(pixels.clone()),
             heights: recipe.heights.clone(),
             needles: recipe.needles,
+            wide: recipe.wide,
             split,
-            seed: self.run.recipe.seed,
+            seed: self.run.recipe.seed.wrapping_add(phase as u64),
         })
     }
 
@@ -255,4 +285,9 @@ impl Job<'_> {
             should_stop: self.run.should_stop,
         }
     }
+}
+
+/// A tower's name, or with the number of a further phase.
+fn phase_name(tower: &str, phase: usize) -> String {
+    if phase == 0 { tower.to_owned() } else { format!("{tower}-{}", phase + 1) }
 }

@@ -13,7 +13,8 @@ use std::{
 
 use longvu::{Dtype, Frame, LongVu, VisualKind, default_device, synthesize};
 use longvu_train::{
-    AdamWSettings, Error, LogLine, Recipe, Result, Sample, SampleSource, StageSettings, Start, TrainingRun, read_log,
+    AdamWSettings, Error, LogLine, Recipe, Result, Sample, SampleSource, StageSettings, Start, TowerRecipe,
+    TrainingRun, read_log,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -97,15 +98,20 @@ fn settings(steps: usize) -> StageSettings {
     }
 }
 
-/// A run that is told to stop after so many steps.
+/// Fine-tuning that is told to stop after so many steps.
 fn train(model: &Path, folder: &Path, settings: StageSettings, stop_after: usize) -> Result<Option<PathBuf>> {
+    train_by(Recipe::fine_tuning(settings), model, folder, stop_after)
+}
+
+/// A run that is told to stop after so many steps.
+fn train_by(recipe: Recipe, model: &Path, folder: &Path, stop_after: usize) -> Result<Option<PathBuf>> {
     let steps = AtomicUsize::new(0);
     let source: Arc<dyn SampleSource> = Arc::new(Colours);
     TrainingRun {
         model: model.to_str().unwrap().into(),
         towers: None,
         start: Start::Scratch,
-        recipe: Recipe::fine_tuning(settings),
+        recipe,
         data: Some([source.clone(), source]),
         folder: folder.to_owned(),
         dtype: Dtype::F32,
@@ -159,4 +165,37 @@ fn a_stopped_run_goes_on_as_if_it_had_not_been() {
         panic!("other settings went on from this checkpoint");
     };
     assert!(reason.contains("\"steps\":12"), "{reason}");
+}
+
+#[test]
+fn a_tower_goes_on_in_another_phase() {
+    let folder = TempDir::new().unwrap();
+    let start = model(folder.path());
+    let phase = |needles: f64, then: Option<TowerRecipe>| TowerRecipe {
+        training: settings(2),
+        heights: vec![32],
+        needles,
+        wide: 0.0,
+        then: then.map(Box::new),
+    };
+    let recipe = |then| Recipe {
+        siglip: Some(phase(0.0, then)),
+        dinov2: Some(phase(0.0, None)),
+        ..Recipe::fine_tuning(settings(1))
+    };
+    let run = folder.path().join("run");
+    let siglip = |model: PathBuf| fs::read(model.join("siglip/model.safetensors")).unwrap();
+    let first = siglip(train_by(recipe(None), &start, &run, 0).unwrap().unwrap());
+    // What is done already is not done again, and the further phase alone is added.
+    let both = || recipe(Some(phase(1.0, None)));
+    let second = siglip(train_by(both(), &start, &run, 0).unwrap().unwrap());
+    assert!(first != second, "the second phase changed nothing");
+    let whole = folder.path().join("whole");
+    assert_eq!(train_by(both(), &start, &whole, 3).unwrap(), None);
+    assert!(
+        second == siglip(train_by(both(), &start, &whole, 0).unwrap().unwrap()),
+        "phases depend on how they are run"
+    );
+    let stages: Vec<String> = read_log(&whole.join("log.jsonl")).unwrap().into_iter().map(|line| line.stage).collect();
+    assert_eq!(stages, ["siglip", "siglip-2", "dinov2", "language"]);
 }

@@ -1,15 +1,13 @@
-//! Where the objects of a scene go, so that none overlap, also while they move.
+//! Where the objects of a scene go, on a grid of tiles, so that none overlap, also while they move.
 
 use std::ops::Range;
 
 use crate::rng::Rng;
+use crate::things::TILE;
 use crate::{Colour, Direction, Motion, Object, Size, Thing};
 
-/// Free space around an object and at the picture's edges, in thousandths of its shorter side.
-const GAP: i32 = 30;
-
-/// The least and the most that an object moves, so that its direction shows in a few frames.
-const TRAVEL: Range<i32> = 350..650;
+/// The least and the most that an object moves, in tiles, so that its direction shows in a few frames.
+const TRAVEL: [i32; 2] = [3, 5];
 
 /// Scenes in which objects may move or blink, in thousandths of a second: long enough to see it in a frame a second, and
 /// not so long that it looks like standing.
@@ -77,13 +75,14 @@ fn place_all(rng: &mut Rng, stage: &Stage, objects: &mut [Object]) -> bool {
     let mut taken: Vec<[Range<i32>; 2]> = Vec::with_capacity(objects.len());
     for object in objects {
         let step = object.direction().map_or((0, 0), Direction::step);
-        let room = if step.0 == 0 { stage.height } else { stage.width } - object.size.extent() - 2 * GAP;
-        object.travel = if step == (0, 0) { 0 } else { rng.range(TRAVEL.start, room.min(TRAVEL.end)) };
+        let [least, most] = TRAVEL;
+        let room = if step.0 == 0 { stage.height } else { stage.width } / TILE - object.size.tiles();
+        object.travel = if step == (0, 0) { 0 } else { rng.range(least, room.min(most)) * TILE };
         let (x, columns) = place_along(rng, stage.width, object, step.0);
         let (y, rows) = place_along(rng, stage.height, object, step.1);
         (object.x, object.y) = (x, y);
-        let is_near = |one: &Range<i32>, other: &Range<i32>| one.start < other.end + GAP && other.start < one.end + GAP;
-        if taken.iter().any(|[x, y]| is_near(x, &columns) && is_near(y, &rows)) {
+        let overlap = |one: &Range<i32>, other: &Range<i32>| one.start < other.end && other.start < one.end;
+        if taken.iter().any(|[x, y]| overlap(x, &columns) && overlap(y, &rows)) {
             return false;
         }
         taken.push([columns, rows]);
@@ -91,13 +90,17 @@ fn place_all(rng: &mut Rng, stage: &Stage, objects: &mut [Object]) -> bool {
     true
 }
 
-/// Where an object's middle starts along one side of the picture, and what it covers of that side on its way.
+/// Where an object's middle starts along one side of the picture, and the tiles that it covers of that side on its way.
 fn place_along(rng: &mut Rng, side: i32, object: &Object, step: i32) -> (i32, Range<i32>) {
-    let half = object.size.extent() / 2;
-    let moved = step * object.travel;
-    let least = GAP + half - moved.min(0);
-    let start = rng.range(least, side - GAP - half - moved.max(0));
-    (start, start + moved.min(0) - half..start + moved.max(0) + half)
+    let tiles = object.size.tiles();
+    let moved = step * object.travel / TILE;
+    let first = rng.range(-moved.min(0), side / TILE - tiles - moved.max(0));
+    (middle(first, tiles), first + moved.min(0)..first + moved.max(0) + tiles)
+}
+
+/// The middle of a row of tiles.
+fn middle(first: i32, tiles: i32) -> i32 {
+    (2 * first + tiles) * TILE / 2
 }
 
 /// Makes the largest object smaller; digits and letters last, which need their size to be read.
@@ -114,7 +117,7 @@ fn line_up(stage: &Stage, objects: &mut [Object]) {
         object.size = Size::Small;
         object.motion = Motion::Stand;
         object.travel = 0;
-        object.x = stage.width * (2 * place as i32 + 1) / (2 * count);
-        object.y = stage.height / 2;
+        object.x = middle(stage.width / TILE * (2 * place as i32 + 1) / (2 * count), 1);
+        object.y = middle(stage.height / TILE / 2, 1);
     }
 }

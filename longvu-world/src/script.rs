@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::things::TILE;
 use crate::{
     Background, Colour, Direction, Error, LETTERS, Motion, Result, ScriptKind, ScriptOptions, Shape, Size, Thing,
 };
@@ -68,10 +69,9 @@ impl Object {
             Motion::Move(direction) => direction.step(),
             Motion::Stand | Motion::Blink => (0, 0),
         };
-        let along = |from: i32, step: i32| {
-            let moved = i128::from(step) * i128::from(self.travel) * elapsed;
-            ((i128::from(from) * length + moved) * i128::from(scale)).div_euclid(length) as i64
-        };
+        let tiles = i128::from(self.travel / TILE);
+        let moved = ((tiles + 1) * elapsed / length).min(tiles) * i128::from(TILE);
+        let along = |from: i32, step: i32| (i128::from(from) + i128::from(step) * moved) as i64 * scale;
         [along(self.x, step.0), along(self.y, step.1)]
     }
 

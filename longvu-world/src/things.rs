@@ -105,24 +105,38 @@ impl Shape {
 named! {
     /// How large an object is.
     Size {
-        /// Nearly a sixth of the picture's shorter side.
+        /// One tile.
         Small = "small",
-        /// A quarter of it.
+        /// Two tiles by two.
         Medium = "medium",
-        /// Two fifths of it.
+        /// Three tiles by three.
         Large = "large",
     }
 }
 
+/// The side of a tile, in thousandths of the picture's shorter side. Objects stand on a grid of tiles, eight to the shorter
+/// side, and move from one to the next: a small model that sees a picture in patches then has few ways to learn in which a
+/// thing can lie across them.
+pub(crate) const TILE: i32 = 125;
+
+/// How much smaller than its tiles an object is drawn, so that neighbours do not touch.
+const MARGIN: i32 = 16;
+
 impl Size {
+    /// Tiles along a side of the square around an object.
+    #[must_use]
+    pub fn tiles(self) -> i32 {
+        match self {
+            Self::Small => 1,
+            Self::Medium => 2,
+            Self::Large => 3,
+        }
+    }
+
     /// The side of the square around an object, in thousandths of the picture's shorter side.
     #[must_use]
     pub fn extent(self) -> i32 {
-        match self {
-            Self::Small => 160,
-            Self::Medium => 260,
-            Self::Large => 400,
-        }
+        self.tiles() * TILE - MARGIN
     }
 }
 
@@ -159,7 +173,7 @@ impl Direction {
 pub enum Motion {
     /// Nothing.
     Stand,
-    /// It goes straight on, at an even speed.
+    /// It goes straight on, a tile at a time, and stays as long on each.
     Move(Direction),
     /// It is there for a second, away for a second, and so on.
     Blink,

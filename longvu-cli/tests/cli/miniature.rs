@@ -38,8 +38,9 @@ fn a_named_model_is_used_instead() {
     assert_eq!(std::fs::read_dir(caches.path()).unwrap().count(), 0);
 }
 
-/// Questions right of 100, over all kinds, about videos of ten seconds: what `docs/miniature.md` says.
-const DOCUMENTED: f64 = 31.2;
+/// Questions right of 100, over all kinds, about videos of ten seconds: what `docs/miniature.md` says. A dozen videos would
+/// differ from it by more than these tests allow, by chance.
+const DOCUMENTED: f64 = 77.2;
 
 #[test]
 fn held_out_questions_are_answered_as_documented() {
@@ -47,7 +48,7 @@ fn held_out_questions_are_answered_as_documented() {
     let mut command = longvu();
     command.env("XDG_CACHE_HOME", caches.path()).arg("bench-accuracy").arg(folder.path()).arg("--quiet");
     command.args(["--files", "--methods", "long-vu", "--budgets", "408", "--seconds", "10", "--kind", "any"]);
-    run(command.args(["--first", "1000000", "--videos", "12"])).ok();
+    run(command.args(["--first", "1000000", "--videos", "40"])).ok();
     let csv = std::fs::read_to_string(folder.path().join("accuracy.csv")).unwrap();
     let all: Vec<&str> = csv.lines().find(|line| line.contains(",all,")).unwrap().split(',').collect();
     let [questions, right] = [3, 4].map(|column: usize| all[column].parse::<f64>().unwrap());

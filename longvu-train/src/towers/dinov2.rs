@@ -24,6 +24,7 @@ const MOMENT: f64 = 2.0;
 
 /// Training of the DINOv2 tower.
 pub struct Dinov2Objective {
+    name: String,
     config: Dinov2Config,
     pictures: Pictures,
     held_out: Pictures,
@@ -34,12 +35,13 @@ pub struct Dinov2Objective {
 impl Dinov2Objective {
     /// Training on pictures, validated on held-out ones, in groups of `group` scenes.
     pub(crate) fn new(
+        name: String,
         config: Dinov2Config,
         feature_side: usize,
         [pictures, held_out]: [Pictures; 2],
         group: usize,
     ) -> Self {
-        Self { config, pictures, held_out, group, feature_side }
+        Self { name, config, pictures, held_out, group, feature_side }
     }
 
     /// Cosines of every view with every view, views of one kind together: `[3 * group, 3 * group]`.
@@ -97,7 +99,7 @@ impl Dinov2Objective {
 
 impl Objective for Dinov2Objective {
     fn name(&self) -> &str {
-        "dinov2"
+        &self.name
     }
 
     fn description(&self) -> String {

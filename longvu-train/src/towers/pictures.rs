@@ -16,6 +16,8 @@ pub(crate) struct Pictures {
     pub heights: Vec<u32>,
     /// Share that shows what its video shows for a moment only: digits and letters for the most part.
     pub needles: f64,
+    /// Share that is 16:9 rather than square.
+    pub wide: f64,
     pub split: Split,
     pub seed: u64,
 }
@@ -30,7 +32,7 @@ pub(crate) struct Scene {
 impl Pictures {
     /// What its pictures depend on beside places.
     pub fn describe(&self) -> String {
-        format!("{:?} {:?} {} {}", self.preprocessor, self.heights, self.needles, self.seed)
+        format!("{:?} {:?} {} {} {}", self.preprocessor, self.heights, self.needles, self.wide, self.seed)
     }
 
     /// The `sample`-th picture of group `index`.
@@ -39,7 +41,7 @@ impl Pictures {
             self.seed.wrapping_mul(1 << 40).wrapping_add(index.wrapping_mul(1 << 12)).wrapping_add(sample as u64);
         let mut rng = StdRng::seed_from_u64(place);
         let height = self.heights.get(rng.random_range(0..self.heights.len().max(1))).copied().unwrap_or(128);
-        let aspect = if rng.random_bool(0.15) { Aspect::Wide } else { Aspect::Square };
+        let aspect = if rng.random_bool(self.wide) { Aspect::Wide } else { Aspect::Square };
         let options = ScriptOptions::default().with_duration(DURATION).with_size(height).with_aspect(aspect);
         let is_needle = self.needles > 0.0 && rng.random_bool(self.needles);
         let options = if is_needle { options.with_kind(ScriptKind::Needle) } else { options };

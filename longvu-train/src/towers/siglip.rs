@@ -99,6 +99,7 @@ fn unit(x: Tensor<2>) -> Tensor<2> {
 
 /// Image-text training of the SigLIP tower.
 pub struct SiglipObjective {
+    name: String,
     config: SiglipConfig,
     text: DecoderConfig,
     tokenizer: Arc<Tokenizer>,
@@ -110,13 +111,14 @@ pub struct SiglipObjective {
 impl SiglipObjective {
     /// Training on pictures, validated on held-out ones, in groups of `group` pairs.
     pub(crate) fn new(
+        name: String,
         config: SiglipConfig,
         tokenizer: Arc<Tokenizer>,
         [pictures, held_out]: [Pictures; 2],
         group: usize,
     ) -> Self {
         let text = text_tower(config.hidden_size, config.num_attention_heads, tokenizer.vocab_size());
-        Self { config, text, tokenizer, pictures, held_out, group }
+        Self { name, config, text, tokenizer, pictures, held_out, group }
     }
 
     fn build(&self, weights: &Weights) -> TwoTowers {
@@ -151,7 +153,7 @@ impl SiglipObjective {
 
 impl Objective for SiglipObjective {
     fn name(&self) -> &str {
-        "siglip"
+        &self.name
     }
 
     fn description(&self) -> String {
