@@ -185,7 +185,7 @@ impl EncodedVideo {
 }
 
 /// A file that vanishes unless it is given a name, with the permissions of any new file.
-fn temporary_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+pub(crate) fn temporary_in(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".longvu-");
     #[cfg(unix)]

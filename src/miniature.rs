@@ -6,9 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tempfile::NamedTempFile;
-
-use crate::{Error, LongVu, Result};
+use crate::{Error, LongVu, Result, encoded_file::temporary_in};
 
 /// Its files by their places in the model's folder, as `longvu train` wrote them.
 const FILES: [(&str, &[u8]); 11] = [
@@ -76,7 +74,7 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent)?;
-    let mut file = NamedTempFile::new_in(parent)?;
+    let mut file = temporary_in(parent)?;
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())

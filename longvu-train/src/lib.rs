@@ -14,6 +14,7 @@ mod plot;
 mod recipe;
 mod run;
 mod schedule;
+mod scored;
 mod tokenizer;
 mod towers;
 mod trainer;

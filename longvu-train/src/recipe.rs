@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, StageSettings, data::WorldMix};
+use crate::{
+    Error, Result, StageSettings,
+    data::{WorldMix, is_share},
+};
 
 /// A whole training run, as a JSON file says it.
 ///
@@ -105,7 +108,7 @@ impl Recipe {
                 let expected = "one height or more, and pictures to compare: 2 or more";
                 return Err(Error::Setting { name: "heights, micro_batch", value, expected });
             }
-            if ![tower.needles, tower.wide].iter().all(|share| (0.0..=1.0).contains(share)) {
+            if !is_share(tower.needles) || !is_share(tower.wide) {
                 let value = format!("{}, {}", tower.needles, tower.wide);
                 return Err(Error::Setting { name: "needles, wide", value, expected: "shares from 0 to 1" });
             }

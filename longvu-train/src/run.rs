@@ -148,19 +148,20 @@ impl Job<'_> {
             let pictures = self.pictures(&self.files.siglip_pixels, recipe, phase);
             let (tokenizer, group) = (self.text.tokenizer.clone(), recipe.training.micro_batch);
             let name = phase_name("siglip", phase);
-            (SiglipObjective::new(name, config.clone(), tokenizer, pictures, group), &recipe.training)
+            Ok((SiglipObjective::new(name, config.clone(), tokenizer, pictures, group), &recipe.training))
         });
-        self.tower(phases, || Ok(self.files.siglip.open()?))
+        self.phases(phases, || Ok(self.files.siglip.open()?))
     }
 
-    /// Phases of a tower, each from what the one before ends with; the first from `open`, if the run does.
-    fn tower<'r, O: Objective>(
+    /// Phases of a part, one or more, each from what the one before ends with; the first from `open`, if the run does.
+    fn phases<'r, O: Objective>(
         &self,
-        phases: impl Iterator<Item = (O, &'r StageSettings)>,
+        phases: impl Iterator<Item = Result<(O, &'r StageSettings)>>,
         open: impl Fn() -> Result<Arc<Checkpoint>>,
     ) -> Result<Option<Parameters>> {
         let mut trained: Option<Parameters> = None;
-        for (objective, settings) in phases {
+        for phase in phases {
+            let (objective, settings) = phase?;
             let start = match trained.take() {
                 Some(parameters) => parameters.without_moments(),
                 None => self.initial(&objective.specs(), &open)?,
@@ -183,26 +184,22 @@ impl Job<'_> {
         let phases = recipe.phases().enumerate().map(|(phase, recipe)| {
             let pictures = self.pictures(&self.files.dinov2_pixels, recipe, phase);
             let name = phase_name("dinov2", phase);
-            (Dinov2Objective::new(name, config.clone(), side, pictures, recipe.training.micro_batch), &recipe.training)
+            let group = recipe.training.micro_batch;
+            Ok((Dinov2Objective::new(name, config.clone(), side, pictures, group), &recipe.training))
         });
-        self.tower(phases, || Ok(self.files.dinov2.open()?))
+        self.phases(phases, || Ok(self.files.dinov2.open()?))
     }
 
     fn language(&self, siglip: &Parameters, dinov2: &Parameters) -> Result<Option<Parameters>> {
-        let mut parameters = None;
-        for (phase, recipe) in self.run.recipe.language.iter().enumerate() {
-            let objective = self.language_objective(phase, recipe, (siglip, dinov2))?;
-            let start = match parameters.take() {
-                Some(parameters) => parameters,
-                None => self.initial(&objective.specs(), || self.checkpoint())?,
-            };
-            let Some(trained) = self.trainer().run(&objective, &recipe.training, start)? else { return Ok(None) };
-            parameters = Some(trained.without_moments());
+        let recipes = &self.run.recipe.language;
+        if recipes.is_empty() {
+            return self.given(&LanguageObjective::specs_of(&self.files), &*self.checkpoint()?).map(Some);
         }
-        match parameters {
-            Some(parameters) => Ok(Some(parameters)),
-            None => self.given(&LanguageObjective::specs_of(&self.files), &*self.checkpoint()?).map(Some),
-        }
+        let phases = recipes
+            .iter()
+            .enumerate()
+            .map(|(phase, recipe)| Ok((self.language_objective(phase, recipe, (siglip, dinov2))?, &recipe.training)));
+        self.phases(phases, || self.checkpoint())
     }
 
     fn language_objective(

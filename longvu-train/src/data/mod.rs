@@ -4,4 +4,5 @@ mod json;
 mod world;
 
 pub use json::{Media, Record, read_records};
+pub(crate) use world::is_share;
 pub use world::{VideoGroup, WorldMix, WorldSample, WorldStream};

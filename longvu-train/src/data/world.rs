@@ -63,7 +63,6 @@ impl WorldMix {
     /// [`Error::Setting`] with the name of the setting.
     pub fn validate(&self) -> Result<()> {
         let wrong = |name, value: String, expected| Err(Error::Setting { name, value, expected });
-        let is_share = |share: f64| (0.0..=1.0).contains(&share);
         let is_weight = |weight: f64| weight >= 0.0 && weight.is_finite();
         if !is_share(self.pictures) || !is_share(self.wide) {
             return wrong("pictures, wide", format!("{}, {}", self.pictures, self.wide), "shares from 0 to 1");
@@ -109,6 +108,11 @@ impl WorldMix {
             None => self.kinds.get(kind.name()).copied().unwrap_or(1.0),
         }
     }
+}
+
+/// Whether a number can be a share of something.
+pub(crate) fn is_share(share: f64) -> bool {
+    (0.0..=1.0).contains(&share)
 }
 
 /// A video or picture of the world, and what is asked of it.

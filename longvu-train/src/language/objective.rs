@@ -10,7 +10,7 @@ use longvu_llm::{ChatTemplate, Decoder, Tokenizer};
 use longvu_vision::{AggregatorConfig, MmProjector, SizePair, SpatialVisionAggregator};
 
 use super::{Dialogue, FrozenTowers, Sample, SampleSource, tokenize_dialogue};
-use crate::{Error, Loss, Objective, Parameters, Result, Workers};
+use crate::{Error, Loss, Objective, Parameters, Result, Workers, scored::Scored};
 
 /// What is trained: everything above the towers.
 struct Model {
@@ -124,25 +124,6 @@ impl LanguageObjective {
     }
 }
 
-/// Scores of the vocabulary before each answer token, and what it is.
-struct Scored {
-    /// `[answers, vocab_size]`.
-    logits: Tensor<2>,
-    targets: Vec<u32>,
-}
-
-impl Scored {
-    fn loss(self) -> (Tensor<1>, f64) {
-        let weights = vec![1.0; self.targets.len()];
-        (ops::cross_entropy(self.logits, &self.targets, &weights), self.targets.len() as f64)
-    }
-
-    fn right(&self) -> usize {
-        let best = self.logits.clone().argmax(1).into_data();
-        best.iter::<i64>().zip(&self.targets).filter(|(best, target)| *best == i64::from(**target)).count()
-    }
-}
-
 impl Objective for LanguageObjective {
     fn name(&self) -> &str {
         &self.name
@@ -161,8 +142,9 @@ impl Objective for LanguageObjective {
         let (mut sum, mut weight) = (None, 0.0);
         for place in 0..self.group as u64 {
             let index = index * self.group as u64 + place;
-            let (loss, tokens) = self.sample_loss(&model, &self.sources[0].sample(index)?, index)?.loss();
-            weight += tokens;
+            let scored = self.sample_loss(&model, &self.sources[0].sample(index)?, index)?;
+            weight += scored.len() as f64;
+            let loss = scored.loss();
             sum = Some(match sum {
                 Some(sum) => sum + loss,
                 None => loss,
@@ -177,9 +159,8 @@ impl Objective for LanguageObjective {
         let samples = self.sources[1].count().map_or(VALIDATION_SAMPLES, |count| count.min(VALIDATION_SAMPLES));
         let scores = workers.map((0..samples).collect(), |index| {
             let scored = self.sample_loss(&model, &self.sources[1].sample(index)?, index)?;
-            let right = scored.right() as f64;
-            let (loss, tokens) = scored.loss();
-            Ok([f64::from(loss.into_scalar::<f32>()), right, tokens])
+            let (right, tokens) = (scored.right() as f64, scored.len() as f64);
+            Ok([f64::from(scored.loss().into_scalar::<f32>()), right, tokens])
         })?;
         let total = |k: usize| scores.iter().map(|score| score[k]).sum::<f64>();
         let tokens = total(2).max(1.0);

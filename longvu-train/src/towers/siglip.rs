@@ -25,7 +25,7 @@ use super::{
     head::PoolingHead,
     pictures::{Pictures, disturb},
 };
-use crate::{Loss, Objective, Parameters, Result, Workers, matching::pair_loss};
+use crate::{Loss, Objective, Parameters, Result, Workers, matching::pair_loss, scored::Scored};
 
 /// Both halves: the vision tower with its pooling head, and a text tower that is not kept.
 struct TwoTowers {
@@ -72,9 +72,8 @@ impl TwoTowers {
         unit(self.projection.forward(ops::select_rows(states, &last)))
     }
 
-    /// Scores of the vocabulary for every word of a caption, seen the image's patches `[images, patches, channels]` and the
-    /// words before it; and the words. `[words, vocab_size]`.
-    fn say(&self, patches: Tensor<3>, ids: &[Vec<u32>]) -> (Tensor<2>, Vec<u32>) {
+    /// Every word of a caption, seen the image's patches `[images, patches, channels]` and the words before it.
+    fn say(&self, patches: Tensor<3>, ids: &[Vec<u32>]) -> Scored {
         let embeds = self.embed(ids);
         let ([images, count, _], [_, longest, width]) = (patches.dims(), embeds.dims());
         let states = self.text.forward_sequences(Tensor::cat(vec![self.patches.forward(patches), embeds], 1));
@@ -88,7 +87,7 @@ impl TwoTowers {
         let words = rows.len();
         let logits = self.text.logits(ops::select_rows(states, &rows).unsqueeze::<3>());
         let vocab_size = logits.dims()[2];
-        (logits.reshape([words, vocab_size]), ids.concat())
+        Scored { logits: logits.reshape([words, vocab_size]), targets: ids.concat() }
     }
 }
 
@@ -170,22 +169,19 @@ impl Objective for SiglipObjective {
     fn loss(&self, parameters: Arc<TensorLookup>, index: u64) -> Result<Loss> {
         let towers = build(parameters, |weights| self.build(weights))?;
         let scale = towers.logit_scale.val();
-        let Pairs { cosines, images, said: (words, targets) } =
-            self.pairs(&towers, &self.pictures, index, &scale.device())?;
+        let Pairs { cosines, images, said } = self.pairs(&towers, &self.pictures, index, &scale.device())?;
         let signs: Vec<f32> = (0..self.group * images.len())
             .map(|i| if i / images.len() == i % images.len() { 1.0 } else { -1.0 })
             .collect();
         let logits = cosines * scale.exp().unsqueeze() + towers.logit_bias.val().unsqueeze();
-        let said = ops::cross_entropy(words, &targets, &vec![1.0; targets.len()]);
-        Ok(Loss { sum: pair_loss(logits, &signs) + said, weight: self.group as f64 })
+        Ok(Loss { sum: pair_loss(logits, &signs) + said.loss(), weight: self.group as f64 })
     }
 
     fn validate(&self, parameters: &Parameters, workers: &Workers) -> Result<BTreeMap<String, f64>> {
         let towers = build(parameters.constants().lookup(), |weights| self.build(weights))?;
         let groups = (VALIDATION_PICTURES / self.group).max(1) as u64;
         let counts = workers.map((0..groups).collect(), |index| {
-            let Pairs { cosines, images, said: (words, targets) } =
-                self.pairs(&towers, &self.held_out, index, parameters.device())?;
+            let Pairs { cosines, images, said } = self.pairs(&towers, &self.held_out, index, parameters.device())?;
             let cosines: Vec<f32> = cosines.into_data().iter::<f32>().collect();
             let best = |image: usize, among: &dyn Fn(usize) -> bool| {
                 let row = &cosines[image * images.len()..][..images.len()];
@@ -194,10 +190,9 @@ impl Objective for SiglipObjective {
             let count = |among: &dyn Fn(usize, usize) -> bool| {
                 (0..self.group).filter(|&image| best(image, &|caption| among(image, caption))).count() as f64
             };
-            let best: Vec<i64> = words.argmax(1).into_data().iter::<i64>().collect();
-            let said = best.iter().zip(&targets).filter(|(best, target)| **best == i64::from(**target)).count() as f64;
             let found = count(&|_, caption| caption < self.group);
-            Ok([found, count(&|image, caption| images[caption] == image), said, targets.len() as f64])
+            let told = count(&|image, caption| images[caption] == image);
+            Ok([found, told, said.right() as f64, said.len() as f64])
         })?;
         let pictures = groups as f64 * self.group as f64;
         let sum = |k: usize| counts.iter().map(|counts| counts[k]).sum::<f64>();
@@ -221,8 +216,8 @@ struct Pairs {
     cosines: Tensor<2>,
     /// The image that each caption is about: of the first captions, which are true, their own place.
     images: Vec<usize>,
-    /// What is said of the images, and the true captions' words.
-    said: (Tensor<2>, Vec<u32>),
+    /// The true captions' words.
+    said: Scored,
 }
 
 /// Sizes of the text tower beside a vision tower of the given width.
