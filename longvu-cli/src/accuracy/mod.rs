@@ -3,7 +3,7 @@
 mod methods;
 mod table;
 
-use std::{collections::BTreeMap, fs, num::NonZeroUsize, path::PathBuf};
+use std::{fs, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -13,7 +13,7 @@ use longvu_world::{Script, ScriptKind, ScriptOptions, Split};
 
 use self::{
     methods::{Method, Sizes, chosen, load},
-    table::{Row, Table},
+    table::{Answered, Table},
 };
 use crate::{
     args::{NameArgs, usage},
@@ -23,7 +23,7 @@ use crate::{
 
 /// Measure answers against visual tokens on videos of the drawn world that no training saw.
 ///
-/// Writes accuracy.csv, accuracy.json and plots to OUT.
+/// Writes accuracy.csv, accuracy.json, plots, and every answer beside the truth in answers.jsonl to OUT.
 #[derive(Debug, Args)]
 pub struct AccuracyArgs {
     /// Folder to write to
@@ -93,12 +93,13 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
     let scripts: Vec<Script> = (0..args.videos.get() as u64).map(draw).collect::<Result<_, _>>()?;
     let runs = runs(args, bench.sizes.room(&config));
     let progress = Progress::new(args.quiet, "measuring");
-    let (mut table, total) = (Table::default(), runs.len() * scripts.len());
+    let (mut answers, total) = (Vec::new(), runs.len() * scripts.len());
     for (place, (method, budget)) in runs.into_iter().enumerate() {
         let shown = |video| progress.measuring(method.name(), place * scripts.len() + video, total);
-        table.rows.extend(bench.measure(method, budget, &scripts, shown)?);
+        answers.extend(bench.measure(method, budget, &scripts, shown)?);
     }
     drop(progress);
+    let table = Table::new(answers);
     table.write(&args.out)?;
     output::text(&table.shown())
 }
@@ -130,22 +131,34 @@ struct Bench {
 }
 
 impl Bench {
-    /// Asks about every video, and counts right answers by kind of question.
-    fn measure(&self, method: Method, budget: usize, scripts: &[Script], progress: impl Fn(usize)) -> Result<Vec<Row>> {
+    /// Asks about every video all that can be asked.
+    fn measure(
+        &self,
+        method: Method,
+        budget: usize,
+        scripts: &[Script],
+        progress: impl Fn(usize),
+    ) -> Result<Vec<Answered>> {
         let model = load(self.builder.clone(), method, budget, self.sizes)?;
-        let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
+        let mut answers = Vec::new();
         for (place, script) in scripts.iter().enumerate() {
             progress(place);
             let frames = self.frames(script, method, budget)?;
             let encoded = model.encode(frames)?;
             for question in script.questions() {
                 let answer = model.stream(&[&encoded], &question.text, &model.generation_config())?.finish()?;
-                let kind = question.kind.name();
-                let row = rows.entry(kind).or_insert_with(|| Row::new(method.name(), budget, kind));
-                row.add(question.is_answered_by(&answer.text), answer.visual_tokens);
+                answers.push(Answered {
+                    method: method.name(),
+                    budget,
+                    seed: script.seed(),
+                    right: question.is_answered_by(&answer.text),
+                    visual_tokens: answer.visual_tokens,
+                    answer: answer.text,
+                    question,
+                });
             }
         }
-        Ok(rows.into_values().collect())
+        Ok(answers)
     }
 
     /// The frames that a method looks at, of one a second.

@@ -4,26 +4,51 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
 use longvu_train::lines_chart;
+use longvu_world::Question;
 
-/// Answers to one kind of question by one method with one budget.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+/// A question as a model answered it.
+#[derive(Debug)]
+pub struct Answered {
     pub method: &'static str,
     /// Visual tokens allowed; 0 for all.
     pub budget: usize,
-    pub kind: &'static str,
-    pub questions: usize,
-    pub right: usize,
+    /// Of the video.
+    pub seed: u64,
+    pub question: Question,
+    pub answer: String,
+    pub right: bool,
+    /// Of the prompt.
+    pub visual_tokens: usize,
+}
+
+impl Answered {
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "method": self.method, "budget": self.budget, "seed": self.seed, "kind": self.question.kind.name(),
+            "question": self.question.text, "truth": self.question.answer, "answer": self.answer, "right": self.right,
+            "visual_tokens": self.visual_tokens
+        })
+    }
+}
+
+/// Answers to one kind of question by one method with one budget.
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    method: &'static str,
+    budget: usize,
+    kind: &'static str,
+    questions: usize,
+    right: usize,
     /// Sum over questions.
     visual_tokens: usize,
 }
 
 impl Row {
-    pub fn new(method: &'static str, budget: usize, kind: &'static str) -> Self {
+    fn new(method: &'static str, budget: usize, kind: &'static str) -> Self {
         Self { method, budget, kind, questions: 0, right: 0, visual_tokens: 0 }
     }
 
-    pub fn add(&mut self, right: bool, visual_tokens: usize) {
+    fn add(&mut self, right: bool, visual_tokens: usize) {
         self.questions += 1;
         self.right += usize::from(right);
         self.visual_tokens += visual_tokens;
@@ -48,13 +73,30 @@ impl Row {
 }
 
 /// All that was measured.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Table {
-    pub rows: Vec<Row>,
+    answers: Vec<Answered>,
+    /// In the order in which methods and budgets were measured.
+    rows: Vec<Row>,
 }
 
 impl Table {
-    /// Writes accuracy.csv, accuracy.json and a plot for each kind of question and for all together.
+    /// Counts answers by method, budget and kind of question.
+    pub fn new(answers: Vec<Answered>) -> Self {
+        let mut rows: Vec<Row> = Vec::new();
+        for answer in &answers {
+            let (method, budget, kind) = (answer.method, answer.budget, answer.question.kind.name());
+            let place = rows.iter().position(|row| (row.method, row.budget, row.kind) == (method, budget, kind));
+            let place = place.unwrap_or_else(|| {
+                rows.push(Row::new(method, budget, kind));
+                rows.len() - 1
+            });
+            rows[place].add(answer.right, answer.visual_tokens);
+        }
+        Self { answers, rows }
+    }
+
+    /// Writes accuracy.csv, accuracy.json, answers.jsonl and a plot for each kind of question and for all together.
     ///
     /// # Errors
     /// Files that cannot be written.
@@ -66,6 +108,8 @@ impl Table {
         save("accuracy.csv", self.csv())?;
         let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
         save("accuracy.json", serde_json::to_string_pretty(&rows)?)?;
+        let answers: Vec<String> = self.answers.iter().map(|answer| format!("{}\n", answer.json())).collect();
+        save("answers.jsonl", answers.concat())?;
         for kind in self.kinds() {
             let series = series(self.rows.iter().filter(|row| row.kind == kind));
             chart(folder, kind, &series)?;
@@ -147,15 +191,23 @@ fn chart(folder: &Path, kind: &str, series: &[(String, Vec<(f64, f64)>)]) -> Res
 
 #[cfg(test)]
 mod tests {
+    use longvu_world::QuestionKind;
+
     use super::*;
 
     #[test]
     fn answers_are_counted_by_method_budget_and_kind() {
-        let mut rows = vec![Row::new("uniform", 60, "count"), Row::new("uniform", 60, "needle")];
-        rows[0].add(true, 50);
-        rows[0].add(false, 60);
-        rows[1].add(true, 58);
-        let table = Table { rows };
+        let answered = |kind, right, visual_tokens| Answered {
+            method: "uniform",
+            budget: 60,
+            seed: 1,
+            question: Question { kind, text: "?".into(), answer: "one".into() },
+            answer: "two".into(),
+            right,
+            visual_tokens,
+        };
+        let (count, needle) = (QuestionKind::Count, QuestionKind::Needle);
+        let table = Table::new(vec![answered(count, true, 50), answered(needle, true, 58), answered(count, false, 60)]);
         let csv = table.csv();
         assert!(csv.contains("uniform,60,count,2,1,50.0,55.0\n"), "{csv}");
         assert!(csv.contains("uniform,60,all,3,2,66.7,56.0\n"), "{csv}");
