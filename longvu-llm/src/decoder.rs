@@ -79,7 +79,7 @@ impl Decoder {
     /// - `inputs_embeds`: `[1, positions, hidden_size]`
     /// - output: `[1, positions, hidden_size]`
     pub fn forward(&self, inputs_embeds: Tensor<3>, cache: &mut KvCache) -> Tensor<3> {
-        self.norm.forward(self.run_layers(inputs_embeds, Some(cache), |_| {}))
+        self.norm.forward(self.push(inputs_embeds, cache))
     }
 
     /// Runs whole sequences without a cache, for training; returns the final-norm output.
@@ -90,7 +90,21 @@ impl Decoder {
     /// - `inputs_embeds`: `[batch, positions, hidden_size]`
     /// - output: `[batch, positions, hidden_size]`
     pub fn forward_sequences(&self, inputs_embeds: Tensor<3>) -> Tensor<3> {
-        self.norm.forward(self.run_layers(inputs_embeds, None, |_| {}))
+        let positions = 0..inputs_embeds.dims()[1];
+        self.norm.forward(self.run_layers(inputs_embeds, positions, Context::Sequence, |_| {}))
+    }
+
+    /// Runs one sequence that goes on in several ways, without a cache, for training; returns the final-norm output.
+    ///
+    /// Every branch sees the `prefix` and itself, and stands at the positions after the prefix, as if it alone followed.
+    ///
+    /// # Shapes
+    /// - `inputs_embeds`: `[1, prefix + branches, hidden_size]`, the branches of the given lengths one after the other
+    /// - output: as the input
+    pub fn forward_branches(&self, inputs_embeds: Tensor<3>, prefix: usize, branches: &[usize]) -> Tensor<3> {
+        let branch_positions = branches.iter().flat_map(|len| prefix..prefix + len);
+        let positions = (0..prefix).chain(branch_positions);
+        self.norm.forward(self.run_layers(inputs_embeds, positions, Context::Branches(prefix, branches), |_| {}))
     }
 
     /// Pushes a prompt in chunks of `chunk` positions, which bounds the memory it takes, and returns the final-norm
@@ -104,7 +118,7 @@ impl Decoder {
         let mut last = inputs_embeds.clone();
         for start in (0..positions).step_by(chunk.max(1)) {
             let count = chunk.max(1).min(positions - start);
-            last = self.run_layers(inputs_embeds.clone().narrow(1, start, count), Some(cache), |_| {});
+            last = self.push(inputs_embeds.clone().narrow(1, start, count), cache);
         }
         let count = last.dims()[1];
         self.norm.forward(last.narrow(1, count - 1, 1))
@@ -114,7 +128,8 @@ impl Decoder {
     /// `output_hidden_states` gives them; each `[1, positions, hidden_size]`.
     pub fn hidden_states(&self, inputs_embeds: Tensor<3>) -> Vec<Tensor<3>> {
         let mut states = vec![inputs_embeds.clone()];
-        self.run_layers(inputs_embeds, None, |output| states.push(output.clone()));
+        let positions = 0..inputs_embeds.dims()[1];
+        self.run_layers(inputs_embeds, positions, Context::Sequence, |output| states.push(output.clone()));
         if let Some(last) = states.last_mut() {
             *last = self.norm.forward(last.clone());
         }
@@ -129,25 +144,52 @@ impl Decoder {
         }
     }
 
+    /// Pushes positions through the layers and the cache.
+    fn push(&self, inputs_embeds: Tensor<3>, cache: &mut KvCache) -> Tensor<3> {
+        let (start, count) = (cache.len(), inputs_embeds.dims()[1]);
+        let hidden_states = self.run_layers(inputs_embeds, start..start + count, Context::Cached(cache), |_| {});
+        cache.advance(count);
+        hidden_states
+    }
+
     fn run_layers(
         &self,
         inputs_embeds: Tensor<3>,
-        mut cache: Option<&mut KvCache>,
+        positions: impl IntoIterator<Item = usize>,
+        mut context: Context<&mut KvCache>,
         mut observe: impl FnMut(&Tensor<3>),
     ) -> Tensor<3> {
-        let positions = inputs_embeds.dims()[1];
-        let start = cache.as_ref().map_or(0, |cache| cache.len());
-        let tables = self.rotary.tables(start, positions, &inputs_embeds.device());
+        let tables = self.rotary.tables(positions, &inputs_embeds.device());
         let mut hidden_states = inputs_embeds;
         for (i, layer) in self.layers.iter().enumerate() {
-            let cache = cache.as_mut().map(|cache| cache.layer(i));
-            hidden_states = layer.forward(hidden_states, (&tables.0, &tables.1), cache, start);
+            hidden_states = layer.forward(hidden_states, (&tables.0, &tables.1), context.layer(i));
             observe(&hidden_states);
         }
-        if let Some(cache) = cache {
-            cache.advance(positions);
-        }
         hidden_states
+    }
+}
+
+/// What positions see, where `C` holds those that came before.
+enum Context<'a, C> {
+    /// All before them.
+    Sequence,
+    /// All before them, and all that is cached.
+    Cached(C),
+    /// A prefix of a length, and what is before them in their branch; branches have the given lengths.
+    Branches(usize, &'a [usize]),
+}
+
+impl<'a> Context<'a, &mut KvCache> {
+    /// The same for a layer, whose cache it takes with the number of positions held.
+    fn layer(&mut self, index: usize) -> Context<'a, (&mut LayerCache, usize)> {
+        match self {
+            Self::Sequence => Context::Sequence,
+            Self::Cached(cache) => {
+                let len = cache.len();
+                Context::Cached((cache.layer(index), len))
+            }
+            Self::Branches(prefix, branches) => Context::Branches(*prefix, branches),
+        }
     }
 }
 
@@ -174,11 +216,9 @@ impl DecoderLayer {
         &self,
         hidden_states: Tensor<3>,
         tables: (&Tensor<2>, &Tensor<2>),
-        cache: Option<&mut LayerCache>,
-        start: usize,
+        context: Context<(&mut LayerCache, usize)>,
     ) -> Tensor<3> {
-        let attended =
-            self.self_attn.forward(self.input_layernorm.forward(hidden_states.clone()), tables, cache, start);
+        let attended = self.self_attn.forward(self.input_layernorm.forward(hidden_states.clone()), tables, context);
         let hidden_states = ops::add_residual(hidden_states, attended, None);
         let fed = self.mlp.forward(self.post_attention_layernorm.forward(hidden_states.clone()));
         ops::add_residual(hidden_states, fed, None)
@@ -219,8 +259,7 @@ impl Attention {
         &self,
         x: Tensor<3>,
         (cos, sin): (&Tensor<2>, &Tensor<2>),
-        cache: Option<&mut LayerCache>,
-        start: usize,
+        context: Context<(&mut LayerCache, usize)>,
     ) -> Tensor<3> {
         let [batch, positions, _] = x.dims();
         let split = |projection: &Linear, heads: usize| {
@@ -229,13 +268,32 @@ impl Attention {
         let query = ops::rotary(split(&self.q_proj, self.heads), cos, sin).swap_dims(1, 2);
         let key = ops::rotary(split(&self.k_proj, self.kv_heads), cos, sin).swap_dims(1, 2);
         let value = split(&self.v_proj, self.kv_heads).swap_dims(1, 2);
-        let (keys, values) = match cache {
-            Some(cache) => cache.push(start, key, value),
-            None => (key, value),
+        let attended = match context {
+            Context::Sequence => ops::causal_attention(query, key, value),
+            Context::Cached((cache, start)) => {
+                let (keys, values) = cache.push(start, key, value);
+                ops::causal_attention(query, keys, values)
+            }
+            Context::Branches(prefix, branches) => branched_attention([query, key, value], prefix, branches),
         };
-        let attended = ops::causal_attention(query, keys, values);
         self.o_proj.forward(attended.swap_dims(1, 2).reshape([batch, positions, self.heads * self.head_dim]))
     }
+}
+
+/// Causal attention of a prefix, and of each branch to the prefix and itself.
+fn branched_attention([query, key, value]: [Tensor<4>; 3], prefix: usize, branches: &[usize]) -> Tensor<4> {
+    let part = |x: &Tensor<4>, start, len| x.clone().narrow(2, start, len);
+    let (prefix_key, prefix_value) = (part(&key, 0, prefix), part(&value, 0, prefix));
+    let first = ops::causal_attention(part(&query, 0, prefix), prefix_key.clone(), prefix_value.clone());
+    let mut attended = vec![first];
+    let mut start = prefix;
+    for &len in branches {
+        let keys = Tensor::cat(vec![prefix_key.clone(), part(&key, start, len)], 2);
+        let values = Tensor::cat(vec![prefix_value.clone(), part(&value, start, len)], 2);
+        attended.push(ops::causal_attention(part(&query, start, len), keys, values));
+        start += len;
+    }
+    Tensor::cat(attended, 2)
 }
 
 #[derive(Module, Debug)]

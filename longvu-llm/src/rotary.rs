@@ -22,10 +22,11 @@ impl RotaryEmbedding {
         Self { frequencies }
     }
 
-    /// Cosines and sines of `count` positions from `start`, each `[count, head_dim / 2]` in float32.
-    pub fn tables(&self, start: usize, count: usize, device: &Device) -> (Tensor<2>, Tensor<2>) {
+    /// Cosines and sines of `positions`, each `[positions, head_dim / 2]` in float32.
+    pub fn tables(&self, positions: impl IntoIterator<Item = usize>, device: &Device) -> (Tensor<2>, Tensor<2>) {
         let angle = |p: usize| self.frequencies.iter().map(move |f| p as f32 * f);
-        let angles: Vec<f32> = (start..start + count).flat_map(angle).collect();
+        let angles: Vec<f32> = positions.into_iter().flat_map(angle).collect();
+        let count = angles.len() / self.frequencies.len().max(1);
         let table = |f: fn(f32) -> f32| {
             let values: Vec<f32> = angles.iter().map(|&a| f(a)).collect();
             Tensor::from_data(TensorData::new(values, [count, self.frequencies.len()]), (device, DType::F32))
@@ -86,7 +87,7 @@ mod tests {
         )
         .unwrap();
         let rotary = RotaryEmbedding::new(&config);
-        let (cos, sin) = rotary.tables(0, 5, &device);
+        let (cos, sin) = rotary.tables(0..5, &device);
         let x = Tensor::<4>::from_data([[[[1f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]]; 5]], &device);
         let rotated = ops::rotary(x.clone(), &cos, &sin);
         let first: f32 = (rotated.clone() - x.clone()).narrow(1, 0, 1).abs().max().into_scalar();

@@ -127,6 +127,13 @@ fn decoder_layer(family: LanguageModel) {
             model.logits(model.forward_sequences(embeds))
         },
     );
+    check(
+        |weights| Decoder::new(&config, family, weights),
+        |model, _| {
+            let embeds = model.embed(&[1, 5, 2, 9, 10, 0, 3, 5, 7]).reshape([1, 9, 32]);
+            model.logits(model.forward_branches(embeds, 4, &[2, 3]))
+        },
+    );
 }
 
 fn siglip() {

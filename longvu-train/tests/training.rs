@@ -77,6 +77,7 @@ impl SampleSource for Colours {
             frames,
             system: None,
             turns: vec![("Which colour?".into(), name.into()), ("Is it loud?".into(), "no".into())],
+            is_dialogue: index.is_multiple_of(3),
         })
     }
 

@@ -39,6 +39,8 @@ pub struct WorldMix {
     pub wide: f64,
     /// Questions about a video, at most.
     pub questions: usize,
+    /// Share of videos whose questions follow on one another in a dialogue. Of the others each is asked alone.
+    pub dialogues: f64,
     /// How often each kind of question is asked where it can be; 1 for kinds that are left out.
     pub kinds: BTreeMap<String, f64>,
 }
@@ -51,6 +53,7 @@ impl Default for WorldMix {
             heights: vec![128, 160, 192, 256],
             wide: 0.15,
             questions: 4,
+            dialogues: 0.2,
             kinds: BTreeMap::new(),
         }
     }
@@ -64,8 +67,9 @@ impl WorldMix {
     pub fn validate(&self) -> Result<()> {
         let wrong = |name, value: String, expected| Err(Error::Setting { name, value, expected });
         let is_weight = |weight: f64| weight >= 0.0 && weight.is_finite();
-        if !is_share(self.pictures) || !is_share(self.wide) {
-            return wrong("pictures, wide", format!("{}, {}", self.pictures, self.wide), "shares from 0 to 1");
+        if ![self.pictures, self.wide, self.dialogues].into_iter().all(is_share) {
+            let value = format!("{}, {}, {}", self.pictures, self.wide, self.dialogues);
+            return wrong("pictures, wide, dialogues", value, "shares from 0 to 1");
         }
         if self.heights.is_empty() || self.questions == 0 {
             let value = format!("{:?}, {}", self.heights, self.questions);
@@ -124,6 +128,8 @@ pub struct WorldSample {
     pub is_picture: bool,
     /// Questions with their answers, at least one.
     pub questions: Vec<Question>,
+    /// Whether they follow on one another.
+    pub is_dialogue: bool,
 }
 
 /// Samples of a mix, drawn from a split of the world's seeds.
@@ -172,7 +178,8 @@ impl WorldStream {
             let script = Script::draw(seed, &options)?;
             let questions = self.questions(&script, group, &mut rng);
             if !questions.is_empty() {
-                return Ok(WorldSample { script, is_picture: group.is_none(), questions });
+                let is_dialogue = rng.random_bool(self.mix.dialogues);
+                return Ok(WorldSample { script, is_picture: group.is_none(), questions, is_dialogue });
             }
         }
         let value = format!("{:?}", self.mix.kinds);
@@ -268,6 +275,7 @@ mod tests {
         assert_eq!(samples[17], WorldStream::new(mix(), Split::Train, 3).unwrap().sample(17).unwrap());
         let share = |is: &dyn Fn(&WorldSample) -> bool| samples.iter().filter(|s| is(s)).count() as f64 / 400.0;
         assert!((share(&|s| s.is_picture) - 0.25).abs() < 0.08);
+        assert!((share(&|s| s.is_dialogue) - 0.2).abs() < 0.08);
         assert!((share(&|s| s.script.duration() >= 30.0) - 0.75 / 4.0).abs() < 0.08);
         let kinds: std::collections::BTreeSet<_> =
             samples.iter().flat_map(|s| s.questions.iter().map(|q| q.kind.name())).collect();
@@ -289,6 +297,7 @@ mod tests {
         };
         for wrong in [
             WorldMix { pictures: 1.5, ..mix() },
+            WorldMix { dialogues: -0.1, ..mix() },
             WorldMix { heights: vec![], ..mix() },
             WorldMix { questions: 0, ..mix() },
             WorldMix { videos: vec![], ..mix() },

@@ -2,6 +2,7 @@
 
 mod objective;
 mod sample;
+mod sequence;
 mod sources;
 mod tokens;
 mod towers;

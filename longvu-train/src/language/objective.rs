@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 use longvu::{ModelFiles, ProjectedFrames, VisualKind};
 use longvu_compress::{Budget, CompressionSettings, Preset, QueryStage, fuse};
 use longvu_core::{Device, TensorLookup, TensorSpec, Weights, build, config::LongVuConfig, declare, ops};
-use longvu_llm::{ChatTemplate, Decoder, Tokenizer};
+use longvu_llm::{ChatTemplate, Decoder, PromptIds, Tokenizer};
 use longvu_vision::{AggregatorConfig, MmProjector, SizePair, SpatialVisionAggregator};
 
-use super::{Dialogue, FrozenTowers, Sample, SampleSource, tokenize_dialogue};
+use super::{Dialogue, FrozenTowers, Sample, SampleSource, sequence::Sequence, tokenize_dialogue};
 use crate::{Error, Loss, Objective, Parameters, Result, Workers, scored::Scored};
 
 /// What is trained: everything above the towers.
@@ -59,15 +59,18 @@ impl LanguageObjective {
         declare(|weights| Model::new(&files.config, &files.aggregator_config(), weights))
     }
 
-    fn dialogue(&self, sample: &Sample) -> Result<Dialogue> {
+    /// The sample's dialogue, or one for each question.
+    fn dialogues(&self, sample: &Sample) -> Result<Vec<Dialogue>> {
         let visuals = usize::from(sample.kind.is_some());
-        tokenize_dialogue(&sample.turns, sample.system.as_deref(), visuals, &self.template, &self.tokenizer)
+        let turns = sample.turns.chunks(if sample.is_dialogue { sample.turns.len().max(1) } else { 1 });
+        turns
+            .map(|turns| tokenize_dialogue(turns, sample.system.as_deref(), visuals, &self.template, &self.tokenizer))
+            .collect()
     }
 
     /// The visual tokens of a sample, compressed as for its first question: `[tokens, hidden_size]`.
-    fn visual_tokens(&self, model: &Model, sample: &Sample, dialogue: &Dialogue, index: u64) -> Result<Tensor<2>> {
+    fn visual_tokens(&self, model: &Model, sample: &Sample, prompt: &PromptIds, index: u64) -> Result<Tensor<2>> {
         let budget = Budget::new(&self.config);
-        let prompt = &dialogue.first_prompt;
         let text_len = prompt.text_len(Some(self.config.language_model().pad_token_id()));
         let text_ids = prompt.text_ids_without_placeholders().len();
         if budget.room(text_ids) == 0 {
@@ -92,35 +95,21 @@ impl LanguageObjective {
 
     /// The summed loss over a sample's answer tokens, how many those are, and how many were the likeliest.
     fn sample_loss(&self, model: &Model, sample: &Sample, index: u64) -> Result<Scored> {
-        let dialogue = self.dialogue(sample)?;
-        let segments = dialogue.ids.text_segments();
-        let visual = match sample.kind {
-            Some(_) => Some(self.visual_tokens(model, sample, &dialogue, index)?),
-            None => None,
+        let dialogues = self.dialogues(sample)?;
+        let visual = match (sample.kind, dialogues.first()) {
+            (Some(_), Some(first)) => Some(self.visual_tokens(model, sample, &first.first_prompt, index)?),
+            _ => None,
         };
-        let placeholder = visual.as_ref().map(|tokens| (segments[0].len(), tokens.dims()[0]));
-        let mut parts: Vec<Tensor<2>> =
-            segments.iter().filter(|ids| !ids.is_empty()).map(|ids| model.decoder.embed(ids)).collect();
-        if let Some(tokens) = visual {
-            parts.insert(usize::from(!segments[0].is_empty()), tokens);
-        }
+        let sequence = Sequence::new(&dialogues, visual.as_ref().map_or(0, |tokens| tokens.dims()[0]));
+        let [before, after] = sequence.text.map(|ids| (!ids.is_empty()).then(|| model.decoder.embed(&ids)));
+        let parts: Vec<Tensor<2>> = [before, visual, after].into_iter().flatten().collect();
         let inputs_embeds = Tensor::cat(parts, 0).unsqueeze::<3>();
-        // A placeholder is one id and as many positions as the video has tokens.
-        let position = |i: usize| match placeholder {
-            Some((before, tokens)) if i > before => i + tokens - 1,
-            _ => i,
-        };
-        let ids = dialogue.ids.as_slice();
-        let answers: Vec<usize> = (1..ids.len()).filter(|&i| dialogue.is_answer[i]).collect();
-        let targets: Vec<u32> = answers.iter().map(|&i| ids[i] as u32).collect();
-        // The position before an answer's token predicts it.
-        let rows: Vec<usize> = answers.iter().map(|&i| position(i) - 1).collect();
-        let states = model.decoder.forward_sequences(inputs_embeds);
+        let states = model.decoder.forward_branches(inputs_embeds, sequence.prefix, &sequence.branches);
         let [_, positions, hidden] = states.dims();
-        let states = ops::select_rows(states.reshape([positions, hidden]), &rows);
-        let logits =
-            model.decoder.logits(states.unsqueeze::<3>()).reshape([answers.len(), self.config.decoder.vocab_size]);
-        Ok(Scored { logits, targets })
+        let states = ops::select_rows(states.reshape([positions, hidden]), &sequence.rows);
+        let shape = [sequence.targets.len(), self.config.decoder.vocab_size];
+        let logits = model.decoder.logits(states.unsqueeze::<3>()).reshape(shape);
+        Ok(Scored { logits, targets: sequence.targets })
     }
 }
 
