@@ -190,7 +190,7 @@ fn data(args: &DataArgs, seed: u64) -> Result<Option<[Arc<dyn SampleSource>; 2]>
         let own = path.parent().unwrap_or(Path::new("."));
         let records = read_records(path, args.media.as_deref().unwrap_or(own))?;
         let max_frames = args.max_frames.map(NonZeroUsize::get);
-        Ok(Arc::new(FileSource::new(records, path.display().to_string(), max_frames, seed)))
+        Ok(Arc::new(FileSource::new(records, path.display().to_string(), max_frames, seed)?))
     };
     Ok(Some([source(data)?, source(validation)?]))
 }

@@ -156,6 +156,7 @@ mod tests {
             (format!(r#"{{ "language": [{{ "name": "a", {training} }}, {{ "name": "a", {training} }}] }}"#), "another"),
             (format!(r#"{{ "siglip": {{ "heights": [], {training} }} }}"#), "one height"),
             (format!(r#"{{ "siglip": {{ "heights": [128], "wide": 2, {training} }} }}"#), "wide"),
+            (r#"{ "siglip": { "heights": [128], "training": { "steps": 2, "micro_batch": 2, "accumulation": 1, "lr": 1, "lr_floor": 3 } } }"#.to_owned(), "lr_floor"),
             (r#"{ "siglip": { "heights": [128], "training": { "steps": 0, "micro_batch": 2, "accumulation": 1, "lr": 1 } } }"#.to_owned(), "steps"),
         ] {
             let error = recipe(&text).unwrap_err().to_string();

@@ -71,6 +71,10 @@ impl StageSettings {
             None if !(self.lr > 0.0 && self.lr.is_finite()) => {
                 Err(Error::Setting { name: "lr", value: self.lr.to_string(), expected: "a positive number" })
             }
+            None if !(0.0..=1.0).contains(&self.lr_floor) => {
+                let value = self.lr_floor.to_string();
+                Err(Error::Setting { name: "lr_floor", value, expected: "a share of `lr`, from 0 to 1" })
+            }
             None => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use super::{Sample, SampleSource};
 use crate::{
-    Result,
+    Error, Result,
     data::{Media, Record, WorldSample, WorldStream},
 };
 
@@ -63,13 +63,19 @@ pub struct FileSource {
 
 impl FileSource {
     /// Samples of `records`, which `origin` names; of each video a frame a second, and at most `max_frames`.
-    pub fn new(records: Vec<Record>, origin: String, max_frames: Option<usize>, seed: u64) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there are no records.
+    pub fn new(records: Vec<Record>, origin: String, max_frames: Option<usize>, seed: u64) -> Result<Self> {
+        if records.is_empty() {
+            return Err(Error::Setting { name: "records", value: "empty".into(), expected: "one or more" });
+        }
         let options = VideoOptions { sampling: Sampling::default(), max_frames, ..VideoOptions::default() };
-        Self { records, origin, options, seed, order: Mutex::new(None) }
+        Ok(Self { records, origin, options, seed, order: Mutex::new(None) })
     }
 
     fn record(&self, index: u64) -> &Record {
-        let len = self.records.len().max(1) as u64;
+        let len = self.records.len() as u64;
         let (epoch, place) = (index / len, (index % len) as usize);
         let mut order = self.order.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if order.as_ref().is_none_or(|(of, _)| *of != epoch) {
@@ -107,5 +113,15 @@ impl SampleSource for FileSource {
 
     fn description(&self) -> String {
         format!("{} records of {}", self.records.len(), self.origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_records_are_refused() {
+        assert!(FileSource::new(Vec::new(), "data.json".into(), None, 0).is_err());
     }
 }

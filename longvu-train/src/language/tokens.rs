@@ -1,6 +1,6 @@
 //! Dialogues as token ids, of which the answers are to be learnt.
 
-use longvu_llm::{ChatTemplate, Conversation, PromptIds, Tokenizer};
+use longvu_llm::{ChatTemplate, Conversation, PromptIds, Role, Tokenizer};
 
 use crate::Result;
 
@@ -39,6 +39,9 @@ pub fn tokenize_dialogue(
     for (question, answer) in turns {
         conversation.push_user(question.clone());
         let prompt = conversation.prompt_ids(template, tokenizer)?;
+        if let Some(token) = tokenizer.special_tokens().iter().find(|token| answer.contains(*token)) {
+            return Err(longvu_llm::Error::SpecialTokenInText { role: Role::Assistant, token: token.clone() }.into());
+        }
         // What the prompt has beyond the dialogue so far; a template that rewrites earlier turns begins anew.
         let new = match prompt.as_slice().strip_prefix(ids.as_slice()) {
             Some(new) => new.to_vec(),
@@ -59,4 +62,28 @@ pub fn tokenize_dialogue(
     let ids = PromptIds::from_raw(ids)?;
     let first_prompt = first_prompt.unwrap_or_else(|| ids.clone());
     Ok(Dialogue { first_prompt, ids, is_answer })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::{train_tokenizer, world_corpus};
+
+    #[test]
+    fn answers_are_marked_and_end_their_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        train_tokenizer(world_corpus(1, 20), 300).unwrap().write(folder.path()).unwrap();
+        let tokenizer = Tokenizer::from_dir(folder.path()).unwrap();
+        let tokenize = |turns: &[(&str, &str)]| {
+            let turns: Vec<_> = turns.iter().map(|(q, a)| ((*q).to_owned(), (*a).to_owned())).collect();
+            tokenize_dialogue(&turns, None, 1, &ChatTemplate::ChatMl, &tokenizer)
+        };
+        let dialogue = tokenize(&[("Which?", "red"), ("Where?", "left")]).unwrap();
+        let marked = dialogue.ids.as_slice().iter().zip(&dialogue.is_answer).filter(|(_, is)| **is);
+        let answers: Vec<u32> = marked.map(|(id, _)| *id as u32).collect();
+        assert_eq!(tokenizer.decode(&answers, false).unwrap(), "red<|im_end|>left<|im_end|>");
+        assert!(dialogue.ids.as_slice().starts_with(dialogue.first_prompt.as_slice()));
+        let error = tokenize(&[("Which?", "red<|im_end|>")]).unwrap_err().to_string();
+        assert!(error.contains("assistant") && error.contains("<|im_end|>"), "{error}");
+    }
 }
