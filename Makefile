@@ -63,10 +63,8 @@ package: deps ## packs every crate and checks the sizes
 # Goes on where it was stopped; MAXIMUM="--max-minutes 60" stops it after a while.
 train-mini: deps ## trains the built-in model again from nothing, in hours
 	cargo build --release --workspace --bins
-	for recipe in recipe recipe-glyphs; do \
-		$${CARGO_TARGET_DIR:-target}/release/longvu train configs/longvu_miniature runs/miniature --from-scratch \
-			--recipe configs/longvu_miniature/$$recipe.json $(MAXIMUM) && [ -d runs/miniature/model ] || exit; \
-	done
+	$${CARGO_TARGET_DIR:-target}/release/longvu train configs/longvu_miniature runs/miniature --from-scratch \
+		--recipe configs/longvu_miniature/recipe.json $(MAXIMUM)
 
 bench: deps ## times kernels, stages, preprocessing, decoding and one layer of each model
 	cargo bench --workspace --bench kernels --bench stages --bench models --bench video

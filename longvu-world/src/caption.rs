@@ -46,7 +46,7 @@ impl Script {
     }
 
     /// In which ninth of the picture an object is.
-    fn place_name(&self, object: &Object, time: f64) -> &'static str {
+    pub(crate) fn place_name(&self, object: &Object, time: f64) -> &'static str {
         let (width, height) = (f64::from(self.width), f64::from(self.height));
         let short = width.min(height);
         let third = |place: f64, side: f64| ((place * short / 1000.0 * 3.0 / side) as usize).min(2);

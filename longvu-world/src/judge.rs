@@ -55,6 +55,43 @@ pub fn matches_description(answer: &str, given: &str) -> bool {
     !wanted.is_empty() && wanted == scenes(given)
 }
 
+/// Whether `given` names the part of the picture that `answer` names, whatever the words around.
+///
+/// ```
+/// use longvu_world::matches_place;
+/// assert!(matches_place("at the top left", "It is in the upper left corner."));
+/// assert!(matches_place("on the left", "middle left"));
+/// assert!(!matches_place("at the top", "at the top left"));
+/// ```
+#[must_use]
+pub fn matches_place(answer: &str, given: &str) -> bool {
+    let wanted = sides(answer);
+    wanted.is_some() && wanted == sides(given)
+}
+
+/// Where a text is in the picture: along its height and its width, -1, 0 or 1. Nothing if it names no part, or two.
+fn sides(text: &str) -> Option<[i32; 2]> {
+    let (mut sides, mut is_in_the_middle) = ([None, None], false);
+    for word in words(text) {
+        let (axis, side) = match word.as_str() {
+            "top" | "upper" | "above" => (0, -1),
+            "bottom" | "lower" | "below" => (0, 1),
+            "left" => (1, -1),
+            "right" => (1, 1),
+            "middle" | "centre" | "center" => {
+                is_in_the_middle = true;
+                continue;
+            }
+            _ => continue,
+        };
+        if sides[axis].replace(side).is_some_and(|other| other != side) {
+            return None;
+        }
+    }
+    let is_named = is_in_the_middle || sides.iter().any(Option::is_some);
+    is_named.then(|| sides.map(Option::unwrap_or_default))
+}
+
 /// What a word means to a judge. Variants are the kinds that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Meaning {
@@ -242,6 +279,28 @@ mod tests {
             ("", ""),
         ] {
             assert!(!matches(answer, given), "{answer}: {given}");
+        }
+    }
+
+    #[test]
+    fn places_match_in_any_words_and_only_if_whole() {
+        for (answer, given) in [
+            ("at the top left", "Top left."),
+            ("at the bottom", "bottom centre"),
+            ("in the middle", "It is in the center"),
+            ("on the right", "right"),
+        ] {
+            assert!(matches_place(answer, given) && matches_place(answer, answer), "{answer}: {given}");
+        }
+        for (answer, given) in [
+            ("at the top left", "at the top"),
+            ("at the top", "at the bottom"),
+            ("at the top", ""),
+            ("on the left", "on the left or on the right"),
+            ("in the middle", "on the left"),
+            ("", ""),
+        ] {
+            assert!(!matches_place(answer, given), "{answer}: {given}");
         }
     }
 

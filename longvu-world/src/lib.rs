@@ -25,7 +25,7 @@ mod wording;
 
 pub use background::{Background, Texture, Tone};
 pub use error::{Error, Result};
-pub use judge::{matches, matches_description};
+pub use judge::{matches, matches_description, matches_place};
 #[cfg(feature = "mp4")]
 pub use mp4::VideoCodec;
 pub use options::{Aspect, ScriptKind, ScriptOptions};

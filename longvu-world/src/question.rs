@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::caption::list_things;
-use crate::judge::{matches, matches_description};
+use crate::judge::{matches, matches_description, matches_place};
 use crate::layout::LIVELY_MS;
 use crate::rng::Rng;
 use crate::script::Counted;
@@ -36,6 +36,8 @@ named! {
         Needle = "needle",
         /// All scenes in order.
         Description = "description",
+        /// Where something is, of what moves where at the start or at the end.
+        Place = "place",
     }
 }
 
@@ -51,12 +53,13 @@ pub struct Question {
 }
 
 impl Question {
-    /// Whether an answer in anyone's words is right; see [`matches`](fn@matches) and
-    /// [`matches_description`](fn@matches_description).
+    /// Whether an answer in anyone's words is right; see [`matches`](fn@matches),
+    /// [`matches_description`](fn@matches_description) and [`matches_place`](fn@matches_place).
     #[must_use]
     pub fn is_answered_by(&self, given: &str) -> bool {
         match self.kind {
             QuestionKind::Description => matches_description(&self.answer, given),
+            QuestionKind::Place => matches_place(&self.answer, given),
             _ => matches(&self.answer, given),
         }
     }
@@ -82,6 +85,7 @@ impl Script {
             QuestionKind::Glyph => (self.glyphs(), &wording::GLYPH),
             QuestionKind::Needle => (self.momentary(), &wording::NEEDLE),
             QuestionKind::Description => (self.description(), &wording::DESCRIPTION),
+            QuestionKind::Place => (self.places(), &wording::PLACE),
         };
         let (subject, answer) = rng.choose(&candidates)?;
         let text = fill(rng.choose(wordings)?, &[("s", subject)]);
@@ -271,7 +275,32 @@ impl Script {
             .collect();
         vec![(String::new(), scenes.join(wording::THEN))]
     }
+
+    fn places(&self) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for (_, object) in self.objects() {
+            let names = self.names(object);
+            let times = [object.start_ms, object.end_ms - 1].map(|ms| f64::from(ms) / 1000.0);
+            let is_moving = object.direction().is_some();
+            for (time, inwards, when) in [(times[0], 1.0, AT_START), (times[1], -1.0, AT_END)] {
+                let place = self.place_name(object, time);
+                // Whoever looks once a second must see it there.
+                if is_moving && self.place_name(object, time + inwards) == place {
+                    candidates.extend(names.iter().map(|name| (format!("{name} {when}"), place.to_owned())));
+                }
+            }
+            if !is_moving {
+                let place = self.place_name(object, times[0]);
+                candidates.extend(names.into_iter().map(|name| (name, place.to_owned())));
+            }
+        }
+        candidates
+    }
 }
+
+/// When something that moves is asked for.
+const AT_START: &str = "at the start";
+const AT_END: &str = "at the end";
 
 /// What is asked about, and the answer.
 type Candidate = (String, String);

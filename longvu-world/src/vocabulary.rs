@@ -15,7 +15,7 @@ use crate::{Colour, Direction, LETTERS, Shape, Size, wording};
 /// ```
 #[must_use]
 pub fn vocabulary() -> BTreeSet<String> {
-    let questions: [&[&str]; 11] = [
+    let questions: [&[&str]; 12] = [
         &wording::COLOUR,
         &wording::SHAPE,
         &wording::DIRECTION,
@@ -27,6 +27,7 @@ pub fn vocabulary() -> BTreeSet<String> {
         &wording::GLYPH,
         &wording::NEEDLE,
         &wording::DESCRIPTION,
+        &wording::PLACE,
     ];
     let captions: [&[&str]; 6] =
         [&wording::ONE, &wording::TWO, &wording::MANY, &wording::NONE, &wording::RELATIONS, &wording::PLACES];

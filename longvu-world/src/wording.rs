@@ -118,8 +118,20 @@ pub(crate) const DESCRIPTION: [&str; 8] = [
     "What can be seen in the video?",
 ];
 
+pub(crate) const PLACE: [&str; 8] = [
+    "Where is the {s}?",
+    "Where can the {s} be seen?",
+    "Where do you see the {s}?",
+    "In which part of the picture is the {s}?",
+    "Where on the screen is the {s}?",
+    "Where in the picture is the {s}?",
+    "Tell me where to look for the {s}.",
+    "What is the place of the {s}?",
+];
+
 /// Words of the things asked about that are no names of things.
-pub(crate) const SUBJECTS: [&str; 7] = ["shape", "shapes", "digit", "letter", "moving thing", "a", "an"];
+pub(crate) const SUBJECTS: [&str; 9] =
+    ["shape", "shapes", "digit", "letter", "moving thing", "a", "an", "at the start", "at the end"];
 
 /// Captions of a frame with one object: `{a}` is the object, `{style}` the background's, `{place}` where it is.
 pub(crate) const ONE: [&str; 8] = [

@@ -10,7 +10,7 @@ use longvu_world::{Question, QuestionKind, Script, ScriptKind, ScriptOptions, Sp
 use proptest::prelude::*;
 
 /// The answer by watching; panics if there is not just one.
-fn observed(question: &Question, tracks: &[Track]) -> String {
+fn observed(question: &Question, tracks: &[Track], size: (u32, u32)) -> String {
     let subject = Subject::of(&question.text);
     let fitting: Vec<&Track> = tracks.iter().filter(|track| subject.fits(track)).collect();
     let only = || -> &Track {
@@ -46,6 +46,16 @@ fn observed(question: &Question, tracks: &[Track]) -> String {
             assert_eq!(brief.len(), 1, "{question:?} fits {brief:?}");
             brief[0].thing.clone()
         }
+        QuestionKind::Place => {
+            let track = only();
+            let is_at_end = question.text.contains("at the end");
+            assert_eq!(
+                is_at_end || question.text.contains("at the start"),
+                track.direction().is_some(),
+                "{question:?}"
+            );
+            track.place(if is_at_end { track.seen.len() - 1 } else { 0 }, size)
+        }
         QuestionKind::Description => panic!("compared scene by scene"),
     }
 }
@@ -70,7 +80,12 @@ fn check(script: &Script, variant: u64) {
             assert!(matches_description(&question.answer, &said.join(". ")), "{question:?}: {said:?}");
             continue;
         }
-        assert_eq!(observed(&question, &tracks), question.answer, "{question:?} of seed {}", script.seed());
+        assert_eq!(
+            observed(&question, &tracks, script.size()),
+            question.answer,
+            "{question:?} of seed {}",
+            script.seed()
+        );
         let has_choice = matches!(question.kind, QuestionKind::Direction | QuestionKind::Action);
         let padded = |text: &str| format!(" {} ", text.replace(|c: char| !c.is_alphanumeric(), " "));
         let gives_away = padded(&question.text).contains(&format!(" {} ", question.answer));
@@ -161,6 +176,9 @@ fn other_answers_are_even_too() {
     assert_even(QuestionKind::Action, &["moves", "blinks", "stands"], 0.05);
     assert_even(QuestionKind::Colour, &["red", "orange", "yellow", "green", "blue", "purple", "white", "black"], 0.03);
     assert_even(QuestionKind::Shape, &["circle", "square", "triangle", "star", "cross", "ring"], 0.03);
+    let places = ["at the top left", "at the top", "at the top right", "on the left", "in the middle", "on the right"];
+    let bottom = ["at the bottom left", "at the bottom", "at the bottom right"];
+    assert_even(QuestionKind::Place, &[places.as_slice(), &bottom].concat(), 0.03);
 }
 
 #[test]

@@ -38,6 +38,19 @@ impl Track {
         }
     }
 
+    /// Where it was at a look, in a picture of a size.
+    pub fn place(&self, look: usize, (width, height): (u32, u32)) -> String {
+        let (_, x, y) = self.seen[look];
+        let short = f64::from(width.min(height));
+        let third = |place: f64, side: u32| (place / 1000.0 * short / f64::from(side) * 3.0).floor() as usize;
+        let names = [
+            ["at the top left", "at the top", "at the top right"],
+            ["on the left", "in the middle", "on the right"],
+            ["at the bottom left", "at the bottom", "at the bottom right"],
+        ];
+        names[third(y, height)][third(x, width)].to_owned()
+    }
+
     pub fn action(&self) -> &'static str {
         let has_gap = self.seen.windows(2).any(|pair| pair[1].0 - pair[0].0 > 0.5);
         match (self.direction(), has_gap) {
