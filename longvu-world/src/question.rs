@@ -280,27 +280,26 @@ impl Script {
         let mut candidates = Vec::new();
         for (_, object) in self.objects() {
             let names = self.names(object);
-            let times = [object.start_ms, object.end_ms - 1].map(|ms| f64::from(ms) / 1000.0);
-            let is_moving = object.direction().is_some();
-            for (time, inwards, when) in [(times[0], 1.0, AT_START), (times[1], -1.0, AT_END)] {
+            let [start, end] = [object.start_ms, object.end_ms - 1].map(|ms| f64::from(ms) / 1000.0);
+            let moments: &[(f64, f64, &str)] = match object.direction() {
+                Some(_) => &[(start, 1.0, AT_START), (end, -1.0, AT_END)],
+                None => &[(start, 0.0, "")],
+            };
+            for &(time, inwards, when) in moments {
                 let place = self.place_name(object, time);
                 // Whoever looks once a second must see it there.
-                if is_moving && self.place_name(object, time + inwards) == place {
-                    candidates.extend(names.iter().map(|name| (format!("{name} {when}"), place.to_owned())));
+                if self.place_name(object, time + inwards) == place {
+                    candidates.extend(names.iter().map(|name| (format!("{name}{when}"), place.to_owned())));
                 }
-            }
-            if !is_moving {
-                let place = self.place_name(object, times[0]);
-                candidates.extend(names.into_iter().map(|name| (name, place.to_owned())));
             }
         }
         candidates
     }
 }
 
-/// When something that moves is asked for.
-const AT_START: &str = "at the start";
-const AT_END: &str = "at the end";
+/// When something that moves is asked for, behind its name.
+const AT_START: &str = " at the start";
+const AT_END: &str = " at the end";
 
 /// What is asked about, and the answer.
 type Candidate = (String, String);
