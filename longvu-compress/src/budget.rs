@@ -33,6 +33,13 @@ impl Budget {
         }
     }
 
+    /// The budget of a window that leaves no more than `visual_tokens` for frames, beside a prompt of `text_len`.
+    #[must_use]
+    pub fn at_most(self, visual_tokens: usize, text_len: usize) -> Self {
+        let window = text_len.saturating_add(self.inference_max_length).saturating_add(visual_tokens);
+        Self { max_len: self.max_len.min(window), ..self }
+    }
+
     /// Tokens left for frames: the window less the prompt and the answer.
     pub fn tokens(&self, text_len: usize) -> usize {
         self.max_len.saturating_sub(text_len).saturating_sub(self.inference_max_length)
@@ -86,6 +93,13 @@ mod tests {
     }
 
     proptest! {
+        /// A smaller window leaves what was asked for, or what there is.
+        #[test]
+        fn a_smaller_window_leaves_what_is_asked(text in 0usize..20_000, visual_tokens in 0usize..20_000) {
+            let smaller = RELEASED.at_most(visual_tokens, text);
+            prop_assert_eq!(smaller.tokens(text), RELEASED.tokens(text).min(visual_tokens));
+        }
+
         /// A longer prompt never leaves more room, and no prompt makes the arithmetic fail.
         #[test]
         fn longer_prompts_leave_less(text in 0usize..20_000, more in 0usize..20_000) {

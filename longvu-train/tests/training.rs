@@ -77,6 +77,7 @@ impl SampleSource for Colours {
             frames,
             system: None,
             turns: vec![("Which colour?".into(), name.into()), ("Is it loud?".into(), "no".into())],
+            visual_tokens: index.is_multiple_of(5).then_some(6),
             is_dialogue: index.is_multiple_of(3),
         })
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 /// Videos of one length and kind.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VideoGroup {
     /// How often, beside the other groups' weights.
@@ -23,6 +23,10 @@ pub struct VideoGroup {
     /// that cannot be asked any of these are passed over.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kinds: BTreeMap<String, f64>,
+    /// Tokens that a video may take, where that is fewer than the model's window leaves: short videos are then compressed
+    /// as long ones are, at the price of short ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visual_tokens: Option<usize>,
 }
 
 /// What the world shows and asks.
@@ -48,7 +52,7 @@ pub struct WorldMix {
 impl Default for WorldMix {
     fn default() -> Self {
         Self {
-            videos: vec![VideoGroup { weight: 1.0, seconds: (3.0, 12.0), kind: None, kinds: BTreeMap::new() }],
+            videos: vec![VideoGroup { weight: 1.0, seconds: (3.0, 12.0), ..VideoGroup::default() }],
             pictures: 0.1,
             heights: vec![128, 160, 192, 256],
             wide: 0.15,
@@ -98,6 +102,9 @@ impl WorldMix {
             let (least, most) = group.seconds;
             let shortest = ScriptOptions { kind: group.kind, duration: least, ..ScriptOptions::default() };
             shortest.validate()?;
+            if group.visual_tokens == Some(0) {
+                return wrong("visual_tokens", "0".into(), "1 or more");
+            }
             if !(most >= least && most <= ScriptOptions::MAX_DURATION) {
                 return wrong("seconds", format!("{least} to {most}"), "the shortest first, and at most six hours");
             }
@@ -126,6 +133,8 @@ pub struct WorldSample {
     pub script: Script,
     /// Whether only its first moment is shown, as a picture.
     pub is_picture: bool,
+    /// Tokens that it may take, where that is fewer than the model's window leaves.
+    pub visual_tokens: Option<usize>,
     /// Questions with their answers, at least one.
     pub questions: Vec<Question>,
     /// Whether they follow on one another.
@@ -179,7 +188,8 @@ impl WorldStream {
             let questions = self.questions(&script, group, &mut rng);
             if !questions.is_empty() {
                 let is_dialogue = rng.random_bool(self.mix.dialogues);
-                return Ok(WorldSample { script, is_picture: group.is_none(), questions, is_dialogue });
+                let (is_picture, visual_tokens) = (group.is_none(), group.and_then(|group| group.visual_tokens));
+                return Ok(WorldSample { script, is_picture, visual_tokens, questions, is_dialogue });
             }
         }
         let value = format!("{:?}", self.mix.kinds);
@@ -251,8 +261,11 @@ fn weighted(rng: &mut impl Rng, weights: impl Iterator<Item = f64> + Clone) -> u
 mod tests {
     use super::*;
 
+    fn group(weight: f64, seconds: (f64, f64), kind: Option<ScriptKind>) -> VideoGroup {
+        VideoGroup { weight, seconds, kind, ..VideoGroup::default() }
+    }
+
     fn mix() -> WorldMix {
-        let group = |weight, seconds, kind| VideoGroup { weight, seconds, kind, kinds: BTreeMap::new() };
         WorldMix {
             videos: vec![group(3.0, (3.0, 12.0), None), group(1.0, (30.0, 40.0), Some(ScriptKind::Needle))],
             pictures: 0.25,
@@ -292,18 +305,17 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let group = |weight, seconds| {
-            vec![VideoGroup { weight, seconds, kind: Some(ScriptKind::Needle), kinds: BTreeMap::new() }]
-        };
+        let needles = |weight, seconds| group(weight, seconds, Some(ScriptKind::Needle));
         for wrong in [
             WorldMix { pictures: 1.5, ..mix() },
             WorldMix { dialogues: -0.1, ..mix() },
             WorldMix { heights: vec![], ..mix() },
             WorldMix { questions: 0, ..mix() },
             WorldMix { videos: vec![], ..mix() },
-            WorldMix { videos: group(-1.0, (20.0, 30.0)), ..mix() },
-            WorldMix { videos: group(1.0, (2.0, 30.0)), ..mix() },
-            WorldMix { videos: group(1.0, (30.0, 20.0)), ..mix() },
+            WorldMix { videos: vec![needles(-1.0, (20.0, 30.0))], ..mix() },
+            WorldMix { videos: vec![needles(1.0, (2.0, 30.0))], ..mix() },
+            WorldMix { videos: vec![needles(1.0, (30.0, 20.0))], ..mix() },
+            WorldMix { videos: vec![VideoGroup { visual_tokens: Some(0), ..needles(1.0, (20.0, 30.0)) }], ..mix() },
             WorldMix { kinds: BTreeMap::from([("colours".to_owned(), 1.0)]), ..mix() },
             WorldMix { kinds: only(&[]), ..mix() },
             WorldMix { heights: vec![128, 4], ..mix() },
@@ -311,12 +323,7 @@ mod tests {
             assert!(WorldStream::new(wrong, Split::Train, 0).is_err());
         }
         let needles_of_single_scenes = WorldMix {
-            videos: vec![VideoGroup {
-                weight: 1.0,
-                seconds: (3.0, 5.0),
-                kind: Some(ScriptKind::Single),
-                kinds: BTreeMap::new(),
-            }],
+            videos: vec![group(1.0, (3.0, 5.0), Some(ScriptKind::Single))],
             kinds: only(&["needle"]),
             ..mix()
         };

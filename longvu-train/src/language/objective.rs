@@ -70,11 +70,14 @@ impl LanguageObjective {
 
     /// The visual tokens of a sample, compressed as for its first question: `[tokens, hidden_size]`.
     fn visual_tokens(&self, model: &Model, sample: &Sample, prompt: &PromptIds, index: u64) -> Result<Tensor<2>> {
-        let budget = Budget::new(&self.config);
+        let mut budget = Budget::new(&self.config);
         let text_len = prompt.text_len(Some(self.config.language_model().pad_token_id()));
         let text_ids = prompt.text_ids_without_placeholders().len();
         if budget.room(text_ids) == 0 {
             return Err(Error::SampleTooLong { index, tokens: text_ids, window: budget.max_len });
+        }
+        if let Some(visual_tokens) = sample.visual_tokens {
+            budget = budget.at_most(visual_tokens, text_len);
         }
         let CompressionSettings { temporal, spatial } = Preset::Package.settings(&self.config);
         let is_video = sample.kind == Some(VisualKind::Video);

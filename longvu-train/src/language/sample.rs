@@ -15,6 +15,8 @@ pub struct Sample {
     pub system: Option<String>,
     /// Questions and answers; at least one.
     pub turns: Vec<(String, String)>,
+    /// Tokens that the frames may take, where that is fewer than the model's window leaves.
+    pub visual_tokens: Option<usize>,
     /// Whether each turn sees the ones before it. Otherwise every question is asked as if it were the only one.
     pub is_dialogue: bool,
 }

@@ -26,14 +26,14 @@ impl WorldSource {
 
 impl SampleSource for WorldSource {
     fn sample(&self, index: u64) -> Result<Sample> {
-        let WorldSample { script, questions, is_picture, is_dialogue } = self.stream.sample(index)?;
+        let WorldSample { script, questions, is_picture, visual_tokens, is_dialogue } = self.stream.sample(index)?;
         let mut frames = draw_frames(&script)?;
         if is_picture {
             frames.truncate(1);
         }
         let kind = Some(if is_picture { VisualKind::Image } else { VisualKind::Video });
         let turns = questions.into_iter().map(|question| (question.text, question.answer)).collect();
-        Ok(Sample { kind, frames, system: None, turns, is_dialogue })
+        Ok(Sample { kind, frames, system: None, turns, visual_tokens, is_dialogue })
     }
 
     fn description(&self) -> String {
@@ -104,7 +104,8 @@ impl SampleSource for FileSource {
                 (Some(VisualKind::Video), frames.map_err(longvu::Error::from)?)
             }
         };
-        Ok(Sample { kind, frames, system: None, turns: record.turns.clone(), is_dialogue: true })
+        let turns = record.turns.clone();
+        Ok(Sample { kind, frames, system: None, turns, visual_tokens: None, is_dialogue: true })
     }
 
     fn count(&self) -> Option<u64> {
