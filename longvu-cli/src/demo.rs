@@ -153,7 +153,7 @@ fn png(picture: &RgbImage) -> Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-#[cfg(all(test, feature = "miniature"))]
+#[cfg(test)]
 mod tests {
     use longvu_train::draw_frames;
 
@@ -162,7 +162,8 @@ mod tests {
     /// The temporal stage is there to drop what repeats, and to keep what is seen for a moment.
     #[test]
     fn needles_stay_where_most_frames_go() {
-        let model = LongVu::miniature().unwrap();
+        // From the source tree, as the built-in copy is put into the user's cache.
+        let model = LongVu::builder(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/miniature")).load().unwrap();
         let options = ScriptOptions::default().with_duration(180.0).with_kind(ScriptKind::Needle).with_size(128);
         let (mut kept, mut found) = (0, 0);
         for place in 0..10 {
