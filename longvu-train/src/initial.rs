@@ -66,13 +66,18 @@ const OUTPUTS: [&str; 9] = [
     ".proj.weight",
 ];
 
+/// Whether a tensor's output is added to the residual stream, where zeros in its place change nothing.
+pub(crate) fn joins_residual(name: &str) -> bool {
+    OUTPUTS.into_iter().any(|end| name.ends_with(end))
+}
+
 fn deviation(name: &str, shape: &[usize]) -> f32 {
     if is_position_table(name) || name.contains("cls_token") {
         return 0.02;
     }
     let fan_in: usize = if shape.len() > 1 { shape[1..].iter().product() } else { shape.iter().product() };
     let whole = 1.0 / (fan_in.max(1) as f32).sqrt();
-    if OUTPUTS.into_iter().any(|end| name.ends_with(end)) { whole / 2.0 } else { whole }
+    if joins_residual(name) { whole / 2.0 } else { whole }
 }
 
 fn rng(name: &str, seed: u64) -> StdRng {

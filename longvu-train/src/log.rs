@@ -26,7 +26,7 @@ pub struct LogLine {
     pub grad_norm: f64,
     /// Samples seen.
     pub samples: u64,
-    /// Seconds since the stage was begun, or resumed.
+    /// Seconds that the stage has taken so far, over all of its sittings.
     pub seconds: f64,
     /// Measures on held-out data, where they were taken; in the file, `null` stands for those that are no numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "measures")]
@@ -42,6 +42,8 @@ fn measures<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Strin
 pub(crate) struct TrainingLog {
     path: PathBuf,
     file: File,
+    /// What the stage has taken before it was opened.
+    pub seconds_before: f64,
 }
 
 impl TrainingLog {
@@ -51,12 +53,18 @@ impl TrainingLog {
         let is_kept = |line: &LogLine| line.stage != stage || line.step <= step;
         // Lines stay as they are: numbers that are read and written again may lose their last digit.
         let lines = complete_lines(&old).zip(parse(path, &old)?);
-        let text: String = lines.filter(|(_, line)| is_kept(line)).map(|(text, _)| format!("{text}\n")).collect();
+        let (mut text, mut seconds_before) = (String::new(), 0.0);
+        for (line, parsed) in lines.filter(|(_, line)| is_kept(line)) {
+            text.extend([line, "\n"]);
+            if parsed.stage == stage {
+                seconds_before = parsed.seconds;
+            }
+        }
         let partial = path.with_extension("partial");
         fs::write(&partial, text).map_err(Error::io(&partial))?;
         fs::rename(&partial, path).map_err(Error::io(path))?;
         let file = OpenOptions::new().append(true).open(path).map_err(Error::io(path))?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, seconds_before })
     }
 
     /// Adds a line.
@@ -103,7 +111,7 @@ mod tests {
             lr: 1e-3,
             grad_norm: 1.0,
             samples: 8 * step as u64,
-            seconds: 0.5,
+            seconds: 0.5 * step as f64,
             validation: BTreeMap::from([("loss".to_owned(), 0.25)]),
         }
     }
@@ -120,6 +128,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap() + r#"{"stage":"b","st"#;
         fs::write(&path, text).unwrap();
         let mut log = TrainingLog::open(&path, "a", 20).unwrap();
+        assert_eq!(log.seconds_before, line("a", 20).seconds);
         log.append(&line("a", 30)).unwrap();
         let expected = [line("a", 10), line("a", 20), line("b", 50), line("a", 30)];
         assert_eq!(read_log(&path).unwrap(), expected);
@@ -129,6 +138,7 @@ mod tests {
         [hard, nan].iter().for_each(|line| log.append(line).unwrap());
         let before = fs::read_to_string(&path).unwrap();
         drop(TrainingLog::open(&path, "a", 40).unwrap());
+        assert_eq!(TrainingLog::open(&path, "c", 0).unwrap().seconds_before, 0.0);
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
         assert!(read_log(&path).unwrap().pop().unwrap().validation["loss"].is_nan());
         fs::write(&path, "nonsense\n").unwrap();

@@ -18,7 +18,10 @@ use longvu_core::{
     checkpoint::{SafetensorsWriter, TensorSource},
 };
 
-use crate::{Result, initial::initial_values};
+use crate::{
+    Result,
+    initial::{initial_values, joins_residual},
+};
 
 /// Settings of AdamW that stay the same over a stage.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -117,6 +120,19 @@ impl Parameters {
     #[must_use]
     pub fn without_moments(mut self) -> Self {
         self.named.values_mut().for_each(|parameter| parameter.state = None);
+        self
+    }
+
+    /// With what a layout has beyond these, as when a decoder gets further layers. These begin as blocks that add nothing to
+    /// the residual stream, so that the model is what it was; what leads up to their output is drawn from `seed`.
+    #[must_use]
+    pub fn grown(mut self, specs: &[TensorSpec], seed: u64) -> Self {
+        let new: Vec<TensorSpec> = specs.iter().filter(|spec| !self.named.contains_key(&spec.name)).cloned().collect();
+        let values = |spec: &TensorSpec| match joins_residual(&spec.name) {
+            true => vec![0.0; spec.shape.iter().product()],
+            false => initial_values(&spec.name, &spec.shape, seed),
+        };
+        self.named.extend(Self::from_values(&new, &self.device, values).named);
         self
     }
 

@@ -78,6 +78,10 @@ pub struct LanguageRecipe {
     pub name: String,
     /// How long and how fast.
     pub training: StageSettings,
+    /// Decoder layers in this phase, where they are fewer than the model's: the first of them. Those that a later phase adds
+    /// begin as blocks that do nothing, so that what was learnt stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_hidden_layers: Option<usize>,
     /// What the world shows and asks; not used with data from a file.
     #[serde(default)]
     pub world: WorldMix,
@@ -128,7 +132,8 @@ impl Recipe {
 
     /// The recipe for fine-tuning connector and language model alone.
     pub fn fine_tuning(training: StageSettings) -> Self {
-        let phase = LanguageRecipe { name: "language".into(), training, world: WorldMix::default() };
+        let phase =
+            LanguageRecipe { name: "language".into(), training, num_hidden_layers: None, world: WorldMix::default() };
         Self { seed: 0, tokenizer: None, siglip: None, dinov2: None, language: vec![phase] }
     }
 }

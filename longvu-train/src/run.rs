@@ -163,7 +163,7 @@ impl Job<'_> {
         for phase in phases {
             let (objective, settings) = phase?;
             let start = match trained.take() {
-                Some(parameters) => parameters.without_moments(),
+                Some(parameters) => parameters.without_moments().grown(&objective.specs(), self.run.recipe.seed),
                 None => self.initial(&objective.specs(), &open)?,
             };
             trained = self.trainer().run(&objective, settings, start)?;
@@ -195,11 +195,26 @@ impl Job<'_> {
         if recipes.is_empty() {
             return self.given(&LanguageObjective::specs_of(&self.files), &*self.checkpoint()?).map(Some);
         }
+        self.check_layers(recipes)?;
         let phases = recipes
             .iter()
             .enumerate()
             .map(|(phase, recipe)| Ok((self.language_objective(phase, recipe, (siglip, dinov2))?, &recipe.training)));
         self.phases(phases, || self.checkpoint())
+    }
+
+    /// Layers are added from phase to phase, up to the model's.
+    fn check_layers(&self, recipes: &[LanguageRecipe]) -> Result<()> {
+        let all = self.files.config.decoder.num_hidden_layers;
+        let layers = |recipe: &LanguageRecipe| recipe.num_hidden_layers.unwrap_or(all);
+        let counts: Vec<usize> = recipes.iter().map(layers).collect();
+        if counts.first() == Some(&0) || !counts.is_sorted() || counts.last() != Some(&all) {
+            let value = counts.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            let expected =
+                "1 or more, as many in each phase as in the one before or more, and in the last as the model has";
+            return Err(Error::Setting { name: "language.num_hidden_layers", value, expected });
+        }
+        Ok(())
     }
 
     fn language_objective(
@@ -226,9 +241,13 @@ impl Job<'_> {
             Some(data) => data.clone(),
             None => [world(Split::Train, seed)?, world(Split::Validation, held_out)?],
         };
+        let mut config = files.config.clone();
+        if let Some(layers) = recipe.num_hidden_layers {
+            config.decoder.num_hidden_layers = layers;
+        }
         Ok(LanguageObjective {
             name: recipe.name.clone(),
-            config: files.config.clone(),
+            config,
             aggregator: files.aggregator_config(),
             towers,
             tokenizer: self.text.tokenizer.clone(),

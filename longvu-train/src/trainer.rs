@@ -189,7 +189,7 @@ impl Trainer<'_> {
                     lr: settings.schedule().at(step - 1),
                     grad_norm: norm,
                     samples: (step * settings.micro_batch * settings.accumulation) as u64,
-                    seconds: clock.seconds(),
+                    seconds: log.seconds_before + clock.seconds(),
                     validation,
                 };
                 log.append(&line)?;

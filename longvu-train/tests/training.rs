@@ -13,8 +13,8 @@ use std::{
 
 use longvu::{Dtype, Frame, LongVu, VisualKind, default_device, synthesize};
 use longvu_train::{
-    AdamWSettings, Error, LogLine, Recipe, Result, Sample, SampleSource, StageSettings, Start, TowerRecipe,
-    TrainingRun, read_log,
+    AdamWSettings, Error, LanguageRecipe, LogLine, Recipe, Result, Sample, SampleSource, StageSettings, Start,
+    TowerRecipe, TrainingRun, read_log,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -200,4 +200,35 @@ fn a_tower_goes_on_in_another_phase() {
     );
     let stages: Vec<String> = read_log(&whole.join("log.jsonl")).unwrap().into_iter().map(|line| line.stage).collect();
     assert_eq!(stages, ["siglip", "siglip-2", "dinov2", "language"]);
+}
+
+#[test]
+fn layers_are_added_between_phases() {
+    let folder = TempDir::new().unwrap();
+    let start = model(folder.path());
+    let phase = |name: &str, training: StageSettings, num_hidden_layers| LanguageRecipe {
+        name: name.into(),
+        training,
+        num_hidden_layers,
+        ..Recipe::fine_tuning(settings(1)).language.remove(0)
+    };
+    let recipe = |last| Recipe {
+        language: vec![
+            phase("one", settings(30), Some(1)),
+            // Too small a step to change anything.
+            phase("two", StageSettings { lr: 1e-9, ..settings(1) }, last),
+        ],
+        ..Recipe::fine_tuning(settings(1))
+    };
+    let run = folder.path().join("run");
+    let out = train_by(recipe(None), &start, &run, 0).unwrap().unwrap();
+    let lines = read_log(&run.join("log.jsonl")).unwrap();
+    let at_end = |stage: &str| lines.iter().rfind(|line| line.stage == stage).unwrap().validation["loss"];
+    assert!((at_end("two") - at_end("one")).abs() < 1e-4, "{} {}", at_end("one"), at_end("two"));
+    LongVu::from_pretrained(out.to_str().unwrap(), &default_device()).unwrap();
+
+    let Err(Error::Setting { name, value, .. }) = train_by(recipe(Some(1)), &start, &run, 0) else {
+        panic!("a run ended with fewer layers than the model has");
+    };
+    assert_eq!((name, value.as_str()), ("language.num_hidden_layers", "1, 1"));
 }

@@ -52,6 +52,7 @@ impl Script {
             height: (height * 1000 / short) as i32,
             shapes: Shape::ALL.to_vec(),
             colours: Colour::ALL.to_vec(),
+            glyphs: options.glyphs.map(|share| (share * 1000.0).round() as u64),
         };
         let (scenes, counted) = match kind {
             ScriptKind::Single => composer.story(&back_to_back(&[duration_ms]), None),
@@ -80,6 +81,8 @@ struct Composer {
     /// What may be drawn where nothing is asked for.
     shapes: Vec<Shape>,
     colours: Vec<Colour>,
+    /// How many things in a thousand are digits or letters where they can be, if it is set.
+    glyphs: Option<u64>,
 }
 
 impl Composer {
@@ -153,7 +156,12 @@ impl Composer {
 
     /// Many scenes, with the needle in one of them or in a scene of its own.
     fn with_needle(&mut self, duration: u32) -> Vec<Scene> {
-        let thing = match self.rng.below(5) {
+        let class = match self.glyphs {
+            None => self.rng.below(5),
+            Some(share) if self.rng.chance(share, 1000) => self.rng.below(4),
+            Some(_) => 4,
+        };
+        let thing = match class {
             0 | 1 => Thing::Digit(self.rng.below(10) as u8),
             2 | 3 => Thing::Letter(self.rng.pick(&LETTERS)),
             _ => Thing::Shape(self.rng.pick(&Shape::ALL)),
@@ -255,8 +263,12 @@ impl Composer {
         Idea { thing: Thing::Shape(shape), colour, moment: None }
     }
 
-    /// Something that is not counted; in `part` of `whole` cases a digit or a letter.
+    /// Something that is not counted; in `part` of `whole` cases a digit or a letter, unless the options say how often.
     fn other_idea(&mut self, part: u64, whole: u64) -> Idea {
+        let (part, whole) = match self.glyphs {
+            Some(share) if part > 0 => (share, 1000),
+            _ => (part, whole),
+        };
         let thing = if self.rng.chance(part, whole) {
             if self.rng.chance(1, 2) {
                 Thing::Digit(self.rng.below(10) as u8)

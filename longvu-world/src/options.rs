@@ -62,11 +62,14 @@ pub struct ScriptOptions {
     pub aspect: Aspect,
     /// How the video is built. Default: drawn from the seed, among the kinds that the duration allows.
     pub kind: Option<ScriptKind>,
+    /// Share of digits and letters, from 0 to 1, among the things that can be one: all but those that a question counts and
+    /// those around a needle. Default: four in five needles, and one in six or eight of the others.
+    pub glyphs: Option<f64>,
 }
 
 impl Default for ScriptOptions {
     fn default() -> Self {
-        Self { duration: 8.0, fps: 8, size: 378, aspect: Aspect::Square, kind: None }
+        Self { duration: 8.0, fps: 8, size: 378, aspect: Aspect::Square, kind: None, glyphs: None }
     }
 }
 
@@ -109,6 +112,13 @@ impl ScriptOptions {
         self
     }
 
+    /// Sets [`glyphs`](Self::glyphs).
+    #[must_use]
+    pub fn with_glyphs(mut self, share: f64) -> Self {
+        self.glyphs = Some(share);
+        self
+    }
+
     /// Width and height in pixels.
     #[must_use]
     pub fn picture_size(&self) -> (u32, u32) {
@@ -124,7 +134,8 @@ impl ScriptOptions {
     /// # Errors
     ///
     /// [`Error::InvalidOption`] for a duration that is too short for its kind or above
-    /// [`MAX_DURATION`](Self::MAX_DURATION), a rate outside of 1 to 120, or a size outside of 16 to 2160.
+    /// [`MAX_DURATION`](Self::MAX_DURATION), a rate outside of 1 to 120, a size outside of 16 to 2160, or a share outside of
+    /// 0 to 1.
     pub fn validate(&self) -> Result<()> {
         let wrong = |option, value: String, expected| Err(Error::InvalidOption { option, value, expected });
         let least = self.kind.unwrap_or(ScriptKind::Single).least_duration();
@@ -142,6 +153,9 @@ impl ScriptOptions {
         }
         if !(16..=2160).contains(&self.size) {
             return wrong("size", self.size.to_string(), "16 to 2160 pixels");
+        }
+        if let Some(share) = self.glyphs.filter(|share| !(0.0..=1.0).contains(share)) {
+            return wrong("glyphs", share.to_string(), "a share from 0 to 1");
         }
         Ok(())
     }
@@ -161,6 +175,8 @@ mod tests {
             base().with_duration(11.0).with_kind(ScriptKind::Needle),
             base().with_fps(0),
             base().with_size(0),
+            base().with_glyphs(1.5),
+            base().with_glyphs(f64::NAN),
             base().with_size(u32::MAX).with_aspect(Aspect::Wide),
         ] {
             assert!(matches!(options.validate(), Err(Error::InvalidOption { .. })), "{options:?}");

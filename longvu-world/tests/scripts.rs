@@ -115,6 +115,23 @@ fn both_ways_to_hide_a_needle_occur() {
 }
 
 #[test]
+fn digits_and_letters_are_as_frequent_as_asked() {
+    let share = |kind: ScriptKind, glyphs: f64| {
+        let options = ScriptOptions::default().with_kind(kind).with_duration(20.0).with_glyphs(glyphs);
+        let scripts = (0..100).map(|seed| Script::draw(seed, &options).unwrap());
+        let objects: Vec<_> =
+            scripts.flat_map(|script| script.objects().map(|(_, object)| object.clone()).collect::<Vec<_>>()).collect();
+        let asked: Vec<_> = objects.iter().filter(|object| kind == ScriptKind::Cuts || object.needle).collect();
+        asked.iter().filter(|object| object.thing.is_glyph()).count() as f64 / asked.len() as f64
+    };
+    assert_eq!([share(ScriptKind::Needle, 0.0), share(ScriptKind::Needle, 1.0)], [0.0, 1.0]);
+    assert!((0.3..0.7).contains(&share(ScriptKind::Needle, 0.5)));
+    assert_eq!(share(ScriptKind::Cuts, 0.0), 0.0);
+    // What is counted has none.
+    assert!((0.4..0.8).contains(&share(ScriptKind::Cuts, 1.0)));
+}
+
+#[test]
 fn motions_are_those_of_the_scene_and_all_occur() {
     let options = ScriptOptions::default().with_kind(ScriptKind::Single);
     let objects: Vec<_> =

@@ -27,6 +27,16 @@ pub struct VideoGroup {
     /// as long ones are, at the price of short ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visual_tokens: Option<usize>,
+    /// Share of digits and letters where there can be any; as the world likes unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glyphs: Option<f64>,
+}
+
+impl VideoGroup {
+    /// What the world draws by, but for a video's own length and size.
+    fn options(&self) -> ScriptOptions {
+        ScriptOptions { kind: self.kind, glyphs: self.glyphs, ..ScriptOptions::default() }
+    }
 }
 
 /// What the world shows and asks.
@@ -100,7 +110,7 @@ impl WorldMix {
         }
         for group in &self.videos {
             let (least, most) = group.seconds;
-            let shortest = ScriptOptions { kind: group.kind, duration: least, ..ScriptOptions::default() };
+            let shortest = ScriptOptions { duration: least, ..group.options() };
             shortest.validate()?;
             if group.visual_tokens == Some(0) {
                 return wrong("visual_tokens", "0".into(), "1 or more");
@@ -209,7 +219,7 @@ impl WorldStream {
             drawn_of = Some(group);
             let (least, most) = group.seconds;
             let duration = if most > least { rng.random_range(least..most) } else { least };
-            ScriptOptions { kind: group.kind, duration, ..ScriptOptions::default() }
+            ScriptOptions { duration, ..group.options() }
         };
         let height = mix.heights[rng.random_range(0..mix.heights.len())];
         let aspect = if rng.random_bool(mix.wide) { Aspect::Wide } else { Aspect::Square };
@@ -316,6 +326,7 @@ mod tests {
             WorldMix { videos: vec![needles(1.0, (2.0, 30.0))], ..mix() },
             WorldMix { videos: vec![needles(1.0, (30.0, 20.0))], ..mix() },
             WorldMix { videos: vec![VideoGroup { visual_tokens: Some(0), ..needles(1.0, (20.0, 30.0)) }], ..mix() },
+            WorldMix { videos: vec![VideoGroup { glyphs: Some(-0.1), ..needles(1.0, (20.0, 30.0)) }], ..mix() },
             WorldMix { kinds: BTreeMap::from([("colours".to_owned(), 1.0)]), ..mix() },
             WorldMix { kinds: only(&[]), ..mix() },
             WorldMix { heights: vec![128, 4], ..mix() },
