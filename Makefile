@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eo pipefail -c
 DEMO = $${CARGO_TARGET_DIR:-target}/demo
-QUESTION := Which shapes can be seen?
+QUESTION := Is there a square in the video?
 
 # Every build names the whole workspace and a target with dev-dependencies, so that burn is built for one set of features,
 # once: an example for the demo, tests for the rest.
