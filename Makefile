@@ -62,8 +62,8 @@ package: deps ## packs every crate and checks the sizes
 
 # Goes on where it was stopped; MAXIMUM="--max-minutes 60" stops it after a while.
 train-mini: deps ## trains the built-in model again from nothing, in hours
-	cargo build --release --workspace --bins
-	$${CARGO_TARGET_DIR:-target}/release/longvu train configs/longvu_miniature runs/miniature --from-scratch \
+	cargo build --release --workspace --bins --features longvu-cli/mimalloc
+	MIMALLOC_PURGE_DELAY=-1 $${CARGO_TARGET_DIR:-target}/release/longvu train configs/longvu_miniature runs/miniature --from-scratch \
 		--recipe configs/longvu_miniature/recipe.json $(MAXIMUM)
 
 bench: deps ## times kernels, stages, preprocessing, decoding and one layer of each model

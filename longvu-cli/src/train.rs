@@ -178,6 +178,7 @@ fn recipe(args: &TrainArgs) -> Result<Recipe> {
         lr_floor: 0.0,
         warmup: stage.steps.get() * 3 / 100,
         adamw: AdamWSettings { weight_decay: 0.0, beta_2: 0.999, ..AdamWSettings::default() },
+        muon: None,
         validate_every: stage.validate_every.get(),
     };
     training.validate().map_err(|error| usage(&error.to_string()))?;

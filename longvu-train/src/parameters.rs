@@ -10,7 +10,7 @@ use std::{
 };
 
 use burn::{
-    optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer},
+    optim::{AdamWState, AdaptiveMomentumState},
     tensor::{DType, Device, Gradients, Tensor, TensorData},
 };
 use longvu_core::{
@@ -19,38 +19,17 @@ use longvu_core::{
 };
 
 use crate::{
-    Result,
+    Result, StageSettings,
     initial::{initial_values, joins_residual},
+    optimizer::{Kind, Moments, Optimizers},
 };
-
-/// Settings of AdamW that stay the same over a stage.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AdamWSettings {
-    /// Decay of the mean of gradients.
-    pub beta_1: f32,
-    /// Decay of the mean of their squares.
-    pub beta_2: f32,
-    /// Added to the root of the latter.
-    pub epsilon: f32,
-    /// Decoupled weight decay, of matrices alone: norms, biases and embeddings have none.
-    pub weight_decay: f32,
-    /// Greatest norm of all gradients together.
-    pub max_grad_norm: f64,
-}
-
-impl Default for AdamWSettings {
-    fn default() -> Self {
-        Self { beta_1: 0.9, beta_2: 0.98, epsilon: 1e-8, weight_decay: 0.05, max_grad_norm: 1.0 }
-    }
-}
 
 struct Parameter {
     shape: Vec<usize>,
-    decays: bool,
+    kind: Kind,
     /// `[elements]`, without a graph.
     value: Tensor<1>,
-    state: Option<AdamWState<1>>,
+    moments: Option<Moments>,
 }
 
 /// Trainable tensors.
@@ -108,9 +87,9 @@ impl Parameters {
         let trainable = specs.iter().filter(|s| matches!(s.role, TensorRole::Parameter));
         let mut parameter = |spec: &TensorSpec| Parameter {
             shape: spec.shape.clone(),
-            decays: decays(spec),
+            kind: kind(spec),
             value: flat(values(spec), device),
-            state: None,
+            moments: None,
         };
         let named = trainable.map(|spec| (spec.name.clone(), parameter(spec))).collect();
         Self { device: device.clone(), named }
@@ -119,7 +98,7 @@ impl Parameters {
     /// The values alone, for another stage to begin with.
     #[must_use]
     pub fn without_moments(mut self) -> Self {
-        self.named.values_mut().for_each(|parameter| parameter.state = None);
+        self.named.values_mut().for_each(|parameter| parameter.moments = None);
         self
     }
 
@@ -157,22 +136,21 @@ impl Parameters {
         Leaves(Arc::new(self.named.iter().map(|(name, p)| (name.clone(), p.value.clone())).collect()))
     }
 
-    /// One step of AdamW; gradients are scaled by `scale` and then clipped together. Returns their norm before.
-    pub fn step(&mut self, mut grads: NamedGradients, scale: f64, lr: f64, settings: &AdamWSettings) -> f64 {
+    /// One step; gradients are scaled by `scale` and then clipped together. Returns their norm before.
+    pub fn step(&mut self, mut grads: NamedGradients, scale: f64, lr: f64, settings: &StageSettings) -> f64 {
         let square = |grad: &Tensor<1>| f64::from(grad.clone().square().sum().into_scalar::<f32>());
         let norm = grads.values().map(square).sum::<f64>().sqrt() * scale;
         if !norm.is_finite() {
             // A step by numbers that are none would spoil every parameter at once.
             return norm;
         }
-        let scale = scale * (settings.max_grad_norm / norm.max(1e-12)).min(1.0);
-        let [decaying, other] = [settings.weight_decay, 0.0].map(|decay| optimizer(settings, decay));
+        let scale = scale * (settings.adamw.max_grad_norm / norm.max(1e-12)).min(1.0);
+        let optimizers = Optimizers::new(&settings.adamw, settings.muon.as_ref());
         for (name, parameter) in &mut self.named {
             if let Some(grad) = grads.remove(name) {
-                let optimizer = if parameter.decays { &decaying } else { &other };
-                let value = parameter.value.clone();
-                (parameter.value, parameter.state) =
-                    optimizer.step(lr, value, grad.mul_scalar(scale), parameter.state.take());
+                let (value, moments) = (parameter.value.clone(), parameter.moments.take());
+                (parameter.value, parameter.moments) =
+                    optimizers.step(lr, parameter.kind, value, grad.mul_scalar(scale), moments);
             }
         }
         norm
@@ -203,10 +181,16 @@ impl Parameters {
         for (name, parameter) in &self.named {
             specs.push(spec(format!("{VALUE}{name}"), parameter));
             tensors.push(&parameter.value);
-            if let Some(AdamWState { momentum }) = &parameter.state {
-                specs.push(spec(format!("{MOMENT_1}{name}"), parameter));
-                specs.push(spec(format!("{MOMENT_2}{name}"), parameter));
-                tensors.extend([&momentum.moment_1, &momentum.moment_2]);
+            let moments = match &parameter.moments {
+                Some(Moments::AdamW(state)) => {
+                    vec![(MOMENT_1, &state.momentum.moment_1), (MOMENT_2, &state.momentum.moment_2)]
+                }
+                Some(Moments::Muon { velocity }) => vec![(VELOCITY, velocity)],
+                None => Vec::new(),
+            };
+            for (prefix, tensor) in moments {
+                specs.push(spec(format!("{prefix}{name}"), parameter));
+                tensors.push(tensor);
             }
         }
         let mut writer = SafetensorsWriter::create(path, &specs, Dtype::F32)?;
@@ -234,10 +218,12 @@ impl Parameters {
                 path: source.describe(),
                 reason: format!("it has no `{name}` of shape {:?}", parameter.shape),
             })?;
-            parameter.state = match (read(MOMENT_1)?, read(MOMENT_2)?) {
-                (Some(moment_1), Some(moment_2)) => {
-                    Some(AdamWState::new(AdaptiveMomentumState { time: steps, moment_1, moment_2, max_moment_2: None }))
+            parameter.moments = match (read(MOMENT_1)?, read(MOMENT_2)?, read(VELOCITY)?) {
+                (Some(moment_1), Some(moment_2), _) => {
+                    let momentum = AdaptiveMomentumState { time: steps, moment_1, moment_2, max_moment_2: None };
+                    Some(Moments::AdamW(AdamWState::new(momentum)))
                 }
+                (_, _, Some(velocity)) => Some(Moments::Muon { velocity }),
                 _ => None,
             };
         }
@@ -248,26 +234,23 @@ impl Parameters {
 const VALUE: &str = "parameter.";
 const MOMENT_1: &str = "moment_1.";
 const MOMENT_2: &str = "moment_2.";
+const VELOCITY: &str = "velocity.";
 
 fn spec(name: String, parameter: &Parameter) -> TensorSpec {
     TensorSpec { name, shape: parameter.shape.clone(), role: TensorRole::Parameter }
 }
 
-/// Matrices that multiply activations; not tables that are looked up or added.
-fn decays(spec: &TensorSpec) -> bool {
+/// Whether a tensor multiplies activations, or is a table that is looked up or added.
+fn kind(spec: &TensorSpec) -> Kind {
     let is_table = ["embed", "newline", "query", "token", "probe"].into_iter().any(|part| {
         spec.name.contains(part) && !spec.name.ends_with("query.weight") && !spec.name.contains("patch_embed")
     });
-    spec.shape.len() > 1 && !is_table
-}
-
-fn optimizer(settings: &AdamWSettings, weight_decay: f32) -> AdamW {
-    AdamWConfig::new()
-        .with_beta_1(settings.beta_1)
-        .with_beta_2(settings.beta_2)
-        .with_epsilon(settings.epsilon)
-        .with_weight_decay(weight_decay)
-        .build()
+    match spec.shape[..] {
+        _ if is_table => Kind::Other,
+        [rows, columns] if !spec.name.starts_with("lm_head") => Kind::Matrix([rows, columns]),
+        [] | [_] => Kind::Other,
+        _ => Kind::Kernel,
+    }
 }
 
 fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {

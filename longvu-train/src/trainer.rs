@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::{
-    AdamWSettings, Error, Parameters, Result, Workers,
+    AdamWSettings, Error, MuonSettings, Parameters, Result, Workers,
     checkpoint::{load_state, save_state},
     log::{LogLine, TrainingLog},
     parameters::{NamedGradients, accumulate},
@@ -43,6 +43,9 @@ pub struct StageSettings {
     /// The optimizer.
     #[serde(default)]
     pub adamw: AdamWSettings,
+    /// The optimizer of matrices, if they have one of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muon: Option<MuonSettings>,
     /// Steps between validations.
     #[serde(default = "often")]
     pub validate_every: usize,
@@ -232,7 +235,7 @@ impl Trainer<'_> {
             accumulate(&mut grads, part.2);
         }
         let weight = weight.max(1e-12);
-        let norm = parameters.step(grads, 1.0 / weight, settings.schedule().at(step), &settings.adamw);
+        let norm = parameters.step(grads, 1.0 / weight, settings.schedule().at(step), settings);
         if !norm.is_finite() || !sum.is_finite() {
             return Err(Error::Diverged { stage: objective.name().into(), step: step + 1 });
         }

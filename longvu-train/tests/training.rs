@@ -13,8 +13,8 @@ use std::{
 
 use longvu::{Dtype, Frame, LongVu, VisualKind, default_device, synthesize};
 use longvu_train::{
-    AdamWSettings, Error, LanguageRecipe, LogLine, Recipe, Result, Sample, SampleSource, StageSettings, Start,
-    TowerRecipe, TrainingRun, read_log,
+    AdamWSettings, Error, LanguageRecipe, LogLine, MuonSettings, Recipe, Result, Sample, SampleSource, StageSettings,
+    Start, TowerRecipe, TrainingRun, read_log,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -96,6 +96,7 @@ fn settings(steps: usize) -> StageSettings {
         lr_floor: 0.05,
         warmup: 5,
         adamw: AdamWSettings { weight_decay: 0.0, ..AdamWSettings::default() },
+        muon: None,
         validate_every: steps,
     }
 }
@@ -130,16 +131,18 @@ fn train_by(recipe: Recipe, model: &Path, folder: &Path, stop_after: usize) -> R
 fn a_batch_is_learnt_by_heart_and_its_model_answers() {
     let folder = TempDir::new().unwrap();
     let start = model(folder.path());
-    let run = folder.path().join("run");
-    let out = train(&start, &run, settings(150), 0).unwrap().unwrap();
-    let last = read_log(&run.join("log.jsonl")).unwrap().pop().unwrap();
-    assert!(last.loss < 0.02, "{last:?}");
-    assert!(last.validation["loss"] < 0.02 && last.validation["answer tokens right"] == 1.0, "{last:?}");
+    for (name, muon) in [("adamw", None), ("muon", Some(MuonSettings::default()))] {
+        let run = folder.path().join(name);
+        let out = train(&start, &run, StageSettings { muon, ..settings(150) }, 0).unwrap().unwrap();
+        let last = read_log(&run.join("log.jsonl")).unwrap().pop().unwrap();
+        assert!(last.loss < 0.02, "{name}: {last:?}");
+        assert!(last.validation["loss"] < 0.02 && last.validation["answer tokens right"] == 1.0, "{name}: {last:?}");
 
-    let trained = LongVu::from_pretrained(out.to_str().unwrap(), &default_device()).unwrap();
-    for (index, (name, colour)) in COLOURS.into_iter().enumerate() {
-        let encoded = trained.encode(frames(colour, if index % 2 == 0 { 3 } else { 90 })).unwrap();
-        assert_eq!(trained.ask(&encoded, "Which colour?").unwrap(), name);
+        let trained = LongVu::from_pretrained(out.to_str().unwrap(), &default_device()).unwrap();
+        for (index, (name, colour)) in COLOURS.into_iter().enumerate() {
+            let encoded = trained.encode(frames(colour, if index % 2 == 0 { 3 } else { 90 })).unwrap();
+            assert_eq!(trained.ask(&encoded, "Which colour?").unwrap(), name);
+        }
     }
 }
 
@@ -147,6 +150,8 @@ fn a_batch_is_learnt_by_heart_and_its_model_answers() {
 fn a_stopped_run_goes_on_as_if_it_had_not_been() {
     let folder = TempDir::new().unwrap();
     let start = model(folder.path());
+    // With both optimizers: what they remember is in a checkpoint too.
+    let settings = |steps| StageSettings { muon: Some(MuonSettings::default()), ..settings(steps) };
     let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
     let expected = train(&start, &whole, settings(12), 0).unwrap().unwrap();
     assert_eq!(train(&start, &stopped, settings(12), 5).unwrap(), None);
