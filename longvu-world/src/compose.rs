@@ -162,8 +162,8 @@ impl Composer {
             Some(_) => 4,
         };
         let thing = match class {
-            0 | 1 => Thing::Digit(self.rng.below(10) as u8),
-            2 | 3 => Thing::Letter(self.rng.pick(&LETTERS)),
+            0 | 1 => self.digit(),
+            2 | 3 => self.letter(),
             _ => Thing::Shape(self.rng.pick(&Shape::ALL)),
         };
         let colour = self.rng.pick(&Colour::ALL);
@@ -270,16 +270,20 @@ impl Composer {
             _ => (part, whole),
         };
         let thing = if self.rng.chance(part, whole) {
-            if self.rng.chance(1, 2) {
-                Thing::Digit(self.rng.below(10) as u8)
-            } else {
-                Thing::Letter(self.rng.pick(&LETTERS))
-            }
+            if self.rng.chance(1, 2) { self.digit() } else { self.letter() }
         } else {
             Thing::Shape(self.rng.choose(&self.shapes).copied().unwrap_or(Shape::Circle))
         };
         let colour = self.rng.choose(&self.colours).copied().unwrap_or(Colour::White);
         Idea { thing, colour, moment: None }
+    }
+
+    fn digit(&mut self) -> Thing {
+        Thing::Digit(self.rng.below(10) as u8)
+    }
+
+    fn letter(&mut self) -> Thing {
+        Thing::Letter(self.rng.pick(&LETTERS))
     }
 
     fn scene(&mut self, times: Range<u32>, still: bool, ideas: &[Idea]) -> Scene {

@@ -73,22 +73,22 @@ impl Script {
     #[must_use]
     pub fn question(&self, kind: QuestionKind, variant: u64) -> Option<Question> {
         let mut rng = Rng::new(self.seed, (2 << 32) | (variant << 8) | kind as u64);
-        let (candidates, wordings): (Vec<Candidate>, &[&str]) = match kind {
-            QuestionKind::Colour => (self.colours(), &wording::COLOUR),
-            QuestionKind::Shape => (self.shapes(), &wording::SHAPE),
-            QuestionKind::Direction => (self.directions(), &wording::DIRECTION),
-            QuestionKind::Action => (self.actions(), &wording::ACTION),
-            QuestionKind::Count => (self.count(), &wording::COUNT),
-            QuestionKind::Presence => (self.presence(&mut rng), &wording::PRESENCE),
-            QuestionKind::Before => (self.neighbours(true), &wording::BEFORE),
-            QuestionKind::After => (self.neighbours(false), &wording::AFTER),
-            QuestionKind::Glyph => (self.glyphs(), &wording::GLYPH),
-            QuestionKind::Needle => (self.momentary(), &wording::NEEDLE),
-            QuestionKind::Description => (self.description(), &wording::DESCRIPTION),
-            QuestionKind::Place => (self.places(), &wording::PLACE),
+        let candidates: Vec<Candidate> = match kind {
+            QuestionKind::Colour => self.colours(),
+            QuestionKind::Shape => self.shapes(),
+            QuestionKind::Direction => self.directions(),
+            QuestionKind::Action => self.actions(),
+            QuestionKind::Count => self.count(),
+            QuestionKind::Presence => self.presence(&mut rng),
+            QuestionKind::Before => self.neighbours(true),
+            QuestionKind::After => self.neighbours(false),
+            QuestionKind::Glyph => self.glyphs(),
+            QuestionKind::Needle => self.momentary(),
+            QuestionKind::Description => self.description(),
+            QuestionKind::Place => self.places(),
         };
         let (subject, answer) = rng.choose(&candidates)?;
-        let text = fill(rng.choose(wordings)?, &[("s", subject)]);
+        let text = fill(rng.choose(wording::of_questions(kind))?, &[("s", subject)]);
         let answer = answer.clone();
         Some(Question { kind, text, answer })
     }

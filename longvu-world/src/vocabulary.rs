@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::background::Texture;
 use crate::things::NUMBERS;
-use crate::{Colour, Direction, LETTERS, Shape, Size, wording};
+use crate::{Colour, Direction, LETTERS, QuestionKind, Shape, Size, wording};
 
 /// Every word that questions, answers and captions can contain, as it is written there ("What" and "what" are two), sorted
 /// and without punctuation; digits and letters that are shown count as words. A small tokenizer can be made of it.
@@ -15,20 +15,7 @@ use crate::{Colour, Direction, LETTERS, Shape, Size, wording};
 /// ```
 #[must_use]
 pub fn vocabulary() -> BTreeSet<String> {
-    let questions: [&[&str]; 12] = [
-        &wording::COLOUR,
-        &wording::SHAPE,
-        &wording::DIRECTION,
-        &wording::ACTION,
-        &wording::COUNT,
-        &wording::PRESENCE,
-        &wording::BEFORE,
-        &wording::AFTER,
-        &wording::GLYPH,
-        &wording::NEEDLE,
-        &wording::DESCRIPTION,
-        &wording::PLACE,
-    ];
+    let questions = QuestionKind::ALL.into_iter().map(wording::of_questions);
     let captions: [&[&str]; 6] =
         [&wording::ONE, &wording::TWO, &wording::MANY, &wording::NONE, &wording::RELATIONS, &wording::PLACES];
     let rest: [&[&str]; 4] = [
@@ -37,7 +24,7 @@ pub fn vocabulary() -> BTreeSet<String> {
         &["moves", "blinks", "stands", "yes", "no"],
         &NUMBERS[1..4],
     ];
-    let texts = questions.into_iter().chain(captions).chain(rest).flatten().copied();
+    let texts = questions.chain(captions).chain(rest).flatten().copied();
     let names = (Colour::ALL.iter().map(|colour| colour.name()))
         .chain(Shape::ALL.iter().flat_map(|shape| [shape.name(), shape.plural()]))
         .chain(Size::ALL.iter().map(|size| size.name()))

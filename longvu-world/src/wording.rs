@@ -1,6 +1,26 @@
 //! The wordings of questions and captions. `{s}` stands for what is asked about.
 
-pub(crate) const COLOUR: [&str; 9] = [
+use crate::QuestionKind;
+
+/// What a question of a kind can be put into words as.
+pub(crate) fn of_questions(kind: QuestionKind) -> &'static [&'static str] {
+    match kind {
+        QuestionKind::Colour => &COLOUR,
+        QuestionKind::Shape => &SHAPE,
+        QuestionKind::Direction => &DIRECTION,
+        QuestionKind::Action => &ACTION,
+        QuestionKind::Count => &COUNT,
+        QuestionKind::Presence => &PRESENCE,
+        QuestionKind::Before => &BEFORE,
+        QuestionKind::After => &AFTER,
+        QuestionKind::Glyph => &GLYPH,
+        QuestionKind::Needle => &NEEDLE,
+        QuestionKind::Description => &DESCRIPTION,
+        QuestionKind::Place => &PLACE,
+    }
+}
+
+const COLOUR: [&str; 9] = [
     "What colour is the {s}?",
     "Which colour is the {s}?",
     "What color is the {s}?",
@@ -12,7 +32,7 @@ pub(crate) const COLOUR: [&str; 9] = [
     "Which color does the {s} have?",
 ];
 
-pub(crate) const SHAPE: [&str; 8] = [
+const SHAPE: [&str; 8] = [
     "What shape is the {s} thing?",
     "Which shape is {s}?",
     "What is the shape of the {s} object?",
@@ -23,7 +43,7 @@ pub(crate) const SHAPE: [&str; 8] = [
     "Tell me the shape of the {s} thing.",
 ];
 
-pub(crate) const DIRECTION: [&str; 8] = [
+const DIRECTION: [&str; 8] = [
     "In which direction does the {s} move?",
     "Which way does the {s} move?",
     "Which way does the {s} go?",
@@ -34,7 +54,7 @@ pub(crate) const DIRECTION: [&str; 8] = [
     "Tell me which way the {s} is moving.",
 ];
 
-pub(crate) const ACTION: [&str; 7] = [
+const ACTION: [&str; 7] = [
     "What does the {s} do?",
     "Does the {s} move, blink or stand?",
     "How does the {s} behave?",
@@ -44,7 +64,7 @@ pub(crate) const ACTION: [&str; 7] = [
     "Say whether the {s} moves, blinks or stands.",
 ];
 
-pub(crate) const COUNT: [&str; 8] = [
+const COUNT: [&str; 8] = [
     "How many {s} are there?",
     "How many {s} are shown?",
     "How many {s} can be seen?",
@@ -55,7 +75,7 @@ pub(crate) const COUNT: [&str; 8] = [
     "How many {s} do you see?",
 ];
 
-pub(crate) const PRESENCE: [&str; 8] = [
+const PRESENCE: [&str; 8] = [
     "Is there {s} in the video?",
     "Does {s} appear?",
     "Can {s} be seen?",
@@ -66,7 +86,7 @@ pub(crate) const PRESENCE: [&str; 8] = [
     "Did {s} appear in this video?",
 ];
 
-pub(crate) const BEFORE: [&str; 7] = [
+const BEFORE: [&str; 7] = [
     "What comes right before the {s}?",
     "What is shown just before the {s}?",
     "What was seen immediately before the {s}?",
@@ -76,7 +96,7 @@ pub(crate) const BEFORE: [&str; 7] = [
     "Right before the {s}, what is on screen?",
 ];
 
-pub(crate) const AFTER: [&str; 7] = [
+const AFTER: [&str; 7] = [
     "What comes right after the {s}?",
     "What is shown just after the {s}?",
     "What was seen immediately after the {s}?",
@@ -86,7 +106,7 @@ pub(crate) const AFTER: [&str; 7] = [
     "Right after the {s}, what is on screen?",
 ];
 
-pub(crate) const GLYPH: [&str; 7] = [
+const GLYPH: [&str; 7] = [
     "Which {s} is shown?",
     "What {s} is in the video?",
     "Which {s} can be seen?",
@@ -96,7 +116,7 @@ pub(crate) const GLYPH: [&str; 7] = [
     "Tell me which {s} appears.",
 ];
 
-pub(crate) const NEEDLE: [&str; 8] = [
+const NEEDLE: [&str; 8] = [
     "Which {s} is seen only for a moment?",
     "Which {s} flashes up for about a second?",
     "What {s} appears very briefly?",
@@ -107,7 +127,7 @@ pub(crate) const NEEDLE: [&str; 8] = [
     "What {s} was on screen for only a second?",
 ];
 
-pub(crate) const DESCRIPTION: [&str; 8] = [
+const DESCRIPTION: [&str; 8] = [
     "Describe this video.",
     "Describe the video.",
     "What happens in this video?",
@@ -118,7 +138,7 @@ pub(crate) const DESCRIPTION: [&str; 8] = [
     "What can be seen in the video?",
 ];
 
-pub(crate) const PLACE: [&str; 8] = [
+const PLACE: [&str; 8] = [
     "Where is the {s}?",
     "Where can the {s} be seen?",
     "Where do you see the {s}?",
