@@ -73,7 +73,7 @@ impl Script {
     #[must_use]
     pub fn question(&self, kind: QuestionKind, variant: u64) -> Option<Question> {
         let mut rng = Rng::new(self.seed, (2 << 32) | (variant << 8) | kind as u64);
-        let candidates: Vec<Candidate> = match kind {
+        let candidates = match kind {
             QuestionKind::Colour => self.colours(),
             QuestionKind::Shape => self.shapes(),
             QuestionKind::Direction => self.directions(),
