@@ -6,6 +6,7 @@ pub mod config;
 mod device;
 mod dtype;
 mod error;
+pub mod files;
 pub mod nn;
 pub mod ops;
 mod quantize;
