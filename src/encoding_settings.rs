@@ -50,15 +50,15 @@ impl EncodingSettings {
         ]
     }
 
-    /// Refuses the file at `path` that was encoded with the settings `found`.
+    /// Refuses what was encoded with the settings `found`; `path` names it where it is a file.
     ///
     /// # Errors
     /// [`Error::EncodingMismatch`] for the first that differs.
-    pub fn check(&self, found: &Self, path: &Path) -> Result<()> {
+    pub fn check(&self, found: &Self, path: Option<&Path>) -> Result<()> {
         for ((what, expected, advice), (_, found, _)) in self.entries().into_iter().zip(found.entries()) {
             if found != expected {
                 return Err(Error::EncodingMismatch {
-                    path: path.to_owned(),
+                    path: path.map(Path::to_owned),
                     what: what.into(),
                     found,
                     expected,

@@ -85,11 +85,14 @@ pub enum Error {
         reason: String,
     },
 
-    /// A saved encoded video that was made by another program version, model, or with other settings.
-    #[error("{path} was encoded with {what} {found}, and here it is {expected}; {advice}", path = path.display())]
+    /// An encoded video that was made by another program version, model, or with other settings.
+    #[error(
+        "{} was encoded with {what} {found}, and here it is {expected}; {advice}",
+        path.as_ref().map_or_else(|| "a video of this prompt".to_owned(), |path| path.display().to_string())
+    )]
     EncodingMismatch {
-        /// The file.
-        path: PathBuf,
+        /// The file, for one that was read from a file just now.
+        path: Option<PathBuf>,
         /// What differs.
         what: String,
         /// Its value in the file.
@@ -131,18 +134,41 @@ pub enum Error {
         given: usize,
     },
 
-    /// A video encoded by one model was given to another.
+    /// Videos and images that do not fit into one prompt, however much the videos are reduced.
     #[error(
-        "this video was encoded with features of {found} channels and {cells} cells a frame, the model has {expected}; \
-         encode it with the model that is asked"
+        "{images} image(s) of {image_tokens} tokens together and {videos} video(s) of {video_tokens} or more do not fit: \
+         beside {text} tokens of text and {reserved} reserved for the answer, the model's window of {window} has room \
+         for {room}; ask about fewer at a time"
     )]
-    ForeignEncoding {
-        /// Channels of the encoded video.
-        found: usize,
-        /// Cells a frame of the encoded video.
-        cells: usize,
-        /// Channels of the model.
-        expected: usize,
+    VisualsTooLarge {
+        /// Images given.
+        images: usize,
+        /// Their tokens.
+        image_tokens: usize,
+        /// Videos given.
+        videos: usize,
+        /// Tokens of one frame of each video.
+        video_tokens: usize,
+        /// Tokens of text.
+        text: usize,
+        /// Tokens that videos and images may have.
+        room: usize,
+        /// The model's window.
+        window: usize,
+        /// Tokens reserved for the answer.
+        reserved: usize,
+    },
+
+    /// A stage of the caller's own that leaves more tokens than there is room for.
+    #[error(
+        "the prompt has {positions} positions and the model's window {window}: the spatial stage left more tokens than \
+         there is room for; have it keep what it is told"
+    )]
+    Overflow {
+        /// Positions of the prompt.
+        positions: usize,
+        /// The model's window.
+        window: usize,
     },
 
     /// The towers are neither beside the model nor downloadable.

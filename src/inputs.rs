@@ -8,6 +8,7 @@ use crate::{
     encoded::select,
     llm::PromptIds,
     projected::ProjectedFrames,
+    shares::Shares,
 };
 
 /// A prompt ready for the language model.
@@ -30,17 +31,20 @@ impl PreparedPrompt {
 impl LongVu {
     /// Puts the visual tokens of `visuals` in the placeholders' stead, in order.
     ///
-    /// Each video's frames are fitted into what the text, and the videos before it, leave of the window, and are
-    /// scored against the text after the last placeholder.
+    /// Images get their tokens first, for they cannot do with fewer. Videos share what the text and the images leave of
+    /// the window: those that need less than an equal share leave the rest to the others. Each video is fitted into its
+    /// share, and its frames are scored against the text after the last placeholder.
     ///
     /// # Errors
-    /// A prompt whose text leaves no room, another number of places than of videos, or a video that another model
-    /// encoded.
+    /// A prompt whose text leaves no room, videos and images that do not fit beside it, another number of places than of
+    /// videos and images, or one that was encoded by another model or with other settings.
     pub fn prepare(&self, prompt: &PromptIds, visuals: &[&EncodedVideo]) -> Result<PreparedPrompt> {
         let (places, given) = (prompt.num_placeholders(), visuals.len());
         if places != given {
             return Err(Error::PlaceholderCount { places, given });
         }
+        let settings = self.encoding_settings();
+        visuals.iter().try_for_each(|visual| settings.check(&visual.settings, None))?;
         let budget = self.parts.stages.budget;
         let text_ids = prompt.text_ids_without_placeholders().len();
         if budget.room(text_ids) == 0 {
@@ -48,23 +52,27 @@ impl LongVu {
             return Err(Error::PromptTooLong { tokens: text_ids, window, reserved });
         }
         let text_len = prompt.text_len(Some(self.parts.config.language_model().pad_token_id()));
+        let mut shares = Shares::new(self, visuals, (text_len, text_ids))?;
         let segments = prompt.text_segments();
         let mut prepared =
             PreparedPrompt { inputs_embeds: self.embed_text(&segments[0])?, reports: Vec::new(), selected: Vec::new() };
         let mut parts = vec![prepared.inputs_embeds.clone()];
         for (i, visual) in visuals.iter().enumerate() {
-            let after = &segments[places];
-            let taken = prepared.visual_tokens();
-            let (tokens, report, selected) = self.fit(visual, after, text_len + taken, text_ids + taken)?;
+            let others = shares.of_others(i);
+            let (tokens, report, selected) =
+                self.fit(visual, &segments[places], text_len + others, text_ids + others)?;
+            shares.settle(i, report.tokens_after);
             parts.push(tokens);
             parts.push(self.embed_text(&segments[i + 1])?);
             prepared.reports.push(report);
             prepared.selected.push(selected);
         }
         parts.retain(|part| part.dims()[0] > 0);
-        let all = Tensor::cat(parts, 0);
-        let positions = all.dims()[0].min(budget.max_len);
-        prepared.inputs_embeds = all.narrow(0, 0, positions);
+        prepared.inputs_embeds = Tensor::cat(parts, 0);
+        let positions = prepared.inputs_embeds.dims()[0];
+        if positions > budget.max_len {
+            return Err(Error::Overflow { positions, window: budget.max_len });
+        }
         Ok(prepared)
     }
 
@@ -79,7 +87,7 @@ impl LongVu {
         let stages = &self.parts.stages;
         let rows = self.rows(visual, text_len);
         let selected = rows.iter().map(|&row| visual.frames[row].sample).collect();
-        let frames = self.project(visual, &rows)?;
+        let frames = self.project(visual, &rows);
         if visual.kind == VisualKind::Image {
             let (tokens, report) = frames.image(stages.budget.highres);
             return Ok((tokens, report, selected));
@@ -91,7 +99,7 @@ impl LongVu {
     }
 
     /// Rows of a video's features that a prompt of this length uses.
-    fn rows(&self, visual: &EncodedVideo, text_len: usize) -> Vec<usize> {
+    pub(crate) fn rows(&self, visual: &EncodedVideo, text_len: usize) -> Vec<usize> {
         let stages = &self.parts.stages;
         let limit = stages.budget.temporal_limit(text_len);
         if visual.kind == VisualKind::Video && stages.selector.applies(visual.samples.len(), limit) {
@@ -101,15 +109,10 @@ impl LongVu {
         }
     }
 
-    fn project<'a>(&'a self, visual: &EncodedVideo, rows: &[usize]) -> Result<ProjectedFrames<'a>> {
-        let [_, cells, channels] = visual.features.dims();
-        let expected = self.parts.config.vision_hidden_size;
-        if channels != expected || cells != self.parts.config.query_side().pow(2) {
-            return Err(Error::ForeignEncoding { found: channels, cells, expected });
-        }
+    fn project<'a>(&'a self, visual: &EncodedVideo, rows: &[usize]) -> ProjectedFrames<'a> {
         let features = select(visual.features.clone(), rows);
         let samples = rows.iter().map(|&row| visual.frames[row].sample).collect();
-        Ok(ProjectedFrames::new(&self.parts.projector, &self.parts.config, features, visual.size_pair(), samples))
+        ProjectedFrames::new(&self.parts.projector, &self.parts.config, features, visual.size_pair(), samples)
     }
 
     fn embed_text(&self, ids: &[u32]) -> Result<Tensor<2>> {

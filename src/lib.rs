@@ -8,6 +8,7 @@ mod counters;
 mod encode;
 mod encoded;
 mod encoded_file;
+mod encoded_reader;
 mod encoding_settings;
 mod error;
 mod fingerprint;
@@ -15,6 +16,7 @@ mod frames;
 mod gathered;
 mod inputs;
 mod inspect;
+mod limits;
 mod memory;
 #[cfg(feature = "miniature")]
 mod miniature;
@@ -25,8 +27,10 @@ pub mod plan;
 mod prefetch;
 mod projected;
 mod prompt_cache;
+mod shares;
 mod spill;
 mod synth;
+mod threads;
 mod towers;
 mod waiting;
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, LongVu, Result, encoded_file::temporary_in};
+use crate::{Error, LongVu, Result, core::atomic::FileDraft};
 
 /// Its files by their places in the model's folder, as `longvu train` wrote them.
 const FILES: [(&str, &[u8]); 11] = [
@@ -74,10 +74,9 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent)?;
-    let mut file = temporary_in(parent)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
+    let draft = FileDraft::new(path)?;
+    draft.file().write_all(bytes)?;
+    draft.commit()
 }
 
 #[cfg(test)]

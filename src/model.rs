@@ -118,7 +118,7 @@ impl LongVu {
         &self.parts.device
     }
 
-    /// The dtype of weights and computation.
+    /// The dtype that weights are held in, unless they are quantised. GPUs also compute in it, the CPU always in f32.
     pub fn dtype(&self) -> Dtype {
         self.parts.dtype
     }

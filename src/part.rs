@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     Result,
     core::{LoadOptions, Weights, check, checkpoint::Checkpoint, load},
+    threads::{Crew, undisturbed},
 };
 
 /// Which parts of a model are in memory when.
@@ -58,7 +59,7 @@ pub(crate) struct Lasting<M> {
     model: OnceLock<M>,
 }
 
-impl<M> Lasting<M> {
+impl<M: Send> Lasting<M> {
     pub fn new(load: Loader<M>) -> Self {
         Self { load, loading: Mutex::default(), model: OnceLock::new() }
     }
@@ -72,7 +73,8 @@ impl<M> Lasting<M> {
         if let Some(model) = self.model.get() {
             return Ok(model);
         }
-        let model = (self.load)()?;
+        let load = &self.load;
+        let model = undisturbed(load)?;
         Ok(self.model.get_or_init(|| model))
     }
 }
@@ -91,7 +93,7 @@ enum Held<M> {
     Lent(Weak<M>),
 }
 
-impl<M> Passing<M> {
+impl<M: Send> Passing<M> {
     pub fn new(load: Loader<M>, residency: Residency) -> Self {
         Self { load, stays: residency != Residency::OnDemand, held: Mutex::new(Held::Lent(Weak::new())) }
     }
@@ -106,7 +108,8 @@ impl<M> Passing<M> {
         if let Some(model) = there {
             return Ok(model);
         }
-        let model = Arc::new((self.load)()?);
+        let load = &self.load;
+        let model = Arc::new(undisturbed(load)?);
         *held = if self.stays { Held::Kept(Arc::clone(&model)) } else { Held::Lent(Arc::downgrade(&model)) };
         Ok(model)
     }
@@ -134,10 +137,11 @@ type Job<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 /// Runs `jobs` side by side; of several errors the first in the list is returned, whichever came first.
 pub(crate) fn side_by_side(jobs: &[Job<'_>]) -> Result<()> {
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    let crew = Crew::for_waiting();
     thread::scope(|scope| {
         let run = |&job| {
             let dispatch = dispatch.clone();
-            scope.spawn(move || tracing::dispatcher::with_default(&dispatch, job))
+            scope.spawn(move || crew.lead(&dispatch, job))
         };
         let threads: Vec<_> = jobs.iter().map(run).collect();
         let join = |thread: thread::ScopedJoinHandle<'_, Result<()>>| {

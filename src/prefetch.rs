@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{Error, Frame, FrameInfo, Result, counters::Work, encoded::add, vision::Preprocessor};
+use crate::{Error, Frame, FrameInfo, Result, counters::Work, encoded::add, threads::Crew, vision::Preprocessor};
 
 /// A frame ready for both towers.
 pub(crate) struct Prepared {
@@ -69,9 +69,10 @@ impl PreparedFrames {
         let (decoded, full_size) = sync_channel(0);
         let (resized, frames) = sync_channel(ahead);
         let counters = (Arc::clone(work), Arc::clone(work));
+        let crew = Crew::for_waiting();
         let decoding = spawn("longvu-decode", move || decode(source, &decoded, &counters.0))?;
         // Should this thread fail to start, the other finds its channel closed and ends.
-        let resizing = spawn("longvu-resize", move || resize(&full_size, &resized, &resizer, &counters.1))?;
+        let resizing = spawn("longvu-resize", move || resize(&full_size, &resized, &resizer, crew, &counters.1))?;
         Ok(Self {
             frames: Some(frames),
             decoding: Some(decoding),
@@ -127,8 +128,11 @@ impl Drop for PreparedFrames {
     }
 }
 
+/// Starts a thread whose events go where the caller's go.
 fn spawn(name: &str, work: impl FnOnce() -> f64 + Send + 'static) -> Result<JoinHandle<f64>> {
-    thread::Builder::new().name(name.into()).spawn(work).map_err(|source| Error::Thread { source })
+    let dispatch = tracing::dispatcher::get_default(Clone::clone);
+    let run = move || tracing::dispatcher::with_default(&dispatch, work);
+    thread::Builder::new().name(name.into()).spawn(run).map_err(|source| Error::Thread { source })
 }
 
 fn panicked(work: &'static str, panic: &(dyn Any + Send)) -> Error {
@@ -154,11 +158,17 @@ fn decode(mut source: FrameSource, out: &SyncSender<Result<Frame>>, work: &Work)
 }
 
 /// Resizes frames until there are none, one fails, or nobody listens; returns the seconds that resizing took.
-fn resize(frames: &Receiver<Result<Frame>>, out: &SyncSender<Result<Prepared>>, resizer: &Resizer, work: &Work) -> f64 {
+fn resize(
+    frames: &Receiver<Result<Frame>>,
+    out: &SyncSender<Result<Prepared>>,
+    resizer: &Resizer,
+    crew: Crew,
+    work: &Work,
+) -> f64 {
     let mut seconds = 0.0;
     for (sample, frame) in frames.iter().enumerate() {
         let start = Instant::now();
-        let prepared = frame.and_then(|frame| resizer.resize(sample, &frame));
+        let prepared = frame.and_then(|frame| crew.run(|| resizer.resize(sample, &frame)));
         add(&mut seconds, start);
         let last = prepared.is_err();
         work.frames_resized.add(usize::from(!last));
@@ -253,5 +263,37 @@ mod tests {
         assert!(frames.next().unwrap().is_some() && frames.next().unwrap().is_some());
         let message = frames.next().err().unwrap().to_string();
         assert!(message.contains("decoding") && message.contains("the camera is on fire"), "{message}");
+    }
+
+    /// Counts events.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl tracing::Subscriber for Counting {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn what_a_source_logs_goes_where_the_callers_log_goes() {
+        let events = Arc::new(AtomicUsize::new(0));
+        tracing::subscriber::with_default(Counting(events.clone()), || {
+            let source = (0..3).map(|i| {
+                tracing::warn!(i, "a frame");
+                frame(i)
+            });
+            assert_eq!(start(source, 8).window(9).unwrap().len(), 3);
+        });
+        assert_eq!(events.load(Ordering::SeqCst), 3);
     }
 }

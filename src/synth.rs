@@ -11,6 +11,7 @@ use crate::{
     Error, Result,
     core::{
         self, Dtype, TensorRole, TensorSpec,
+        atomic::FolderDraft,
         checkpoint::{Repo, RepoOptions, SafetensorsWriter, synthetic_values},
         config::{LanguageModel, PreprocessorConfig},
     },
@@ -34,23 +35,23 @@ pub struct SynthProgress {
 ///
 /// `config_dir` holds LongVU's `config.json`, and the towers' in its subfolders `siglip` and `dinov2` (or wherever a
 /// model's towers are found). `out` gets the same layout with weights stored as `dtype` and a byte-level tokenizer.
-/// One tensor is in memory at a time, and a failed run leaves nothing behind.
+/// One tensor is in memory at a time. The folder appears when it is complete; a failed run leaves nothing behind, and
+/// what a killed one leaves, under a hidden name, goes with the next run beside it.
 ///
 /// # Errors
 /// Incomplete or inconsistent configurations, an `out` that exists, a vocabulary too small for a tokenizer, a full disk.
 pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, mut progress: impl FnMut(&SynthProgress)) -> Result<()> {
     let name = config_dir.to_string_lossy();
     let files = ModelFiles::find(&name, None, &RepoOptions::default())?;
-    if out.exists() {
-        let reason = "already exists; name a new folder, so that nothing is overwritten".to_owned();
-        return Err(core::Error::Config { path: out.to_owned(), reason }.into());
-    }
-    let written = write_all(&files, out, dtype, &mut progress);
-    if written.is_err() {
-        // The folder is this run's own: it did not exist before.
-        let _ = fs::remove_dir_all(out);
-    }
-    written
+    let failed = |error: std::io::Error| core::Error::Write {
+        path: out.to_owned(),
+        reason: format!("{error}; name a new folder, so that nothing is overwritten, where there is room"),
+    };
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+    let draft = FolderDraft::new(out).map_err(failed)?;
+    write_all(&files, draft.path(), dtype, &mut progress)?;
+    Ok(draft.commit().map_err(failed)?)
 }
 
 fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl FnMut(&SynthProgress)) -> Result<()> {

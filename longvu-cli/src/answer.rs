@@ -12,8 +12,8 @@ pub struct Answerer<'a> {
     /// The video or image, unless only text is asked about.
     pub visual: Option<&'a EncodedVideo>,
     pub config: GenerationConfig,
-    /// Whether answers come in one piece, as JSON, rather than as they are generated.
-    pub json: bool,
+    /// Whether nothing is printed as answers are generated: they come in one piece afterwards, as JSON for one.
+    pub silent: bool,
 }
 
 /// What `--json` prints of an answer.
@@ -40,7 +40,7 @@ pub struct FrameCounts {
 }
 
 impl Answerer<'_> {
-    /// Answers the conversation's last question, streaming to stdout unless in JSON; goes on from `cache`, which then
+    /// Answers the conversation's last question, streaming to stdout unless silent; goes on from `cache`, which then
     /// holds this answer.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Answerer<'_> {
     }
 
     fn print(&self, stream: &mut AnswerStream<'_>) -> Result<()> {
-        if self.json {
+        if self.silent {
             return Ok(());
         }
         for piece in stream {

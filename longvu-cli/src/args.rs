@@ -258,7 +258,7 @@ fn finite(text: &str) -> Result<f64, String> {
 
 /// A path as it is shown.
 pub fn shown(path: &Path) -> String {
-    path.display().to_string()
+    longvu::video::path_text(path)
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! `longvu ask`: one question, one answer.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -25,16 +29,15 @@ use crate::{
 
 /// Ask one question about a video or image.
 #[derive(Debug, Args)]
-#[command(allow_missing_positional = true)]
+#[command(override_usage = "longvu ask [OPTIONS] <FILE> <QUESTION>\n       longvu ask [OPTIONS] --no-video <QUESTION>")]
 pub struct AskArgs {
-    /// Video or image, or what `longvu encode` made of one
-    pub file: Option<PathBuf>,
-
-    /// What to ask
-    pub question: String,
+    /// Video or image, or what `longvu encode` made of one; then what to ask
+    // One list, because of two arguments of which the first may be missing clap takes none after `--`.
+    #[arg(value_names = ["FILE", "QUESTION"], num_args = 1..=2, required = true)]
+    pub file_and_question: Vec<OsString>,
 
     /// Ask without a video: leave FILE out
-    #[arg(long, conflicts_with_all = ["file", "FrameArgs"])]
+    #[arg(long, conflicts_with = "FrameArgs")]
     pub no_video: bool,
 
     #[command(flatten)]
@@ -73,6 +76,8 @@ pub struct OutputArgs {
 /// A run, checked and about to start.
 struct Job<'a> {
     args: &'a AskArgs,
+    file: Option<&'a Path>,
+    question: &'a str,
     options: VideoOptions,
     config: GenerationConfig,
     report: Option<OutFile>,
@@ -150,20 +155,38 @@ struct FrameReport {
 /// Usage errors, and whatever loading, decoding, answering and writing come upon.
 pub fn run(args: &AskArgs) -> Result<()> {
     let start = Instant::now();
-    if args.file.is_none() && !args.no_video {
-        return Err(usage("give a FILE and a question; to ask without a video, add --no-video").into());
-    }
-    if args.question.trim().is_empty() {
-        return Err(usage(&longvu::Error::EmptyQuestion.to_string()).into());
-    }
+    let (file, question) = args.subject()?;
     let (options, config) = (args.frames.options()?, args.answer.config()?);
-    if let (Some(file), Some(report)) = (&args.file, &args.output.report)
+    if let (Some(file), Some(report)) = (file, &args.output.report)
         && file.canonicalize().is_ok_and(|file| report.canonicalize().is_ok_and(|report| file == report))
     {
         return Err(usage("--report names the FILE that is asked about and would overwrite it; name another").into());
     }
     let report = args.output.report.as_deref().map(|path| OutFile::prepare("the report", path)).transpose()?;
-    Job { args, options, config, report, start }.run()
+    Job { args, file, question, options, config, report, start }.run()
+}
+
+impl AskArgs {
+    /// The file, unless nothing is looked at, and the question.
+    fn subject(&self) -> Result<(Option<&Path>, &str), clap::Error> {
+        let (file, question) = match (&self.file_and_question[..], self.no_video) {
+            ([question], true) => (None, question),
+            ([file, question], false) => (Some(Path::new(file)), question),
+            ([_, _], true) => return Err(usage("--no-video asks without a FILE; leave one of them out")),
+            ([_, _, more, ..], _) => {
+                let more = more.to_string_lossy();
+                return Err(usage(&format!(
+                    "`{more}` is one argument too many; put a question of several words in quotes"
+                )));
+            }
+            _ => return Err(usage("give a FILE and a question; to ask without a video, add --no-video")),
+        };
+        let question = question.to_str().ok_or_else(|| usage("the question is no UTF-8 text"))?;
+        if question.trim().is_empty() {
+            return Err(usage(&longvu::Error::EmptyQuestion.to_string()));
+        }
+        Ok((file, question))
+    }
 }
 
 impl Job<'_> {
@@ -171,12 +194,12 @@ impl Job<'_> {
         let (args, quiet) = (self.args, self.args.output.quiet);
         let builder = model::builder(&args.model, args.frames.preset, quiet)?;
         let open = |file| Input::open(file, &args.frames, self.options.clone());
-        let input = args.file.as_deref().map(open).transpose()?;
-        let text = args.question.len() + args.answer.system.as_ref().map_or(0, String::len);
-        let run = (text, self.config.max_new_tokens);
+        let input = self.file.map(open).transpose()?;
+        let text = self.question.len() + args.answer.system.as_ref().map_or(0, String::len);
+        let run = Some((text, self.config.max_new_tokens));
         let loaded = model::load(args.memory.settle(builder, &args.model, input.as_ref(), run)?, quiet)?;
         let mut conversation = answer::conversation(&args.answer, usize::from(input.is_some()));
-        conversation.push_user(&args.question);
+        conversation.push_user(self.question);
         model::check_question(&loaded.model, &conversation)?;
 
         let mut timings = Timings { load: loaded.seconds, ..Timings::default() };
@@ -187,8 +210,8 @@ impl Job<'_> {
         timings.encode = encoded.as_ref().map(EncodedVideo::timings).unwrap_or_default();
 
         let config = answer::with_end_tokens(self.config.clone(), &loaded.model);
-        let json = args.output.json;
-        let answerer = Answerer { model: &loaded.model, visual: encoded.as_ref(), config, json };
+        let silent = args.output.json;
+        let answerer = Answerer { model: &loaded.model, visual: encoded.as_ref(), config, silent };
         let answer = answerer.answer(&conversation, None)?;
         timings.answer = answer.timings;
         timings.total = self.start.elapsed().as_secs_f64();
@@ -199,11 +222,10 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The settings with which the run fits in memory, and what it takes.
     /// The JSON object if asked for, and the closing line.
     fn print(&self, answerer: &Answerer<'_>, answer: &Answer, timings: &Timings, decoded: &Decoded) -> Result<()> {
-        if answerer.json {
-            output::json(&answerer.printed(&self.args.question, answer, timings, &decoded.warnings), true)?;
+        if self.args.output.json {
+            output::json(&answerer.printed(self.question, answer, timings, &decoded.warnings), true)?;
         }
         if !self.args.output.quiet {
             let mut steps = summary::encode_steps(timings.open, timings.load, &timings.encode);
@@ -223,7 +245,7 @@ impl Job<'_> {
         decoded: &'a Decoded,
     ) -> Report<'a> {
         let (args, model) = (self.args, &loaded.model);
-        let input = answerer.visual.zip(args.file.as_deref()).map(|(encoded, path)| InputReport {
+        let input = answerer.visual.zip(self.file).map(|(encoded, path)| InputReport {
             path: crate::args::shown(path),
             kind: encoded.kind(),
             dimensions: encoded.dimensions(),
@@ -251,7 +273,7 @@ impl Job<'_> {
             fusion: answer.reports.first(),
             generation: &answerer.config,
             system: args.answer.system.as_deref(),
-            question: &args.question,
+            question: self.question,
             answer,
             timings,
             warnings: &decoded.warnings,

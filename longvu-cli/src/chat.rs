@@ -68,7 +68,7 @@ pub fn run(args: &ChatArgs) -> Result<()> {
     let builder = model::builder(&args.model, args.frames.preset, quiet)?;
     let input = Input::open(&args.file, &args.frames, options)?;
     // Of a conversation only the first question's room is sure; later ones grow into the window.
-    let run = (0, config.max_new_tokens);
+    let run = Some((0, config.max_new_tokens));
     let loaded = model::load(args.memory.settle(builder, &args.model, Some(&input), run)?, quiet)?;
     let open = input.seconds();
     let (encoded, decoded) = input.encode(&loaded.model, quiet)?;
@@ -77,7 +77,7 @@ pub fn run(args: &ChatArgs) -> Result<()> {
         output::note(&summary::encoded_line(&encoded, &steps));
     }
     let config = answer::with_end_tokens(config, &loaded.model);
-    let answerer = Answerer { model: &loaded.model, visual: Some(&encoded), config, json: args.output.json };
+    let answerer = Answerer { model: &loaded.model, visual: Some(&encoded), config, silent: args.output.json };
     let first = answer::conversation(&args.answer, 1);
     let cache = PromptCache::default();
     Chat { answerer, first: first.clone(), conversation: first, cache, decoded, quiet }.run()
@@ -130,7 +130,9 @@ impl Chat<'_> {
                 self.conversation = next;
                 Ok(())
             }
-            Err(error) if error.chain().any(|cause| cause.is::<io::Error>()) => Err(error),
+            Err(error) if output::is_reader_gone(&error) || error.chain().any(|cause| cause.is::<io::Error>()) => {
+                Err(error)
+            }
             Err(error) => {
                 output::error(&error);
                 Ok(())
@@ -139,7 +141,7 @@ impl Chat<'_> {
     }
 
     fn print(&self, question: &str, answer: &Answer) -> Result<()> {
-        if self.answerer.json {
+        if self.answerer.silent {
             let warnings = &self.decoded.warnings;
             output::json(&self.answerer.printed(question, answer, answer.timings, warnings), false)?;
         }

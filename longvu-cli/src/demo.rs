@@ -89,7 +89,7 @@ fn script(args: &DemoArgs) -> Result<Script> {
 /// Asks a question of every kind that the video allows; prints answers beside the truth.
 fn ask_all(model: &LongVu, encoded: &EncodedVideo, script: &Script) -> Result<Vec<(Question, Answer)>> {
     let config = with_end_tokens(model.generation_config(), model);
-    let answerer = Answerer { model, visual: Some(encoded), config, json: true };
+    let answerer = Answerer { model, visual: Some(encoded), config, silent: true };
     let mut answers = Vec::new();
     for question in script.questions() {
         let mut conversation = Conversation::new(1);

@@ -83,7 +83,7 @@ pub fn run(args: &EncodeArgs) -> Result<()> {
     let quiet = args.output.quiet;
     let builder = model::builder(&args.model, args.frames.preset, quiet)?;
     let input = Input::Media(Box::new(Source::open(&args.file, options)?));
-    let (builder, forecast) = args.memory.settle(builder, &args.model, Some(&input), (0, 1))?;
+    let (builder, forecast) = args.memory.settle(builder, &args.model, Some(&input), None)?;
     // Nothing is asked, so the language model stays where it is.
     let whole = forecast.settings.residency == Residency::Whole;
     let builder = if whole { builder.residency(Residency::Towers) } else { builder };

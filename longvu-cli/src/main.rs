@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     start_logging(cli.verbose);
     match crash::guard(|| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<clap::Error>() {
             Some(usage) => usage.exit(),
             None => {

@@ -24,8 +24,8 @@ pub struct MemoryArgs {
 }
 
 impl MemoryArgs {
-    /// Settles which parts are in memory when, for a question about `input` whose texts have `text` bytes; returns the
-    /// forecast, too. An encoded video needs no tower.
+    /// Settles which parts are in memory when, for a `question` about `input`: the bytes of its texts, and the longest
+    /// answer in tokens; for encoding alone without one. Returns the forecast, too. An encoded video needs no tower.
     ///
     /// # Errors
     /// [`longvu::Error::Memory`] when the run would not fit whichever they are.
@@ -34,13 +34,16 @@ impl MemoryArgs {
         builder: LongVuBuilder,
         model: &ModelArgs,
         input: Option<&Input>,
-        (text, max_new_tokens): (usize, usize),
+        question: Option<(usize, usize)>,
     ) -> Result<(LongVuBuilder, MemoryPlan)> {
         let encoded = matches!(input, Some(Input::Encoded(_)));
         let (frames, size) = input.map_or((0, (1, 1)), Input::frames);
-        // How many tokens an encoded video will have is not known yet: as many as there is room for.
-        let text = if encoded { WINDOW } else { text };
-        let workload = workload(frames, size, text, max_new_tokens);
+        let workload = match question {
+            // How many tokens an encoded video will have is not known yet: as many as there is room for.
+            Some((_, max_new_tokens)) if encoded => workload(frames, size, WINDOW, max_new_tokens),
+            Some((text, max_new_tokens)) => workload(frames, size, text, max_new_tokens),
+            None => Workload::encoding(frames, size),
+        };
         let builder = if self.low_memory || encoded { builder.residency(Residency::OnDemand) } else { builder };
         let available = available(self.device_memory, compute(model.device.as_deref()));
         let builder = match available {
@@ -73,7 +76,7 @@ pub fn workload(frames: usize, (width, height): (u32, u32), text: usize, max_new
     /// The template around a question, with room to spare.
     const TEMPLATE: usize = 64;
     // No tokenizer makes more tokens of a text than it has bytes.
-    Workload { frames, width, height, text_tokens: TEMPLATE + text, max_new_tokens }
+    Workload { frames, width, height, text_tokens: text.saturating_add(TEMPLATE), max_new_tokens, answers: true }
 }
 
 /// The forecast as a table, a line for each step.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use longvu::core::atomic::FileDraft;
 use serde::Serialize;
 
 /// A place for a file, found writable.
@@ -14,8 +15,8 @@ pub struct OutFile {
     /// What the file is, for messages.
     what: &'static str,
     path: PathBuf,
-    /// Where the bytes go first; `None` for devices and pipes, which are written to directly.
-    temporary: Option<PathBuf>,
+    /// A device or pipe, which is written to directly: its reader may go, and opening it again would wait for another.
+    device: Option<File>,
 }
 
 impl OutFile {
@@ -29,23 +30,19 @@ impl OutFile {
             Ok(there) if there.is_dir() => bail!("{}: it is a folder", failed()),
             // Renaming a file over /dev/null, say, would destroy it.
             Ok(there) if !there.is_file() => {
-                OpenOptions::new().write(true).open(path).with_context(failed)?;
-                return Ok(Self { what, path: path.to_owned(), temporary: None });
+                let device = OpenOptions::new().write(true).open(path).with_context(failed)?;
+                return Ok(Self { what, path: path.to_owned(), device: Some(device) });
             }
             Ok(there) if there.permissions().readonly() => bail!("{}: the file there is read-only", failed()),
             _ => {}
         }
-        // A link is followed, for it is its target that is meant.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let temporary = beside(&path).with_context(failed)?;
-        create(&temporary).with_context(failed)?;
-        let _ = fs::remove_file(&temporary);
-        Ok(Self { what, path, temporary: Some(temporary) })
+        drop(FileDraft::new(path).with_context(failed)?);
+        Ok(Self { what, path: path.to_owned(), device: None })
     }
 
     /// Whether it will be a file, and not go to a device or pipe.
     pub fn is_file(&self) -> bool {
-        self.temporary.is_some()
+        self.device.is_none()
     }
 
     /// Writes `value` as JSON.
@@ -65,30 +62,16 @@ impl OutFile {
     pub fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
         let (what, place) = (self.what, self.path.display());
         let failed = || format!("{what} could not be written to {place}; make room, or name another place");
-        let Some(temporary) = &self.temporary else {
-            let written = OpenOptions::new().write(true).open(&self.path).and_then(|mut file| file.write_all(bytes));
-            return written.with_context(failed);
-        };
-        let written = create(temporary)
-            // Some file systems report a full disk only when asked to store for good.
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(temporary, &self.path));
-        if written.is_err() {
-            let _ = fs::remove_file(temporary);
+        if let Some(mut device) = self.device.as_ref() {
+            return device.write_all(bytes).with_context(failed);
         }
-        written.with_context(failed)
+        let write = || {
+            let draft = FileDraft::new(&self.path)?;
+            draft.file().write_all(bytes)?;
+            draft.commit()
+        };
+        write().with_context(failed)
     }
-}
-
-/// A hidden name beside `path` that no other run uses.
-fn beside(path: &Path) -> Result<PathBuf> {
-    let name = path.file_name().context("the path names no file")?;
-    let temporary = format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id());
-    Ok(path.with_file_name(temporary))
-}
-
-fn create(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
 }
 
 #[cfg(test)]

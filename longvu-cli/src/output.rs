@@ -1,14 +1,30 @@
 //! The two streams: answers and data on stdout, everything else on stderr.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+};
 
 use anyhow::{Context, Result};
+use longvu::core::files::escape_lines;
 use serde::Serialize;
+
+/// Standard output that nobody reads any more.
+#[derive(Debug)]
+struct ReaderGone;
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads standard output any more")
+    }
+}
+
+impl std::error::Error for ReaderGone {}
 
 /// Writes text to stdout at once, as pieces of an answer arrive.
 ///
 /// # Errors
-/// Whatever the stream says; a reader that went away is told apart by [`is_broken_pipe`].
+/// Whatever the stream says; a reader that went away is told apart by [`is_reader_gone`].
 pub fn text(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let written = if stdout.is_terminal() {
@@ -16,7 +32,14 @@ pub fn text(text: &str) -> Result<()> {
     } else {
         stdout.write_all(text.as_bytes())
     };
-    written.and_then(|()| stdout.flush()).context("cannot write to standard output")
+    written.and_then(|()| stdout.flush()).map_err(unwritten)
+}
+
+fn unwritten(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => ReaderGone.into(),
+        _ => anyhow::Error::new(error).context("cannot write to standard output"),
+    }
 }
 
 /// Writes a line to stdout.
@@ -36,9 +59,10 @@ pub fn json(value: &impl Serialize, indented: bool) -> Result<()> {
     line(&json.context("cannot write the result as JSON")?)
 }
 
-/// Writes a line to stderr. Where even that fails there is nobody left to tell.
+/// Writes a line to stderr, with what a terminal would act on written out: messages quote files and their names. Where even
+/// that fails there is nobody left to tell.
 pub fn note(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", escape_lines(line));
 }
 
 /// Writes a warning, on one line, to stderr.
@@ -59,10 +83,10 @@ pub fn error(error: &anyhow::Error) {
     }
 }
 
-/// Whether the work failed only because nobody reads our output any more.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io_error = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
-    error.chain().any(|cause| io_error(cause) == Some(io::ErrorKind::BrokenPipe))
+/// Whether the work failed only because nobody reads our standard output any more, `head` say. A report that could not be
+/// written is another matter.
+pub fn is_reader_gone(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<ReaderGone>())
 }
 
 /// A model's text for a terminal: control characters, which could move the cursor or worse, are replaced.
@@ -80,9 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_pipe_is_found_under_its_context() {
-        let broken = |kind| anyhow::Error::new(io::Error::from(kind)).context("cannot write");
-        assert!(is_broken_pipe(&broken(io::ErrorKind::BrokenPipe)));
-        assert!(!is_broken_pipe(&broken(io::ErrorKind::StorageFull)));
+    fn only_standard_output_may_lose_its_reader() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_reader_gone(&unwritten(broken()).context("cannot print")));
+        assert!(!is_reader_gone(&anyhow::Error::new(broken()).context("the report could not be written")));
+        assert!(!is_reader_gone(&unwritten(io::ErrorKind::StorageFull.into())));
     }
 }

@@ -96,7 +96,7 @@ pub enum Error {
         /// The step.
         step: usize,
     },
-    /// A sample that leaves no room for its answer.
+    /// A sample whose questions leave no room for the video.
     #[error("sample {index}: its text has {tokens} tokens and leaves nothing of a window of {window} for the video")]
     SampleTooLong {
         /// Which.
@@ -105,6 +105,27 @@ pub enum Error {
         tokens: usize,
         /// `tokenizer_model_max_length`.
         window: usize,
+    },
+    /// A sample that with its answers is longer than the window.
+    #[error(
+        "sample {index}: {tokens} tokens of questions and answers and {visual_tokens} of video do not fit into a window \
+         of {window}; shorten it, or leave it out"
+    )]
+    AnswerTooLong {
+        /// Which.
+        index: u64,
+        /// Tokens of its text.
+        tokens: usize,
+        /// Tokens of its video or picture.
+        visual_tokens: usize,
+        /// `tokenizer_model_max_length`.
+        window: usize,
+    },
+    /// Another run works in the folder.
+    #[error("{}: another training run works in this folder; wait for its end, or name another folder", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
     },
     /// Checkpoints and configurations.
     #[error(transparent)]

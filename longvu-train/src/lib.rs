@@ -7,6 +7,7 @@ mod error;
 mod export;
 mod initial;
 mod language;
+mod limits;
 mod log;
 mod matching;
 mod optimizer;

@@ -1,12 +1,15 @@
 //! What is trained, in which order, on what and for how long.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
+use longvu_core::files::read_limited;
+use longvu_world::ScriptOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result, StageSettings,
     data::{WorldMix, is_share},
+    limits::{RECIPE_BYTES, TOKENIZER_VIDEOS},
 };
 
 /// A whole training run, as a JSON file says it.
@@ -93,8 +96,8 @@ impl Recipe {
     /// # Errors
     /// A file that cannot be read, is no recipe, or asks for nonsense.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(Error::io(path))?;
-        let recipe: Self = serde_json::from_str(&text)
+        let bytes = read_limited(path, RECIPE_BYTES).map_err(Error::io(path))?;
+        let recipe: Self = serde_json::from_slice(&bytes)
             .map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })?;
         recipe.validate()?;
         Ok(recipe)
@@ -105,6 +108,12 @@ impl Recipe {
     /// # Errors
     /// [`Error::Setting`] with the name of the setting.
     pub fn validate(&self) -> Result<()> {
+        if let Some(TokenizerRecipe { videos }) = self.tokenizer
+            && !(1..=TOKENIZER_VIDEOS).contains(&videos)
+        {
+            let expected = "from 1 to 4,194,304";
+            return Err(Error::Setting { name: "tokenizer.videos", value: videos.to_string(), expected });
+        }
         for tower in [&self.siglip, &self.dinov2].into_iter().flatten().flat_map(TowerRecipe::phases) {
             tower.training.validate()?;
             if tower.heights.is_empty() || tower.training.micro_batch < 2 {
@@ -112,6 +121,7 @@ impl Recipe {
                 let expected = "one height or more, and pictures to compare: 2 or more";
                 return Err(Error::Setting { name: "heights, micro_batch", value, expected });
             }
+            tower.heights.iter().try_for_each(|height| ScriptOptions::default().with_size(*height).validate())?;
             if !is_share(tower.needles) || !is_share(tower.wide) {
                 let value = format!("{}, {}", tower.needles, tower.wide);
                 return Err(Error::Setting { name: "needles, wide", value, expected: "shares from 0 to 1" });
@@ -145,7 +155,7 @@ mod tests {
     fn recipe(text: &str) -> Result<Recipe> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("recipe.json");
-        fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
         Recipe::read(&path)
     }
 
@@ -163,6 +173,10 @@ mod tests {
             (format!(r#"{{ "siglip": {{ "heights": [128], "wide": 2, {training} }} }}"#), "wide"),
             (r#"{ "siglip": { "heights": [128], "training": { "steps": 2, "micro_batch": 2, "accumulation": 1, "lr": 1, "lr_floor": 3 } } }"#.to_owned(), "lr_floor"),
             (r#"{ "siglip": { "heights": [128], "training": { "steps": 0, "micro_batch": 2, "accumulation": 1, "lr": 1 } } }"#.to_owned(), "steps"),
+            (r#"{ "language": [{ "name": "a", "training": { "steps": 2, "micro_batch": 4294967296, "accumulation": 1, "lr": 1 } }] }"#.to_owned(), "`micro_batch` is 4294967296"),
+            (r#"{ "language": [{ "name": "a", "training": { "steps": 2, "micro_batch": 1, "accumulation": 4294967296, "lr": 1 } }] }"#.to_owned(), "`accumulation` is 4294967296"),
+            (r#"{ "tokenizer": { "videos": 1152921504606846976 } }"#.to_owned(), "tokenizer.videos"),
+            (format!(r#"{{ "siglip": {{ "heights": [4294967295], {training} }} }}"#), "4294967295"),
         ] {
             let error = recipe(&text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

@@ -4,7 +4,9 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use longvu::ModelFiles;
 use longvu_core::{
-    Device, Dtype, TensorSpec, build,
+    Device, Dtype, TensorSpec,
+    atomic::FolderLock,
+    build,
     checkpoint::{Checkpoint, RepoOptions},
 };
 use longvu_llm::{ChatTemplate, Tokenizer};
@@ -66,11 +68,14 @@ impl TrainingRun<'_> {
     /// Returns the finished model's folder, or none if it was told to stop before the end.
     ///
     /// # Errors
-    /// Models, data and checkpoints that cannot be used, and losses that are no numbers.
+    /// Models, data and checkpoints that cannot be used, a folder that another run works in, and losses that are no
+    /// numbers.
     pub fn run(&self) -> Result<Option<PathBuf>> {
         self.recipe.validate()?;
         let files = ModelFiles::find(&self.model, self.towers.as_deref(), &RepoOptions::default())?;
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
+        let lock = FolderLock::try_new(&self.folder).map_err(Error::io(&self.folder))?;
+        let Some(_lock) = lock else { return Err(Error::InUse { folder: self.folder.clone() }) };
         let text = self.tokenizer(&files)?;
         let workers = Workers::new(self.workers)?;
         let job = Job { run: self, files, text, workers };

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::{
     AdamWSettings, Error, MuonSettings, Parameters, Result, Workers,
     checkpoint::{load_state, save_state},
+    limits::{GROUP, STEPS},
     log::{LogLine, TrainingLog},
     parameters::{NamedGradients, accumulate},
     schedule::Schedule,
@@ -68,9 +69,13 @@ impl StageSettings {
     /// # Errors
     /// [`Error::Setting`] with the name of the setting.
     pub fn validate(&self) -> Result<()> {
-        let positive = [("steps", self.steps), ("micro_batch", self.micro_batch), ("accumulation", self.accumulation)];
-        match positive.into_iter().find(|(_, value)| *value == 0) {
-            Some((name, _)) => Err(Error::Setting { name, value: "0".into(), expected: "1 or more" }),
+        let counts = [
+            ("steps", self.steps, STEPS, "from 1 to 1,073,741,824"),
+            ("micro_batch", self.micro_batch, GROUP, "from 1 to 65,536"),
+            ("accumulation", self.accumulation, GROUP, "from 1 to 65,536"),
+        ];
+        match counts.into_iter().find(|(_, value, most, _)| !(1..=*most).contains(value)) {
+            Some((name, value, _, expected)) => Err(Error::Setting { name, value: value.to_string(), expected }),
             None if !(self.lr > 0.0 && self.lr.is_finite()) => {
                 Err(Error::Setting { name: "lr", value: self.lr.to_string(), expected: "a positive number" })
             }

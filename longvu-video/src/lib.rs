@@ -23,7 +23,7 @@ pub use error::{Error, Result, Warning};
 pub use frame::Frame;
 pub use frames::{Frames, Stats};
 pub use image_file::{is_image, open_image};
-pub use info::VideoInfo;
+pub use info::{VideoInfo, path_text};
 pub use options::{Decoding, Sampling, VideoOptions};
 pub use video::Video;
 

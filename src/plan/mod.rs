@@ -74,12 +74,21 @@ pub struct Workload {
     pub text_tokens: usize,
     /// Longest answer in tokens.
     pub max_new_tokens: usize,
+    /// Whether anything is asked; without it the language model is not loaded.
+    pub answers: bool,
 }
 
 impl Default for Workload {
     /// A minute of full-HD video at one frame a second, and a question of a few sentences.
     fn default() -> Self {
-        Self { frames: 60, width: 1920, height: 1080, text_tokens: 128, max_new_tokens: 128 }
+        Self { frames: 60, width: 1920, height: 1080, text_tokens: 128, max_new_tokens: 128, answers: true }
+    }
+}
+
+impl Workload {
+    /// Encoding alone, of so many frames of this width and height: nothing is asked.
+    pub fn encoding(frames: usize, (width, height): (u32, u32)) -> Self {
+        Self { frames, width, height, text_tokens: 0, max_new_tokens: 0, answers: false }
     }
 }
 
@@ -204,13 +213,13 @@ pub struct StageMemory {
 impl StageMemory {
     /// Bytes of one kind.
     pub fn bytes(&self, kind: Kind) -> u64 {
-        self.items.iter().filter(|item| item.kind == kind).map(|item| item.bytes).sum()
+        self.items.iter().filter(|item| item.kind == kind).map(|item| item.bytes).fold(0, u64::saturating_add)
     }
 
     /// Bytes on the device that computes: on a GPU not what stays in the machine's memory.
     pub fn total(&self, compute: Compute) -> u64 {
         let there = |item: &&Item| compute == Compute::Cpu || !item.kind.on_host();
-        self.items.iter().filter(there).map(|item| item.bytes).sum()
+        self.items.iter().filter(there).map(|item| item.bytes).fold(0, u64::saturating_add)
     }
 }
 
@@ -230,7 +239,8 @@ pub struct PartWeights {
 impl PartWeights {
     /// All of them.
     pub const fn total(&self) -> u64 {
-        self.siglip + self.dinov2 + self.connector + self.language_model
+        let towers = self.siglip.saturating_add(self.dinov2);
+        towers.saturating_add(self.connector).saturating_add(self.language_model)
     }
 }
 

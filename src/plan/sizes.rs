@@ -106,7 +106,7 @@ impl ModelSizes {
     }
 
     pub(super) fn part_weights(&self, part: Part, settings: &PlanSettings) -> u64 {
-        self.parameters(part).map(|spec| tensor_bytes(spec, part, settings)).sum()
+        self.parameters(part).map(|spec| tensor_bytes(spec, part, settings)).fold(0, u64::saturating_add)
     }
 
     /// Bytes that reading a part takes beside its weights.
@@ -118,7 +118,7 @@ impl ModelSizes {
         };
         let whole = |spec: &&TensorSpec| stored.pickled || (settings.quantize.is_some() && is_quantized(spec, part));
         let largest = self.parameters(part).filter(whole).map(|spec| spec.num_elements() as u64).max();
-        READING_BLOCK.max(largest.unwrap_or_default() * stored.element)
+        READING_BLOCK.max(largest.unwrap_or_default().saturating_mul(stored.element))
     }
 
     /// The token budget of a window of `max_len`.
@@ -140,9 +140,11 @@ impl ModelSizes {
 fn tensor_bytes(spec: &TensorSpec, part: Part, settings: &PlanSettings) -> u64 {
     let bytes = match (settings.quantize, &spec.shape[..]) {
         (Some(quantize), &[outputs, inputs]) if is_quantized(spec, part) => quantize.bytes(outputs, inputs),
-        _ if is_matrix(spec) || settings.compute == Compute::Gpu => spec.num_elements() * settings.dtype.size(),
+        _ if is_matrix(spec) || settings.compute == Compute::Gpu => {
+            spec.num_elements().saturating_mul(settings.dtype.size())
+        }
         // The CPU computes in f32, and holds in it what is not worth converting on the way.
-        _ => spec.num_elements() * 4,
+        _ => spec.num_elements().saturating_mul(4),
     };
     bytes as u64
 }

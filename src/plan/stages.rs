@@ -1,4 +1,7 @@
 //! The formulas: bytes of each kind in each stage, at its fullest.
+//!
+//! They are computed in 128 bits: the largest is a product of frames, positions or new tokens, all cut to [`MOST`], and of
+//! three of a configuration's sizes, which are 2^30 or less.
 
 use super::{
     Compute, Item, Kind, ModelSizes, PlanSettings, Stage, StageMemory, Workload,
@@ -13,23 +16,30 @@ use crate::{
     vision::SizePair,
 };
 
-const MIB: u64 = 1 << 20;
+const MIB: u128 = 1 << 20;
+/// Frames, positions, tokens and frames of a batch beyond which a forecast no longer tells apart what does not fit anyway.
+const MOST: usize = 1 << 34;
 
 /// Code, libraries, threads, buffers of matrix products, what the allocator keeps.
-const PROGRAM: u64 = 64 * MIB;
+const PROGRAM: u128 = 64 * MIB;
 /// Pictures that a video decoder holds: references, and those its threads are at; a byte and a half a pixel.
-const DECODER_PICTURES: u64 = 24;
+const DECODER_PICTURES: u128 = 24;
 /// Outputs of a linear layer whose weights are widened at a time.
-const PANEL: u64 = 1024;
+const PANEL: u128 = 1024;
 /// Queries whose scores are in memory at a time where the CPU's kernels do not run.
 const QUERY_CHUNK: usize = 512;
 /// RGB frames between the decoder and the towers; three bytes a pixel.
-const RGB_FRAMES: u64 = 6;
+const RGB_FRAMES: u128 = 6;
 /// Most that the allocator keeps of parts that have gone: their small tensors leave holes between others.
-const FRAGMENTS: u64 = 256 * MIB;
+const FRAGMENTS: u128 = 256 * MIB;
 
 /// The steps of a run, in order.
 pub(super) fn stages(model: &ModelSizes, settings: &PlanSettings, workload: &Workload) -> Vec<StageMemory> {
+    let (tower_batch, max_len) = (settings.tower_batch.min(MOST), settings.max_len.min(MOST));
+    let settings = &PlanSettings { tower_batch, max_len, ..*settings };
+    let Workload { frames, text_tokens, max_new_tokens, .. } = *workload;
+    let (frames, text_tokens) = (frames.min(MOST), text_tokens.min(MOST));
+    let workload = &Workload { frames, text_tokens, max_new_tokens: max_new_tokens.min(MOST), ..*workload };
     let f = Formulas { model, settings, workload, shape: Shape::new(model, settings, workload) };
     let visual = workload.frames > 0;
     let mut stages = vec![f.load()];
@@ -40,31 +50,33 @@ pub(super) fn stages(model: &ModelSizes, settings: &PlanSettings, workload: &Wor
         stages.extend(on_demand.then(|| f.load_one(Stage::LoadSiglip, Siglip)));
         stages.push(f.aggregate());
     }
-    stages.extend(on_demand.then(|| f.load_one(Stage::LoadLanguageModel, LanguageModel)));
-    stages.extend(visual.then(|| f.fuse()));
-    stages.extend([f.prefill(), f.generate()]);
+    if workload.answers {
+        stages.extend(on_demand.then(|| f.load_one(Stage::LoadLanguageModel, LanguageModel)));
+        stages.extend(visual.then(|| f.fuse()));
+        stages.extend([f.prefill(), f.generate()]);
+    }
     stages
 }
 
 /// Counts that the bytes follow from.
 struct Shape {
     /// Frames that are kept, if no two look alike.
-    kept: u64,
+    kept: u128,
     /// Tokens of a frame at full and at low resolution.
-    full: u64,
-    low: u64,
+    full: u128,
+    low: u128,
     /// Frames of the temporal stage's window.
-    window: u64,
+    window: u128,
     /// Cells of a tower's grid, and of an encoded frame.
-    cells: u64,
-    queries: u64,
+    cells: u128,
+    queries: u128,
     /// Most tokens of the prompt, and of its visual part.
-    positions: u64,
-    room: u64,
+    positions: u128,
+    room: u128,
     /// Whether frames go in at low resolution, the best raised to full.
     mixed: bool,
     /// Bytes of a number that is computed with.
-    number: u64,
+    number: u128,
 }
 
 impl Shape {
@@ -81,18 +93,18 @@ impl Shape {
         let low = size.scaled(side, config.lowres_token).kept_cells(config.lowres_token).tokens_with_newlines();
         let room = budget.room(text);
         Self {
-            kept: kept as u64,
-            full: full as u64,
-            low: low as u64,
-            window: stage.window().min(frames) as u64,
-            cells: config.feature_side().pow(2) as u64,
-            queries: side.pow(2) as u64,
-            positions: (text + (kept * full).min(room)).min(settings.max_len) as u64,
-            room: room as u64,
+            kept: kept as u128,
+            full: full as u128,
+            low: low as u128,
+            window: stage.window().min(frames) as u128,
+            cells: config.feature_side().pow(2) as u128,
+            queries: side.pow(2) as u128,
+            positions: (text as u128 + (kept as u128 * full as u128).min(room as u128)).min(settings.max_len as u128),
+            room: room as u128,
             mixed: budget.highres && (budget.high_frames(text)..=budget.low_frames(text)).contains(&kept),
             number: match settings.compute {
                 Compute::Cpu => 4,
-                Compute::Gpu => settings.dtype.size() as u64,
+                Compute::Gpu => settings.dtype.size() as u128,
             },
         }
     }
@@ -108,39 +120,42 @@ struct Formulas<'a> {
 /// A transformer, as far as its activations depend on it.
 struct Transformer {
     /// Positions that go through at once.
-    tokens: u64,
-    width: u64,
+    tokens: u128,
+    width: u128,
     /// Width of queries, keys and values together.
-    projections: u64,
+    projections: u128,
     /// Numbers of the feed-forward's hidden layers, a token.
-    hidden: u64,
+    hidden: u128,
     /// Scores of attention, a token, where they are in memory whole.
-    scores: u64,
+    scores: u128,
     /// Inputs of the widest linear layer.
-    inputs: u64,
+    inputs: u128,
 }
 
 impl Formulas<'_> {
-    fn stage(&self, stage: Stage, items: &[(Kind, u64)]) -> StageMemory {
+    fn stage(&self, stage: Stage, items: &[(Kind, u128)]) -> StageMemory {
         let reads = items.iter().any(|(kind, _)| *kind == Kind::Reading);
         let left = (!reads).then(|| self.reading());
-        let weights: u64 = items.iter().filter(|(kind, _)| *kind == Kind::Weights).map(|(_, bytes)| bytes).sum();
+        let weights: u128 = items.iter().filter(|(kind, _)| *kind == Kind::Weights).map(|(_, bytes)| bytes).sum();
         let on_demand = self.settings.residency == Residency::OnDemand;
         let holes = on_demand.then_some((Kind::Reading, (weights / 4).min(FRAGMENTS)));
         let items = items.iter().chain(&left).chain(&holes);
-        let bytes = |kind| items.clone().filter(|(k, _)| *k == kind).map(|(_, bytes)| bytes).sum();
-        let all = Kind::ALL.into_iter().map(|kind| Item { kind, bytes: bytes(kind) });
+        let bytes = |kind| items.clone().filter(|(k, _)| *k == kind).map(|(_, bytes)| bytes).sum::<u128>();
+        let item = |kind, bytes: u128| Item { kind, bytes: bytes.try_into().unwrap_or(u64::MAX) };
+        let all = Kind::ALL.into_iter().map(|kind| item(kind, bytes(kind)));
         let mut items: Vec<Item> = all.filter(|item| item.bytes > 0).collect();
-        items.insert(0, Item { kind: Kind::Program, bytes: PROGRAM });
+        items.insert(0, item(Kind::Program, PROGRAM));
         StageMemory { stage, items }
     }
 
     /// Weights of the parts that a stage uses, or of all that are there anyway.
-    fn weights(&self, used: &[Part]) -> (Kind, u64) {
+    fn weights(&self, used: &[Part]) -> (Kind, u128) {
         let all = [Siglip, Dinov2, Connector, LanguageModel];
+        // A run that answers nothing leaves the language model where it is.
+        let there = if self.workload.answers { &all[..] } else { &all[..3] };
         let on_demand = self.settings.residency == Residency::OnDemand;
-        let parts = if on_demand { used } else { &all[..] };
-        (Kind::Weights, parts.iter().map(|&part| self.model.part_weights(part, self.settings)).sum())
+        let parts = if on_demand { used } else { there };
+        (Kind::Weights, parts.iter().map(|&part| u128::from(self.model.part_weights(part, self.settings))).sum())
     }
 
     fn load(&self) -> StageMemory {
@@ -148,20 +163,21 @@ impl Formulas<'_> {
     }
 
     /// Blocks on their way from the files at the beginning. The allocator does not give them back for certain.
-    fn reading(&self) -> (Kind, u64) {
-        let reading = |part| self.model.reading(part, self.settings);
+    fn reading(&self) -> (Kind, u128) {
+        let reading = |part| u128::from(self.model.reading(part, self.settings));
         let parts = [LanguageModel, Siglip, Dinov2].map(reading);
+        let parts = if self.workload.answers { &parts[..] } else { &parts[1..] };
         let bytes = match (self.settings.residency, self.settings.compute) {
             (Residency::OnDemand, _) => reading(Connector),
             // Side by side.
             (Residency::Whole | Residency::Towers, Compute::Cpu) => parts.iter().sum(),
-            (Residency::Whole | Residency::Towers, Compute::Gpu) => parts.into_iter().max().unwrap_or_default(),
+            (Residency::Whole | Residency::Towers, Compute::Gpu) => parts.iter().copied().max().unwrap_or_default(),
         };
         (Kind::Reading, bytes)
     }
 
     fn load_one(&self, stage: Stage, part: Part) -> StageMemory {
-        let reading = (Kind::Reading, self.model.reading(part, self.settings));
+        let reading = (Kind::Reading, u128::from(self.model.reading(part, self.settings)));
         let rest = match stage {
             Stage::LoadDinov2 => (Kind::Features, 0),
             Stage::LoadSiglip => self.held(),
@@ -172,10 +188,10 @@ impl Formulas<'_> {
 
     fn look(&self) -> StageMemory {
         let model = &self.model.dinov2;
-        let (width, inner) = (model.hidden_size as u64, model.intermediate_size() as u64);
-        let tokens = (self.model.input[1] / model.patch_size).pow(2) as u64 + 1;
+        let (width, inner) = (model.hidden_size as u128, model.intermediate_size() as u128);
+        let tokens = (self.model.input[1] / model.patch_size).pow(2) as u128 + 1;
         let hidden = if model.use_swiglu_ffn { 3 * inner } else { 2 * inner };
-        let heads = model.num_attention_heads as u64;
+        let heads = model.num_attention_heads as u128;
         let inputs = width.max(inner);
         let tower = Transformer { tokens, width, projections: 3 * width, hidden, scores: heads * tokens, inputs };
         let window = self.shape.window * self.shape.cells * width * 4;
@@ -193,8 +209,8 @@ impl Formulas<'_> {
 
     fn aggregate(&self) -> StageMemory {
         let model = &self.model.siglip;
-        let (width, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
-        let (tokens, heads) = (model.patch_side().pow(2) as u64, model.num_attention_heads as u64);
+        let (width, inner) = (model.hidden_size as u128, model.intermediate_size as u128);
+        let (tokens, heads) = (model.patch_side().pow(2) as u128, model.num_attention_heads as u128);
         let (hidden, inputs) = (2 * inner, width.max(inner));
         let tower = Transformer { tokens, width, projections: 3 * width, hidden, scores: heads * tokens, inputs };
         let activations = self.tower(&tower, self.model.input[0]).max(self.aggregator());
@@ -206,14 +222,14 @@ impl Formulas<'_> {
 
     fn fuse(&self) -> StageMemory {
         let Shape { kept, full, low, room, mixed, number, .. } = self.shape;
-        let hidden = self.model.config.decoder.hidden_size as u64;
+        let hidden = self.model.config.decoder.hidden_size as u128;
         // Hidden layer and output of the projector, or its output and the same with newlines; GPUs keep one more.
         let copies = if self.settings.compute == Compute::Cpu { 2 } else { 3 };
         let laid_out = match kept * full {
             _ if mixed => copies * kept * low,
             all if all <= room => copies * all,
             // A chunk at a time, of which everything is kept if no two frames are alike.
-            all => all + copies * SpatialStage::default().chunk as u64 * full,
+            all => all + copies * SpatialStage::default().chunk as u128 * full,
         };
         // The visual tokens, and the prompt that they become part of.
         let tokens = (laid_out + 2 * room.min(kept * full)) * hidden * number;
@@ -222,16 +238,16 @@ impl Formulas<'_> {
 
     fn prefill(&self) -> StageMemory {
         let model = &self.model.config.decoder;
-        let (width, inner) = (model.hidden_size as u64, model.intermediate_size as u64);
-        let head = model.head_size() as u64;
-        let (heads, kv_heads) = (model.num_attention_heads as u64, model.kv_heads() as u64);
+        let (width, inner) = (model.hidden_size as u128, model.intermediate_size as u128);
+        let head = model.head_size() as u128;
+        let (heads, kv_heads) = (model.num_attention_heads as u128, model.kv_heads() as u128);
         let decoder = Transformer {
-            tokens: self.shape.positions.min(PREFILL_CHUNK as u64),
+            tokens: self.shape.positions.min(PREFILL_CHUNK as u128),
             width,
             projections: 2 * (heads + 2 * kv_heads) * head,
             hidden: 3 * inner,
             // Elsewhere than on the CPU a chunk's queries take turns.
-            scores: heads * self.shape.positions / PREFILL_CHUNK.div_ceil(QUERY_CHUNK) as u64,
+            scores: heads * self.shape.positions / PREFILL_CHUNK.div_ceil(QUERY_CHUNK) as u128,
             inputs: width.max(inner),
         };
         let embeds = self.shape.positions * width * self.shape.number;
@@ -248,7 +264,7 @@ impl Formulas<'_> {
     }
 
     fn generate(&self) -> StageMemory {
-        let logits = 4 * self.model.config.decoder.vocab_size as u64 * 4;
+        let logits = 4 * self.model.config.decoder.vocab_size as u128 * 4;
         self.stage(
             Stage::Generate,
             &[self.weights(&[LanguageModel, Connector]), self.encoded(), self.kv_cache(), (Kind::Activations, logits)],
@@ -256,7 +272,7 @@ impl Formulas<'_> {
     }
 
     /// Activations of one layer at its fullest.
-    fn layer(&self, model: &Transformer) -> u64 {
+    fn layer(&self, model: &Transformer) -> u128 {
         let Transformer { tokens, width, projections, hidden, scores, inputs } = *model;
         // The residual stream, its norm, and what is made of it.
         let attention = 3 * width + projections;
@@ -270,14 +286,14 @@ impl Formulas<'_> {
     }
 
     /// Weights of `inputs` inputs that the CPU widens at a time to multiply several rows with them.
-    fn panel(&self, inputs: u64) -> u64 {
+    fn panel(&self, inputs: u128) -> u128 {
         let widened = self.settings.dtype != Dtype::F32 || self.settings.quantize.is_some();
         if self.settings.compute == Compute::Cpu && widened { PANEL * inputs * 4 } else { 0 }
     }
 
     /// Activations of a batch of frames in a tower, its pixels and its resampled output included.
-    fn tower(&self, model: &Transformer, side: usize) -> u64 {
-        let pixels = 3 * (side as u64).pow(2);
+    fn tower(&self, model: &Transformer, side: usize) -> u128 {
+        let pixels = 3 * (side as u128).pow(2);
         let features = (model.tokens + self.shape.cells) * model.width * 4;
         let frame = self.layer(model) + 2 * pixels * self.shape.number + 2 * features;
         self.batch() * frame
@@ -285,40 +301,40 @@ impl Formulas<'_> {
 
     /// Activations of a batch of frames in the aggregator: both towers' projected cells, grouped, normed, and as keys
     /// and values.
-    fn aggregator(&self) -> u64 {
-        let towers = 2 * self.shape.cells * self.model.config.vision_hidden_size as u64 * self.shape.number;
+    fn aggregator(&self) -> u128 {
+        let towers = 2 * self.shape.cells * self.model.config.vision_hidden_size as u128 * self.shape.number;
         self.batch() * 6 * towers
     }
 
-    fn batch(&self) -> u64 {
-        self.settings.tower_batch.min(self.workload.frames) as u64
+    fn batch(&self) -> u128 {
+        self.settings.tower_batch.min(self.workload.frames) as u128
     }
 
     /// Decoder, RGB frames in flight, and two windows of resized ones.
-    fn frames(&self) -> (Kind, u64) {
-        let pixels = u64::from(self.workload.width) * u64::from(self.workload.height);
-        let resized: u64 = self.model.input.iter().map(|&side| 3 * (side as u64).pow(2)).sum();
+    fn frames(&self) -> (Kind, u128) {
+        let pixels = u128::from(self.workload.width) * u128::from(self.workload.height);
+        let resized: u128 = self.model.input.iter().map(|&side| 3 * (side as u128).pow(2)).sum();
         let decoder = if self.workload.frames > 1 { DECODER_PICTURES * pixels * 3 / 2 } else { 0 };
-        let rgb = RGB_FRAMES.min(self.workload.frames as u64 + 1) * pixels * 3;
+        let rgb = RGB_FRAMES.min(self.workload.frames as u128 + 1) * pixels * 3;
         (Kind::Frames, decoder + rgb + 2 * self.shape.window * resized)
     }
 
     /// Features and pixels of frames that wait for SigLIP.
-    fn held(&self) -> (Kind, u64) {
-        let pixels = 3 * (self.model.input[0] as u64).pow(2);
-        let frame = self.shape.cells * self.model.dinov2.hidden_size as u64 * 4 + pixels;
-        (Kind::Features, self.workload.frames.min(WAITING_FRAMES) as u64 * frame)
+    fn held(&self) -> (Kind, u128) {
+        let pixels = 3 * (self.model.input[0] as u128).pow(2);
+        let frame = self.shape.cells * self.model.dinov2.hidden_size as u128 * 4 + pixels;
+        (Kind::Features, self.workload.frames.min(WAITING_FRAMES) as u128 * frame)
     }
 
     /// Aggregated frames, which come into the tensor that they stay in.
-    fn encoded(&self) -> (Kind, u64) {
-        let frame = self.shape.queries * self.model.config.vision_hidden_size as u64 * self.shape.number;
+    fn encoded(&self) -> (Kind, u128) {
+        let frame = self.shape.queries * self.model.config.vision_hidden_size as u128 * self.shape.number;
         (Kind::Encoded, self.shape.kept * frame)
     }
 
-    fn kv_cache(&self) -> (Kind, u64) {
-        let positions = self.shape.positions + self.workload.max_new_tokens as u64;
-        let position = self.model.config.decoder.kv_bytes_per_position(1) as u64 * self.shape.number;
+    fn kv_cache(&self) -> (Kind, u128) {
+        let positions = self.shape.positions + self.workload.max_new_tokens as u128;
+        let position = self.model.config.decoder.kv_bytes_per_position(1) as u128 * self.shape.number;
         (Kind::KvCache, positions * position)
     }
 }

@@ -4,5 +4,6 @@
 mod chat_cache;
 mod encoded_file;
 mod facade;
+mod several;
 mod streaming;
 mod support;

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{ask, longvu, model, run, video};
+use crate::support::{ask, longvu, longvu_that_checks_memory, model, run, video};
 
 fn configs(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs").join(name)
@@ -53,7 +53,7 @@ fn ask_and_chat_refuse_what_does_not_fit() {
     let file = video("video3.mp4");
     let report = folder.path().join("out.json");
     let limited = |command: &str, more: &[&str]| {
-        let mut run = longvu();
+        let mut run = longvu_that_checks_memory();
         run.arg(command).arg(&file).args(more).arg("--model").arg(&model).args(["--device-memory", "300MiB"]);
         run
     };
@@ -67,8 +67,40 @@ fn ask_and_chat_refuse_what_does_not_fit() {
     run(limited("ask", &["What?", "--dtype", "bf16", "--max-new-tokens", "1", "--uniform", "1"]).arg("--low-memory"))
         .ok();
     let mut tiny = ask(&file, "What?");
+    tiny.env_remove("LONGVU_NO_MEMORY_CHECK");
     run(tiny.args(["--device-memory", "1MiB"])).fails(1, &["no setting fits"]);
     run(tiny.arg("--no-memory-check")).ok();
+}
+
+/// Encoding needs no room for a language model that it does not load.
+#[test]
+fn encoding_is_not_refused_for_the_language_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, file, out) = (synthetic(folder.path(), "bf16"), video("video3.mp4"), folder.path().join("clip.longvu"));
+    let limited = |command: &mut std::process::Command| {
+        command.args(["--uniform", "1", "-q", "--device-memory", "330MiB", "--model"]).arg(&model);
+        run(command)
+    };
+    limited(longvu_that_checks_memory().arg("ask").arg(&file).arg("What?")).fails(1, &["330 MiB can be had"]);
+    limited(longvu_that_checks_memory().arg("encode").arg(&file).arg("-o").arg(&out)).ok();
+}
+
+/// Numbers that no memory holds are no small numbers.
+#[test]
+fn forecasts_do_not_wrap_around() {
+    for arguments in [
+        &["--max-new-tokens", "1152921504606846976"][..],
+        &["--max-new-tokens", "18446744073709551615"],
+        &["--max-len", "18446744073709551615"],
+        &["--tower-batch", "18446744073709551615", "--video", "1h"],
+        &["--video", "99999999999h"],
+    ] {
+        let mut command = longvu();
+        command.arg("plan").arg(configs("longvu_qwen2_7b")).args(["--device-memory", "24GiB"]).args(arguments);
+        let run = run(&mut command);
+        assert!(run.code == 1 || run.code == 2 || run.stdout.contains("does not fit"), "{arguments:?}: {}", run.stdout);
+        assert!(!run.stderr.contains("broke down"), "{}", run.stderr);
+    }
 }
 
 /// Configurations of some 90 million parameters, as the published ones but for widths and depths, with weights.

@@ -22,8 +22,15 @@ pub fn video(name: &str) -> PathBuf {
     golden().join("videos").join(name)
 }
 
-/// The program with a clean environment and no network.
+/// The program with a clean environment and no network, however much memory other programs have taken.
 pub fn longvu() -> Command {
+    let mut command = longvu_that_checks_memory();
+    command.env("LONGVU_NO_MEMORY_CHECK", "1");
+    command
+}
+
+/// The same, refusing what does not fit in memory.
+pub fn longvu_that_checks_memory() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longvu"));
     command.env_remove("LONGVU_MODEL").env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1").stdin(Stdio::null());
     command

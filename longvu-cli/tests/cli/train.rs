@@ -9,16 +9,59 @@ use crate::support::{Run, longvu, model, run, video};
 
 /// Fine-tuning for two steps on one video, whose record has this question.
 fn train(folder: &Path, question: &str) -> Run {
+    run(&mut training(folder, (question, "To the right.")))
+}
+
+fn training(folder: &Path, (question, answer): (&str, &str)) -> std::process::Command {
     let record = json!({
-        "id": "ball", "video": video("video3.mp4"),
-        "conversations": [{ "from": "human", "value": question }, { "from": "gpt", "value": "To the right." }]
+        "id": "ball", "video": "video3.mp4",
+        "conversations": [{ "from": "human", "value": question }, { "from": "gpt", "value": answer }]
     });
     let data = folder.join("data.json");
     fs::write(&data, json!([record]).to_string()).unwrap();
     let mut command = longvu();
     command.arg("train").arg(model()).arg(folder.join("run")).arg("--data").arg(&data).arg("--validation").arg(&data);
+    command.arg("--media").arg(video(""));
     command.args(["--max-frames", "2", "--steps", "2", "--accumulation", "1", "--lr", "1e-3", "--dtype", "f32"]);
-    run(&mut command)
+    command
+}
+
+/// An answer that is longer than the window is refused before anything is computed with it.
+#[test]
+fn answers_longer_than_the_window_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let long = "To the right and back again. ".repeat(2000);
+    let started = std::time::Instant::now();
+    let refused = run(&mut training(folder.path(), ("<image>\nWhere does the ball move?", &long)));
+    refused.fails(1, &["sample 0", "tokens of questions and answers", "window of 1024"]);
+    assert!(started.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn counts_beyond_all_bounds_are_refused() {
+    let folder = TempDir::new().unwrap();
+    for (flags, part) in [
+        (["--accumulation", "4294967296"], "accumulation"),
+        (["--batch-size", "4294967296"], "micro_batch"),
+        (["--steps", "1152921504606846976"], "steps"),
+    ] {
+        let mut command = longvu();
+        run(command.arg("train").arg(model()).arg(folder.path().join("run")).args(flags)).fails(2, &[part, flags[1]]);
+    }
+}
+
+/// The second run says that the first is at work, and the first goes on.
+#[test]
+fn two_runs_in_one_folder() {
+    let folder = TempDir::new().unwrap();
+    let run_folder = folder.path().join("run");
+    fs::create_dir(&run_folder).unwrap();
+    let held = longvu::core::atomic::FolderLock::try_new(&run_folder).unwrap();
+    assert!(held.is_some());
+    let question = "<image>\nWhere does the ball move?";
+    train(folder.path(), question).fails(1, &["run: another training run works in this folder"]);
+    drop(held);
+    train(folder.path(), question).ok();
 }
 
 #[test]

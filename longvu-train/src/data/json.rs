@@ -1,14 +1,12 @@
 //! Questions and answers about files, in the published package's format.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Component, Path, PathBuf};
 
+use longvu_core::files::read_limited;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::{Error, Result, limits::DATA_BYTES};
 
 /// What a record asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +48,15 @@ const PLACEHOLDERS: [&str; 2] = ["<image>", "<video>"];
 
 /// Reads a list of records (`.json`) or one a line (`.jsonl`); their files are looked for in `media`.
 ///
+/// A record names files inside `media` alone: no absolute path, and none with `..` in it. Links that lie there are followed.
+///
 /// # Errors
-/// A file that cannot be read, and the first record that cannot be used: with files that are not there, turns out of
-/// order, an empty text, or a placeholder without a file or a file without a placeholder.
+/// A file that cannot be read, and the first record that cannot be used: with files that are not there or not inside
+/// `media`, turns out of order, an empty text, or a placeholder without a file or a file without a placeholder.
 pub fn read_records(path: &Path, media: &Path) -> Result<Vec<Record>> {
-    let text = fs::read_to_string(path).map_err(Error::io(path))?;
+    let bytes = read_limited(path, DATA_BYTES).map_err(Error::io(path))?;
     let wrong = |reason: String| Error::File { path: path.to_owned(), reason };
+    let text = String::from_utf8(bytes).map_err(|error| wrong(format!("it is no UTF-8 text ({error})")))?;
     // Some editors begin a file with a byte-order mark.
     let text = text.trim_start_matches('\u{feff}');
     let values: Vec<Value> = if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl")) {
@@ -83,15 +84,15 @@ pub fn read_records(path: &Path, media: &Path) -> Result<Vec<Record>> {
 
 fn record(raw: Raw, id: &str, folder: &Path) -> Result<Record, String> {
     let media = match (raw.video, raw.image) {
-        (Some(video), None) => Some(Media::Video(folder.join(video))),
-        (None, Some(image)) => Some(Media::Image(folder.join(image))),
+        (Some(video), None) => Some(Media::Video(inside(folder, &video)?)),
+        (None, Some(image)) => Some(Media::Image(inside(folder, &image)?)),
         (None, None) => None,
         (Some(_), Some(_)) => return Err("it has both a `video` and an `image`".into()),
     };
     if let Some(Media::Video(path) | Media::Image(path)) = &media
         && !path.is_file()
     {
-        return Err(format!("{} is not there; --media names the folder that paths start from", path.display()));
+        return Err(format!("{} is not there; name the media folder that paths start from", path.display()));
     }
     let mut turns = Vec::new();
     let mut pairs = raw.conversations.chunks_exact(2);
@@ -115,6 +116,16 @@ fn record(raw: Raw, id: &str, folder: &Path) -> Result<Record, String> {
     }
     strip_placeholders(&mut turns, media.is_some())?;
     Ok(Record { id: id.to_owned(), media, turns })
+}
+
+/// The file that a record names, in `folder` or below.
+fn inside(folder: &Path, name: &str) -> Result<PathBuf, String> {
+    let path = Path::new(name);
+    let stays = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if !stays || name.is_empty() {
+        return Err(format!("`{name}` is not inside the media folder; name files in it or below, without `..`"));
+    }
+    Ok(folder.join(path))
 }
 
 /// Takes the placeholder from the first question: it goes before the text whatever a record says, as when asked.
@@ -151,10 +162,10 @@ mod tests {
 
     fn read(name: &str, text: &str) -> Result<Vec<Record>> {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a.mp4"), "").unwrap();
-        fs::write(folder.path().join("b.png"), "").unwrap();
+        std::fs::write(folder.path().join("a.mp4"), "").unwrap();
+        std::fs::write(folder.path().join("b.png"), "").unwrap();
         let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
         read_records(&path, folder.path())
     }
 
@@ -189,6 +200,9 @@ mod tests {
             ("{}".to_owned(), "list of records"),
             (with("a.mp4", "c.mp4"), "record 2 (`v1`)"),
             (with("a.mp4", "c.mp4"), "c.mp4 is not there"),
+            (with("a.mp4", "../a.mp4"), "`../a.mp4` is not inside the media folder"),
+            (with("a.mp4", "x/../../a.mp4"), "not inside the media folder"),
+            (with("a.mp4", "/etc/hostname"), "`/etc/hostname` is not inside"),
             (with("<image>", ""), "lacks the placeholder"),
             (with("<image>", "<image><video>"), "more than one placeholder"),
             (with("Where?", "Where? <image>"), "outside of the first question"),

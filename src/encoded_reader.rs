@@ -1,0 +1,270 @@
+//! Encoded videos as files: reading them.
+//!
+//! The header is checked against the model before anything else is read, and tensors come one by one into the memory that
+//! they stay in.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{DType, Tensor, TensorData};
+use safetensors::{
+    Dtype as FileDtype,
+    tensor::{Metadata, TensorInfo},
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    EncodeTimings, EncodedVideo, Error, FrameInfo, LongVu, Result,
+    compress::TemporalReport,
+    core,
+    encoded_file::{Header, KEY, VERSION},
+    limits::{ENCODED_HEADER_BYTES, ENCODED_SAMPLES},
+};
+
+const AGAIN: &str = "encode the video again with `longvu encode`";
+
+impl LongVu {
+    /// Reads an encoded video that [`EncodedVideo::save`] wrote; it answers as the video did.
+    ///
+    /// # Errors
+    /// [`Error::BadEncoding`] for a file that is something else, cut short or damaged, and [`Error::EncodingMismatch`]
+    /// for one of another version, model, dtype, temporal stage or window.
+    pub fn load_encoded(&self, path: impl AsRef<Path>) -> Result<EncodedVideo> {
+        Reader::open(path.as_ref())?.read(self)
+    }
+}
+
+/// A file that is read from its beginning to its end.
+struct Reader {
+    path: PathBuf,
+    file: BufReader<File>,
+    /// Bytes of the file that follow the header.
+    body: u64,
+    /// The header's JSON: tensors by name, and the metadata.
+    table: Value,
+}
+
+/// The tensors' bytes and what the checksum over them comes to.
+struct Contents {
+    tensors: HashMap<String, (TensorInfo, Vec<u8>)>,
+    checksum: String,
+}
+
+impl Reader {
+    fn open(path: &Path) -> Result<Self> {
+        let failed = |error| core::Error::io(path)(error);
+        let file = core::files::open_regular(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let mut reader = Self { path: path.to_owned(), file: BufReader::new(file), body: 0, table: Value::default() };
+        let mut len = [0; 8];
+        let mut first = [0; 1];
+        let begun = reader.file.read_exact(&mut len).and_then(|()| reader.file.read_exact(&mut first));
+        if begun.is_err() || first != *b"{" {
+            return Err(reader.refuse(
+                "this is no encoded video, or its beginning is damaged; name the file that `longvu encode` wrote",
+            ));
+        }
+        let len = u64::from_le_bytes(len);
+        if len > ENCODED_HEADER_BYTES {
+            return Err(reader.bad(format!("its header of {len} bytes is over the limit of {ENCODED_HEADER_BYTES}")));
+        }
+        let Some(body) = size.checked_sub(8 + len) else {
+            return Err(reader.bad("the file is cut short in its header"));
+        };
+        let mut header = vec![b'{'];
+        let rest = Read::take(&mut reader.file, len.saturating_sub(1)).read_to_end(&mut header);
+        rest.map_err(failed)?;
+        reader.table = serde_json::from_slice(&header).map_err(|error| reader.unreadable(&error))?;
+        reader.body = body;
+        Ok(reader)
+    }
+
+    fn refuse(&self, reason: impl Into<String>) -> Error {
+        Error::BadEncoding { path: self.path.clone(), reason: reason.into() }
+    }
+
+    fn bad(&self, reason: impl std::fmt::Display) -> Error {
+        self.refuse(format!("{reason}; {AGAIN}"))
+    }
+
+    fn unreadable(&self, error: &serde_json::Error) -> Error {
+        self.bad(format!("its header is damaged ({error})"))
+    }
+
+    fn read(mut self, model: &LongVu) -> Result<EncodedVideo> {
+        let header = self.header()?;
+        model.encoding_settings().check(&header.settings, Some(&self.path))?;
+        let infos = self.infos()?;
+        self.check_sizes(&infos, model)?;
+        let contents = self.contents(infos)?;
+        if contents.checksum != header.checksum {
+            return Err(self.bad("the file is damaged: its contents do not have the checksum that it states"));
+        }
+        let encoded = self.assemble(header, contents, model)?;
+        self.check(&encoded, model)?;
+        Ok(encoded)
+    }
+
+    /// The metadata.
+    fn header(&self) -> Result<Header> {
+        let header = self.table.pointer(&format!("/__metadata__/{KEY}")).and_then(Value::as_str);
+        let Some(header) = header else {
+            return Err(self.refuse(
+                "this safetensors file holds no encoded video (weights, perhaps); name the file that `longvu encode` \
+                 wrote",
+            ));
+        };
+        let header: Value = serde_json::from_str(header).map_err(|error| self.unreadable(&error))?;
+        let version = header.get("version").and_then(Value::as_u64);
+        if version != Some(VERSION) {
+            return Err(Error::EncodingMismatch {
+                path: Some(self.path.clone()),
+                what: "format version".into(),
+                found: version.map_or("none".into(), |version| version.to_string()),
+                expected: VERSION.to_string(),
+                advice: "encode the video again with this version of longvu, or ask with the version that wrote it",
+            });
+        }
+        serde_json::from_value(header).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The tensors in the order of their bytes, which follow each other and fill the file.
+    fn infos(&self) -> Result<Vec<(String, TensorInfo)>> {
+        let metadata: Metadata = serde_json::from_value(self.table.clone()).map_err(|error| self.unreadable(&error))?;
+        let mut infos: Vec<_> = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+        infos.sort_by(|(a, x), (b, y)| (x.data_offsets, a).cmp(&(y.data_offsets, b)));
+        let mut position = 0;
+        for (name, TensorInfo { dtype, shape, data_offsets: (start, end) }) in &infos {
+            let elements = shape.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
+            let bits = elements.and_then(|elements| elements.checked_mul(dtype.bitsize()));
+            let states = end.checked_sub(*start).and_then(|bytes| bytes.checked_mul(8));
+            if *start != position || bits.is_none() || bits != states {
+                return Err(self.bad(format!("its header is damaged (the place of `{name}`)")));
+            }
+            position = *end;
+        }
+        if position as u64 != self.body {
+            let (states, has) = (position, self.body);
+            return Err(self.bad(format!("the file is cut short or damaged ({has} bytes of {states})")));
+        }
+        Ok(infos)
+    }
+
+    /// Refuses sizes that no video of this model has, before memory is taken for them.
+    fn check_sizes(&self, infos: &[(String, TensorInfo)], model: &LongVu) -> Result<()> {
+        let config = model.config();
+        let frame = [config.query_side().pow(2), config.vision_hidden_size];
+        for (name, info) in infos {
+            let fits = match (name.as_str(), &info.shape[..]) {
+                ("features", [frames, rest @ ..]) => *frames <= ENCODED_SAMPLES && rest == frame,
+                ("features", _) => false,
+                (_, shape) => shape.len() == 1 && shape[0] <= ENCODED_SAMPLES,
+            };
+            if !fits {
+                return Err(self.bad(format!("its `{}` have the shape {:?}", core::files::escape(name), info.shape)));
+            }
+        }
+        Ok(())
+    }
+
+    fn contents(&mut self, infos: Vec<(String, TensorInfo)>) -> Result<Contents> {
+        let mut checksum = Sha256::new();
+        let mut tensors = HashMap::new();
+        for (name, info) in infos {
+            let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
+            self.file.read_exact(&mut bytes).map_err(core::Error::io(&self.path))?;
+            checksum.update(&bytes);
+            tensors.insert(name, (info, bytes));
+        }
+        Ok(Contents { tensors, checksum: format!("{:x}", checksum.finalize()) })
+    }
+
+    fn assemble(&self, header: Header, mut contents: Contents, model: &LongVu) -> Result<EncodedVideo> {
+        let tensors = &mut contents.tensors;
+        let index = self.positions(tensors, "samples.index")?;
+        let timestamps = self.numbers(tensors, "samples.timestamp", FileDtype::F64, f64::from_le_bytes)?;
+        let samples = index.iter().zip(timestamps).enumerate();
+        let samples: Vec<_> =
+            samples.map(|(sample, (&index, timestamp))| FrameInfo { sample, index, timestamp }).collect();
+        let held = self.positions(tensors, "frames.sample")?;
+        let frames: Option<Vec<_>> = held.iter().map(|&sample| samples.get(sample).copied()).collect();
+        let features = self.features(tensors)?;
+        let options = (model.device(), features.dtype());
+        Ok(EncodedVideo {
+            kind: header.kind,
+            frames: frames.ok_or_else(|| self.bad("it names frames that it does not have"))?,
+            reduced: self.positions(tensors, "frames.reduced")?,
+            dimensions: header.dimensions,
+            temporal: TemporalReport {
+                frames: samples.len(),
+                scores: self.numbers(tensors, "temporal.scores", FileDtype::F32, f32::from_le_bytes)?,
+                selected: self.positions(tensors, "temporal.selected")?,
+            },
+            samples,
+            features: Tensor::from_data(features, options),
+            timings: EncodeTimings::default(),
+            settings: header.settings,
+            notes: header.notes,
+        })
+    }
+
+    fn take(&self, tensors: &mut HashMap<String, (TensorInfo, Vec<u8>)>, name: &str) -> Result<(TensorInfo, Vec<u8>)> {
+        tensors.remove(name).ok_or_else(|| self.bad(format!("the file is damaged (`{name}` is missing)")))
+    }
+
+    fn numbers<T, const N: usize>(
+        &self,
+        tensors: &mut HashMap<String, (TensorInfo, Vec<u8>)>,
+        name: &str,
+        dtype: FileDtype,
+        read: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>> {
+        let (info, bytes) = self.take(tensors, name)?;
+        if info.dtype != dtype {
+            return Err(self.bad(format!("its `{name}` are {:?}, which they cannot be", info.dtype)));
+        }
+        Ok(bytes.as_chunks::<N>().0.iter().map(|bytes| read(*bytes)).collect())
+    }
+
+    fn positions(&self, tensors: &mut HashMap<String, (TensorInfo, Vec<u8>)>, name: &str) -> Result<Vec<usize>> {
+        let numbers = self.numbers(tensors, name, FileDtype::U64, u64::from_le_bytes)?;
+        let numbers: Result<Vec<usize>, _> = numbers.into_iter().map(usize::try_from).collect();
+        numbers.map_err(|_| self.bad(format!("its `{name}` are beyond all bounds")))
+    }
+
+    fn features(&self, tensors: &mut HashMap<String, (TensorInfo, Vec<u8>)>) -> Result<TensorData> {
+        let (info, bytes) = self.take(tensors, "features")?;
+        let dtype = match info.dtype {
+            FileDtype::F32 => DType::F32,
+            FileDtype::F16 => DType::F16,
+            FileDtype::BF16 => DType::BF16,
+            other => return Err(self.bad(format!("its features are {other:?}, which features cannot be"))),
+        };
+        Ok(TensorData::from_bytes_vec(bytes, info.shape, dtype))
+    }
+
+    /// Checks that the parts agree, for answering relies on it.
+    fn check(&self, encoded: &EncodedVideo, model: &LongVu) -> Result<()> {
+        let EncodedVideo { samples, frames, reduced, temporal, dimensions, .. } = encoded;
+        let [rows, cells, channels] = encoded.features.dims();
+        let below = |positions: &[usize], end: usize| {
+            positions.is_sorted_by(|a, b| a < b) && positions.last().is_some_and(|&last| last < end)
+        };
+        let held: Vec<usize> = frames.iter().map(|info| info.sample).collect();
+        let config = model.config();
+        let sound = rows == frames.len()
+            && (cells, channels) == (config.query_side().pow(2), config.vision_hidden_size)
+            && below(&held, samples.len())
+            && below(reduced, rows)
+            && below(&temporal.selected, samples.len())
+            && (temporal.scores.is_empty() || temporal.scores.len() == samples.len())
+            && dimensions.0 > 0
+            && dimensions.1 > 0;
+        if sound { Ok(()) } else { Err(self.bad("its parts do not fit each other")) }
+    }
+}

@@ -1,0 +1,60 @@
+//! Loading and encoding from the workers of rayon's pool, which has a single one here: work that a worker waits for must
+//! not need a worker.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    path::Path,
+    sync::mpsc::{RecvTimeoutError, channel},
+    time::Duration,
+};
+
+use longvu::{EncodedVideo, Frame, LongVu, LongVuBuilder, Residency};
+use rayon::prelude::*;
+
+fn builder() -> LongVuBuilder {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoint/longvu_qwen");
+    LongVu::builder(folder.to_str().unwrap())
+}
+
+fn frames(seed: usize) -> Vec<Frame> {
+    let (width, height) = (640, 360);
+    let rgb = |t: usize| (0..(width * height * 3) as usize).map(|i| ((i * 7 + t * 31 + seed) % 251) as u8).collect();
+    (0..20).map(|t| Frame::new(t, t as f64, width, height, rgb(t)).unwrap()).collect()
+}
+
+fn bytes(video: &EncodedVideo) -> Vec<u8> {
+    video.features().into_data().as_bytes().to_vec()
+}
+
+/// Runs `work`, which is to end, on another thread.
+fn within<T: Send + 'static>(seconds: u64, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = channel();
+    std::thread::spawn(move || done.send(work()));
+    match result.recv_timeout(Duration::from_secs(seconds)) {
+        Ok(value) => value,
+        Err(RecvTimeoutError::Timeout) => panic!("nobody goes on: every worker waits"),
+        Err(RecvTimeoutError::Disconnected) => panic!("the work panicked"),
+    }
+}
+
+#[test]
+fn many_videos_are_encoded_by_one_worker() {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
+    for residency in [Residency::Whole, Residency::OnDemand] {
+        let videos = within(120, move || {
+            let seeds = [3_usize, 5, 7, 9];
+            let models: Vec<LongVu> =
+                (0..2).into_par_iter().map(|_| builder().residency(residency).load().unwrap()).collect();
+            let each = |&seed: &usize| models[seed % 2].encode(frames(seed)).unwrap();
+            let together: Vec<EncodedVideo> = seeds.par_iter().map(each).collect();
+            let alone: Vec<EncodedVideo> = seeds.iter().map(each).collect();
+            let answer = |video: &EncodedVideo| models[0].ask(video, "What?").unwrap();
+            let answers: Vec<String> = together.par_iter().map(answer).collect();
+            (together, alone, answers)
+        });
+        let (together, alone, answers) = videos;
+        assert!(together.iter().zip(&alone).all(|(a, b)| bytes(a) == bytes(b)), "{residency:?}");
+        assert_eq!(answers.len(), 4);
+    }
+}
