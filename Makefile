@@ -9,7 +9,7 @@ QUESTION := Is there a square in the video?
 # once: an example for the demo, tests for the rest.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers
+.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -72,3 +72,17 @@ bench: deps ## times kernels, stages, preprocessing, decoding and one layer of e
 # CASES names some of benches/peers/cases.py, ARGS is passed on: make bench-peers CASES="dinov2 siglip" ARGS="--rounds 5"
 bench-peers: deps ## times the program against PyTorch, alternately, and prints a table of ratios
 	benches/peers/run.py measure $(CASES) $(ARGS)
+
+# The tests run the same targets on fuzz/corpus, and for two seconds each on random changes of it. This goes on from there,
+# guided by coverage, with cargo-fuzz on the stable compiler. TARGETS names some of fuzz/fuzz_targets, RUNS bounds executions.
+SECONDS ?= 60
+RUNS ?= -1
+TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+fuzz: deps ## runs every fuzz target for SECONDS
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz
+	RUSTC_BOOTSTRAP=1 cargo fuzz build -s none
+	set -e; export TMPDIR=$$(mktemp -d); trap 'rm -rf $$TMPDIR' EXIT; for target in $(TARGETS); do \
+		mkdir -p fuzz/found/$$target; echo "== $$target"; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(SECONDS) -runs=$(RUNS) -timeout=10 -rss_limit_mb=3000 -max_len=20000 -print_final_stats=1; \
+	done

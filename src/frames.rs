@@ -23,7 +23,7 @@ impl Frame {
     /// # Errors
     /// When the buffer is not of that length, or empty.
     pub fn new(index: usize, timestamp: f64, width: u32, height: u32, rgb: Vec<u8>) -> Result<Self> {
-        let expected = u64::from(width) * u64::from(height) * 3;
+        let expected = (u64::from(width) * u64::from(height)).saturating_mul(3);
         let found = rgb.len() as u64;
         if expected != found || expected == 0 {
             return Err(crate::vision::Error::FrameSize { width, height, expected, found }.into());
@@ -129,5 +129,21 @@ impl IntoClip for &crate::video::Video {
         let expected = Some(self.sampled_indices().len());
         let frames = self.frames()?.map(|frame| frame.map(Frame::from).map_err(crate::Error::from));
         Ok(Clip::from_frames(frames, expected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_must_fit_the_size() {
+        assert!(Frame::new(0, 0.0, 2, 1, vec![0; 6]).is_ok());
+        // The last's bytes are a multiple of 2^64 but for a few.
+        for (width, height, bytes) in [(2, 1, 5), (0, 1, 0), (u32::MAX, u32::MAX, 3), (2_863_311_531, 2_147_483_648, 0)]
+        {
+            let error = Frame::new(0, 0.0, width, height, vec![0; bytes]).unwrap_err();
+            assert!(matches!(error, crate::Error::Vision(crate::vision::Error::FrameSize { .. })), "{error}");
+        }
     }
 }

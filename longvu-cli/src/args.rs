@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser, error::
 use longvu::{Dtype, GenerationConfig, Preset, Quantize, Sampling, VideoOptions};
 
 use crate::{
-    ask::AskArgs, chat::ChatArgs, devices::DevicesArgs, encode::EncodeArgs, inspect::InspectArgs, plan::PlanArgs,
-    probe::ProbeArgs, synth::SynthArgs, time,
+    ask::AskArgs, chat::ChatArgs, devices::DevicesArgs, encode::EncodeArgs, formats::FormatsArgs, inspect::InspectArgs,
+    plan::PlanArgs, probe::ProbeArgs, synth::SynthArgs, time,
 };
 
 /// Ask questions about long videos.
@@ -41,6 +41,7 @@ pub enum Command {
     #[cfg(feature = "train")]
     Demo(crate::demo::DemoArgs),
     Devices(DevicesArgs),
+    Formats(FormatsArgs),
 }
 
 /// Where a model is.

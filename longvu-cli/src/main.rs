@@ -16,6 +16,7 @@ mod crash;
 mod demo;
 mod devices;
 mod encode;
+mod formats;
 mod heap;
 mod inspect;
 mod memory;
@@ -84,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         #[cfg(feature = "train")]
         Command::Demo(args) => demo::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Formats(args) => formats::run(&args),
     }
 }
 

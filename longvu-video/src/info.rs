@@ -58,7 +58,7 @@ mod tests {
     fn paths_that_are_no_text_can_be_told_apart() {
         use std::os::unix::ffi::OsStrExt;
         let text = |bytes| path_text(Path::new(std::ffi::OsStr::from_bytes(bytes)));
-        assert_eq!(text("ein größerer\\clip.mp4".as_bytes()), "ein größerer\\clip.mp4");
+        assert_eq!(text("größerer\\clip.mp4".as_bytes()), "größerer\\clip.mp4");
         assert_eq!(text(b"a\xff\xfe b.mp4"), "a\\xff\\xfe b.mp4");
         assert_eq!(text(b"a\\xff\xff.mp4"), "a\\\\xff\\xff.mp4");
     }
