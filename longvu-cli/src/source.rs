@@ -139,7 +139,9 @@ impl Source {
     pub fn open(path: &Path, options: VideoOptions) -> Result<Self> {
         let start = Instant::now();
         let media = if video::is_image(path) {
-            Media::Image(open_image(path)?)
+            let image = open_image(path)?;
+            image.warnings.iter().for_each(|warning| warn(path, warning));
+            Media::Image(image.frame)
         } else {
             let video = Video::open_with(path, options.clone())?;
             video.warnings().iter().for_each(|warning| warn(path, warning));

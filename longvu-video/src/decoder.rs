@@ -28,8 +28,9 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Opens the codec of the demuxer's stream, to be fed the chosen packets, on all cores.
-    pub fn new(demuxer: Demuxer, feed: Feed) -> Result<Self> {
+    /// Opens the codec of the demuxer's stream, to be fed the chosen packets, on all cores; pictures of more than
+    /// `max_pixels` are refused.
+    pub fn new(demuxer: Demuxer, feed: Feed, max_pixels: u64) -> Result<Self> {
         let no_frames = || Error::NoFrames { path: demuxer.path().to_owned() };
         let parameters = demuxer.input.stream(demuxer.stream).ok_or_else(no_frames)?.parameters();
         let codec = parameters.id();
@@ -41,7 +42,7 @@ impl Decoder {
         let mut context = codec::Context::from_parameters(parameters).map_err(unsupported)?;
         let threads = std::thread::available_parallelism().map_or(1, |count| count.get().min(16));
         let strict = matches!(feed, Feed::Chosen(_));
-        ffi::configure(&mut context, threads, strict);
+        ffi::configure(&mut context, threads, strict, max_pixels);
         let decoder = context.decoder().video().map_err(unsupported)?;
         Ok(Self {
             demuxer,

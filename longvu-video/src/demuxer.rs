@@ -10,7 +10,7 @@ use ffmpeg::format::stream::Disposition;
 use ffmpeg::{Dictionary, Packet, media};
 use ffmpeg_next as ffmpeg;
 
-use crate::{Error, Result, ffi, sniff};
+use crate::{Error, Result, ffi, formats, sniff};
 
 /// Bytes read at once.
 const BUFFER_SIZE: usize = 128 * 1024;
@@ -70,10 +70,16 @@ impl<R: Seek> Seek for Watched<R> {
 
 impl Demuxer {
     /// Opens a file and chooses its main video stream.
-    pub fn open(path: &Path) -> Result<Self> {
+    ///
+    /// No picture of more than `max_pixels` is decoded on the way.
+    pub fn open(path: &Path, max_pixels: u64) -> Result<Self> {
         let file = open_file(path)?;
-        Self::from_reader(file, path).map_err(|error| match error {
+        Self::from_reader(file, path, max_pixels).map_err(|error| match error {
             Error::NotAVideo { path, .. } if lacks_index(&path) => Error::NoIndex { path },
+            Error::NotAVideo { path, reason } => match formats::refused_by_extension(&path) {
+                Some(format) => Error::UnsupportedFormat { path, format: format.name.into(), advice: format.note },
+                None => Error::NotAVideo { path, reason },
+            },
             other => other,
         })
     }
@@ -82,7 +88,7 @@ impl Demuxer {
     ///
     /// FFmpeg gets bytes rather than a path: a path would be taken for a URL if it has a colon, must be UTF-8, and its
     /// extension could turn a text file into a "video" of ANSI art.
-    pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path) -> Result<Self> {
+    pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path, max_pixels: u64) -> Result<Self> {
         ffi::silence();
         let failure = Failure::default();
         let refused = |error: ffmpeg::Error| match failure.get() {
@@ -94,10 +100,15 @@ impl Demuxer {
         let mut settings = Dictionary::new();
         // A playlist must not make us open other places.
         settings.set("protocol_whitelist", "file");
-        let mut input = ffmpeg::format::input_from_stream(io, None, Some(settings)).map_err(refused)?;
-        if input.format().name() == "tty" {
-            return Err(Error::NotAVideo { path: path.to_owned(), reason: "it is text".into() });
-        }
+        let accept = |container: &str| match formats::refused_demuxer(container) {
+            _ if container == "tty" => Err(Error::NotAVideo { path: path.to_owned(), reason: "it is text".into() }),
+            Some(format) => {
+                let (path, format) = (path.to_owned(), format!("the picture format {format}"));
+                Err(Error::UnsupportedFormat { path, format, advice: formats::CONVERT })
+            }
+            None => Ok(()),
+        };
+        let mut input = ffi::open_input(io, settings, max_pixels, accept, refused)?;
 
         let video = input.streams().best(media::Type::Video);
         let stream = video.filter(|stream| !stream.disposition().contains(Disposition::ATTACHED_PIC));
@@ -194,6 +205,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::MAX_PIXELS;
     use crate::decoder::Decoder;
 
     /// A file on a disk that cannot be read past some byte.
@@ -232,7 +244,7 @@ mod tests {
     #[test]
     fn a_failing_read_while_opening_or_scanning_is_an_error() {
         for good in [0, 100, 200_000, 300_000] {
-            let opened = Demuxer::from_reader(disk(good).0, Path::new("a.ts"));
+            let opened = Demuxer::from_reader(disk(good).0, Path::new("a.ts"), MAX_PIXELS);
             let error = opened.and_then(|mut demuxer| crate::scan::Scan::run(&mut demuxer).map(|_| ())).unwrap_err();
             assert!(matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")), "{good}: {error}");
         }
@@ -241,9 +253,9 @@ mod tests {
     #[test]
     fn frames_before_a_failing_read_still_come() {
         let (disk, good) = disk(u64::MAX);
-        let demuxer = Demuxer::from_reader(disk, Path::new("a.ts")).unwrap();
+        let demuxer = Demuxer::from_reader(disk, Path::new("a.ts"), MAX_PIXELS).unwrap();
         good.store(300_000, Ordering::Relaxed);
-        let mut decoder = Decoder::new(demuxer, crate::feed::Feed::First(usize::MAX)).unwrap();
+        let mut decoder = Decoder::new(demuxer, crate::feed::Feed::First(usize::MAX), MAX_PIXELS).unwrap();
         let error = loop {
             match decoder.advance() {
                 Ok(more) => assert!(more, "the end, instead of an error"),

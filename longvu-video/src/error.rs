@@ -84,8 +84,8 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// A picture over [`MAX_PIXELS`](crate::MAX_PIXELS).
-    #[error("{}: pictures of {width}x{height} are over the limit of {} pixels; scale the file down first", path.display(), crate::MAX_PIXELS)]
+    /// A picture of too many pixels; see [`Limits::pixels`](crate::Limits::pixels).
+    #[error("{}: pictures of {width}x{height} are over the limit of {limit} pixels; scale the file down first", path.display())]
     TooLarge {
         /// The path as given.
         path: PathBuf,
@@ -93,6 +93,67 @@ pub enum Error {
         width: u32,
         /// Height in pixels.
         height: u32,
+        /// Pixels allowed.
+        limit: u64,
+    },
+
+    /// A picture with too long a side; see [`Limits::side`](crate::Limits::side).
+    #[error("{}: a side of the {width}x{height} pictures is over the limit of {limit} pixels; cut or scale the file down first", path.display())]
+    SideTooLong {
+        /// The path as given.
+        path: PathBuf,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Pixels allowed a side.
+        limit: u32,
+    },
+
+    /// An animation of too many pixels in all; see [`Limits::animation_pixels`](crate::Limits::animation_pixels).
+    #[error("{}: {pictures} pictures of {width}x{height} are over the limit of {limit} pixels for a whole animation; scale it down, cut it or convert it to a video first", path.display())]
+    AnimationTooLarge {
+        /// The path as given.
+        path: PathBuf,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Pictures in the file.
+        pictures: usize,
+        /// Pixels allowed, of all pictures together.
+        limit: u64,
+    },
+
+    /// A file that would be read as a whole and is too large for it; see [`Limits::jpeg_bytes`](crate::Limits::jpeg_bytes).
+    #[error("{}: a JPEG of {bytes} bytes is over the limit of {limit}; scale it down or save it with a lower quality first", path.display())]
+    FileTooLarge {
+        /// The path as given.
+        path: PathBuf,
+        /// Bytes of the file.
+        bytes: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+
+    /// A format that is known and not read; see [`formats`](crate::formats).
+    #[error("{}: {format} is not read; {advice}", path.display())]
+    UnsupportedFormat {
+        /// The path as given.
+        path: PathBuf,
+        /// The format's name.
+        format: String,
+        /// What to do instead.
+        advice: &'static str,
+    },
+
+    /// An animated PNG or WebP whose first picture cannot be decoded.
+    #[error("{}: cannot be read as an animation: {reason}; fetch or make the file again, or convert it to a video", path.display())]
+    Animation {
+        /// The path as given.
+        path: PathBuf,
+        /// The decoder's reason.
+        reason: String,
     },
 
     /// A setting that makes no sense whatever the video.
@@ -251,4 +312,26 @@ pub enum Warning {
         /// Its height in pixels.
         height: u32,
     },
+
+    /// A picture file that is damaged, though the decoder makes a picture of it.
+    #[error("the picture is damaged: {reason}; parts of it may be missing or wrong, fetch the file again")]
+    DamagedPicture {
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A file read as a single picture that has several.
+    #[error("the file has {pictures} pictures; only the first is used")]
+    FirstOfMany {
+        /// Pictures in the file.
+        pictures: usize,
+    },
+
+    /// Other pictures follow the first in the file, of another size or as files of their own.
+    #[error("other pictures follow the first in the file; only the first is used")]
+    MorePictures,
+
+    /// A picture of 16-bit grey, of which the upper 8 bits are used; Pillow's `convert("RGB")` cuts at 255 instead.
+    #[error("the picture is 16-bit grey; its levels are scaled to 8 bits")]
+    DeepGray,
 }

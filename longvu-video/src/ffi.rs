@@ -7,11 +7,12 @@ use std::sync::Once;
 use ffmpeg::codec::packet::Ref;
 use ffmpeg::ffi;
 use ffmpeg::format::Pixel;
+use ffmpeg::format::context::{Input, StreamIo};
 use ffmpeg::software::scaling::Flags;
-use ffmpeg::{Packet, frame};
+use ffmpeg::{Dictionary, Packet, frame};
 use ffmpeg_next as ffmpeg;
 
-use crate::MAX_PIXELS;
+use crate::Result;
 use crate::bitstream::Inspector;
 
 /// Silences FFmpeg's own printing to standard error, once a process, so that a program that wants it can turn it on again;
@@ -23,6 +24,60 @@ pub(crate) fn silence() {
         // Without this the messages of `ffmpeg::Error` are empty.
         ffmpeg::error::register_all();
     });
+}
+
+/// Opens a container and looks at the beginning of its streams, as `ffmpeg::format::input_from_stream` does, with decoders
+/// that take no pictures of more than `max_pixels`: the look decodes what the headers leave open, before their sizes can be
+/// compared with anything. `accept` gets the container's name before that and may refuse it.
+pub(crate) fn open_input(
+    mut io: StreamIo,
+    settings: Dictionary,
+    max_pixels: u64,
+    accept: impl FnOnce(&str) -> Result<()>,
+    failed: impl Fn(ffmpeg::Error) -> crate::Error,
+) -> Result<Input> {
+    // SAFETY: the context is allocated here and checked, gets the reader before it is opened, and goes either into an
+    // `Input` that owns it and the reader, or is closed: by `avformat_open_input` itself when that fails, else here. The
+    // reader lives until after that. `settings` is taken apart and put together again, so that its entries are freed.
+    unsafe {
+        let mut context = ffi::avformat_alloc_context();
+        if context.is_null() {
+            return Err(failed(ffmpeg::Error::Other { errno: ffmpeg::error::ENOMEM }));
+        }
+        (*context).pb = io.as_mut_ptr();
+        (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+        let mut settings = settings.disown();
+        let status = ffi::avformat_open_input(&mut context, ptr::null(), ptr::null(), &mut settings);
+        drop(Dictionary::own(settings));
+        if status < 0 {
+            return Err(failed(ffmpeg::Error::from(status)));
+        }
+        let mut input = Input::wrap_with_custom_io(context, io);
+        accept(input.format().name())?;
+        let status = find_stream_info(&mut input, max_pixels);
+        if status < 0 { Err(failed(ffmpeg::Error::from(status))) } else { Ok(input) }
+    }
+}
+
+/// Looks at the beginning of each stream; returns FFmpeg's status.
+fn find_stream_info(input: &mut Input, max_pixels: u64) -> c_int {
+    let known = input.streams().count();
+    let limit = max_pixels.to_string();
+    let per_stream = || {
+        let mut options = Dictionary::new();
+        options.set("max_pixels", &limit);
+        options
+    };
+    // SAFETY: there is a dictionary for each stream known by now, as the call asks; it may replace them, and they are freed
+    // afterwards.
+    unsafe {
+        let mut options: Vec<*mut ffi::AVDictionary> = (0..known).map(|_| per_stream().disown()).collect();
+        let status = ffi::avformat_find_stream_info(input.as_mut_ptr(), options.as_mut_ptr());
+        for option in options {
+            drop(Dictionary::own(option));
+        }
+        status
+    }
 }
 
 /// Tells the demuxer to skip all streams but one, which saves reading the audio.
@@ -65,14 +120,14 @@ pub(crate) fn inspector(parameters: &ffmpeg::codec::Parameters) -> Option<Inspec
 }
 
 /// Settings of a decoder before it is opened: `threads` threads, by frames or by slices, whichever the codec can, and no
-/// picture over the crate's limit, should a stream grow to one midway. A `strict` one reports damage that it would otherwise
+/// picture of more than `max_pixels`, should a stream grow to one midway. A `strict` one reports damage that it would otherwise
 /// hide.
-pub(crate) fn configure(context: &mut ffmpeg::codec::Context, threads: usize, strict: bool) {
+pub(crate) fn configure(context: &mut ffmpeg::codec::Context, threads: usize, strict: bool, max_pixels: u64) {
     // SAFETY: the context is alive and not opened yet; the fields are plain settings to be made before opening.
     unsafe {
         (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
         (*context.as_mut_ptr()).thread_count = c_int::try_from(threads).unwrap_or(1);
-        (*context.as_mut_ptr()).max_pixels = i64::try_from(MAX_PIXELS).unwrap_or(i64::MAX);
+        (*context.as_mut_ptr()).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
         if strict {
             (*context.as_mut_ptr()).err_recognition |= ffi::AV_EF_EXPLODE;
         }
@@ -134,7 +189,7 @@ impl Key {
 }
 
 /// An RGB24 picture with rows padded as swscale likes them.
-fn rgb_buffer((width, height): (u32, u32)) -> Option<frame::Video> {
+pub(crate) fn rgb_buffer((width, height): (u32, u32)) -> Option<frame::Video> {
     let mut buffer = frame::Video::empty();
     buffer.set_format(Pixel::RGB24);
     buffer.set_width(width);

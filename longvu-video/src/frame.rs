@@ -1,6 +1,6 @@
 //! One RGB picture.
 
-use crate::{Error, MAX_PIXELS, Result};
+use crate::{Error, Result};
 
 /// One picture of a video, or an image.
 #[derive(Clone, PartialEq)]
@@ -22,11 +22,11 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// [`Error::FrameSize`] if a side is 0, the picture is over [`MAX_PIXELS`], or `rgb` has another length.
+    /// [`Error::FrameSize`] if a side is 0 or `rgb` has another length.
     pub fn from_rgb(width: u32, height: u32, rgb: Vec<u8>) -> Result<Self> {
         let pixels = u64::from(width) * u64::from(height);
         let expected = pixels.saturating_mul(3);
-        if pixels == 0 || pixels > MAX_PIXELS || rgb.len() as u64 != expected {
+        if pixels == 0 || rgb.len() as u64 != expected {
             return Err(Error::FrameSize { width, height, expected, got: rgb.len() });
         }
         Ok(Self { index: 0, timestamp: 0.0, width, height, rgb })

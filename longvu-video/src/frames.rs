@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use image::metadata::Orientation;
 
-use crate::decoder::Decoder;
-use crate::demuxer::Demuxer;
 use crate::feed::Feed;
 use crate::ffi::RgbConverter;
+use crate::picture::Facts;
+use crate::source::Source;
 use crate::timeline::Timeline;
-use crate::{Error, Frame, Result, Warning, orientation};
+use crate::{Error, Frame, Limits, Result, Warning, orientation};
 
 /// Which frames to take from a file and what to do with them.
 #[derive(Debug)]
@@ -25,6 +25,9 @@ pub(crate) struct Plan {
     /// Stored width and height.
     pub coded_size: (u32, u32),
     pub turn: Orientation,
+    /// What the file is, if its pictures are not FFmpeg's to decode.
+    pub pictures: Option<Facts>,
+    pub limits: Limits,
 }
 
 /// What an iteration has done so far.
@@ -58,7 +61,7 @@ pub struct Stats {
 pub struct Frames {
     path: PathBuf,
     plan: Arc<Plan>,
-    decoder: Decoder,
+    decoder: Source,
     converter: RgbConverter,
     /// Samples served or given up.
     taken: usize,
@@ -72,7 +75,7 @@ pub struct Frames {
 
 impl Frames {
     pub(crate) fn start(path: &Path, plan: Arc<Plan>, warnings: Vec<Warning>) -> Result<Self> {
-        let decoder = Decoder::new(Demuxer::open(path)?, plan.feed.clone())?;
+        let decoder = Source::open(path, plan.pictures.as_ref(), plan.feed.clone(), &plan.limits)?;
         Ok(Self {
             path: path.to_owned(),
             plan,
@@ -94,10 +97,11 @@ impl Frames {
 
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
+        let (packets, frames) = self.decoder.damaged();
         Stats {
-            decoded: self.stats.decoded + self.decoder.decoded,
-            damaged_packets: self.stats.damaged_packets.max(self.decoder.damaged_packets),
-            damaged_frames: self.stats.damaged_frames.max(self.decoder.damaged_frames),
+            decoded: self.stats.decoded + self.decoder.decoded(),
+            damaged_packets: self.stats.damaged_packets.max(packets),
+            damaged_frames: self.stats.damaged_frames.max(frames),
             ..self.stats
         }
     }
@@ -112,7 +116,7 @@ impl Frames {
             if !more {
                 break;
             }
-            let index = self.plan.timeline.position(self.decoder.picture.pts(), self.next_in_order);
+            let index = self.plan.timeline.position(self.decoder.picture().pts(), self.next_in_order);
             self.next_in_order = index + 1;
             if self.claim(index) {
                 return self.convert(index).map(Some);
@@ -125,10 +129,10 @@ impl Frames {
     /// Whether a decoder that leaves packets out shows damage, a frame out of place or the loss of a sample: what follows
     /// could then depend on what was left out.
     fn is_amiss(&self, more: bool) -> bool {
-        let index = self.decoder.picture.pts().and_then(|pts| self.plan.timeline.index_of(pts));
+        let index = self.decoder.picture().pts().and_then(|pts| self.plan.timeline.index_of(pts));
         let due = self.plan.indices.get(self.taken);
         let in_place = more && index >= Some(self.next_in_order) && index <= due.copied();
-        !in_place || self.decoder.damaged_packets > 0 || self.decoder.damaged_frames > 0
+        !in_place || self.decoder.damaged() != (0, 0)
     }
 
     /// Decodes everything from the first packet on, to go on after the samples already handed out.
@@ -136,7 +140,8 @@ impl Frames {
         tracing::debug!(path = %self.path.display(), taken = self.taken, "decoding every packet because of damage");
         // What a strict decoder found, the next one may hide.
         self.stats = self.stats();
-        self.decoder = Decoder::new(Demuxer::open(&self.path)?, Feed::First(self.plan.packets))?;
+        let (plan, path) = (&self.plan, &self.path);
+        self.decoder = Source::open(path, plan.pictures.as_ref(), Feed::First(plan.packets), &plan.limits)?;
         self.next_in_order = 0;
         Ok(())
     }
@@ -155,7 +160,7 @@ impl Frames {
     }
 
     fn convert(&mut self, index: usize) -> Result<Frame> {
-        let picture = &self.decoder.picture;
+        let picture = self.decoder.picture();
         let (size, turn) = (self.plan.coded_size, self.plan.turn);
         let (width, height) = (picture.width(), picture.height());
         if (width, height) != size && !self.size_changed {

@@ -1,65 +1,125 @@
 //! Image files as single frames.
 
-use std::fs::File;
-use std::io::{BufReader, Seek};
 use std::path::Path;
 
-use image::codecs::gif::GifDecoder;
-use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::ImageFormat;
+use image::metadata::Orientation;
 
 use crate::demuxer::open_file;
-use crate::{Error, Frame, MAX_PIXELS, Result};
+use crate::{Error, Frame, Limits, Result, Warning, orientation, picture};
+
+/// A picture from an image file, and what its user should know about it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Image {
+    /// The picture, with index and time 0.
+    pub frame: Frame,
+    /// What is wrong with the file, though the picture could be read.
+    pub warnings: Vec<Warning>,
+}
+
+impl From<Image> for Frame {
+    fn from(image: Image) -> Self {
+        image.frame
+    }
+}
+
+/// Settings for [`open_image_with`].
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ImageOptions {
+    /// Turn the picture upright as its EXIF data say. Default: yes.
+    pub autorotate: bool,
+    /// What is too large. Default: [`Limits::default`].
+    pub limits: Limits,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self { autorotate: true, limits: Limits::default() }
+    }
+}
+
+impl ImageOptions {
+    /// Sets [`autorotate`](Self::autorotate).
+    #[must_use]
+    pub fn with_autorotate(mut self, autorotate: bool) -> Self {
+        self.autorotate = autorotate;
+        self
+    }
+
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
 
 /// Reads an image file (PNG, JPEG, WebP, GIF or BMP, told by its content) as a frame with index and time 0.
 ///
-/// The picture is turned upright as its EXIF orientation says. Transparency is dropped, as Pillow's `convert("RGB")` does;
-/// of an animation the first picture is taken.
+/// As [`open_image_with`], with the default settings.
+///
+/// # Errors
+///
+/// As [`open_image_with`].
+pub fn open_image(path: impl AsRef<Path>) -> Result<Image> {
+    open_image_with(path, &ImageOptions::default())
+}
+
+/// Reads an image file with settings of one's own.
+///
+/// The picture is turned upright as its EXIF orientation says. Levels are those of Pillow's `convert("RGB")`: transparency is
+/// dropped and of 16 bits the upper 8 are kept, with the exception that 16-bit grey, which Pillow cuts at 255, is scaled too.
+/// Of an animation the first picture is taken, with a warning; use [`Video`](crate::Video) for all of them. Of several JPEGs
+/// in a file the first is taken: silently if it says that it is the main one (MPO, gain maps), else with a warning.
 ///
 /// # Errors
 ///
 /// [`Error::NotFound`], [`Error::NotAFile`], [`Error::EmptyFile`] or [`Error::Io`] if there is nothing to read;
-/// [`Error::Image`] if it is no image or a damaged one; [`Error::TooLarge`] over [`MAX_PIXELS`].
-pub fn open_image(path: impl AsRef<Path>) -> Result<Frame> {
+/// [`Error::UnsupportedFormat`] for a known format that is not read; [`Error::Image`] if it is no image or a damaged one;
+/// [`Error::TooLarge`], [`Error::SideTooLong`], [`Error::AnimationTooLarge`] or [`Error::FileTooLarge`] over the limits.
+pub fn open_image_with(path: impl AsRef<Path>, options: &ImageOptions) -> Result<Image> {
     let path = path.as_ref();
-    let failed = |source| Error::Image { path: path.to_owned(), source };
-    let reader = ImageReader::new(BufReader::new(open_file(path)?));
-    let mut reader = reader.with_guessed_format().map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    // Our own limit on the size below takes the place of the crate's limit on memory.
-    reader.no_limits();
-    let mut decoder = reader.into_decoder().map_err(failed)?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(Error::TooLarge { path: path.to_owned(), width, height });
+    let Some(mut facts) = picture::look(path, &options.limits)? else {
+        return Err(not_an_image(path));
+    };
+    if facts.is_animated() {
+        facts.warnings.push(Warning::FirstOfMany { pictures: facts.delays.len() });
+    } else if facts.is_stream {
+        facts.warnings.push(Warning::MorePictures);
     }
-    // Broken EXIF data should not hide a good picture.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    picture.apply_orientation(orientation);
-    let picture = picture.into_rgb8();
-    let (width, height) = picture.dimensions();
-    Frame::from_rgb(width, height, picture.into_raw())
+    let (size, rgb) = picture::read_first(path, &mut facts, &options.limits)?;
+    let turn = if options.autorotate { facts.orientation } else { Orientation::NoTransforms };
+    let (width, height) = orientation::turned_size(turn, size);
+    let wrong_length = Error::FrameSize { width, height, expected: 0, got: 0 };
+    let rgb = orientation::turn(turn, size, rgb).ok_or(wrong_length)?;
+    for warning in &facts.warnings {
+        tracing::warn!(path = %path.display(), "{warning}");
+    }
+    Ok(Image { frame: Frame::from_rgb(width, height, rgb)?, warnings: facts.warnings })
+}
+
+/// What to say of a file that is none of the images, in the words of the `image` crate.
+fn not_an_image(path: &Path) -> Error {
+    let unknown = image::error::ImageFormatHint::Unknown;
+    let source = image::ImageError::Unsupported(unknown.into());
+    Error::Image { path: path.to_owned(), source }
 }
 
 /// Whether [`open_image`] rather than [`Video::open`](crate::Video::open) is the way to read this file.
 ///
-/// Told by the content; by the extension if the file cannot be read. A GIF with more than one picture counts as a video.
+/// Told by the content; by the extension if the file cannot be read. A GIF, PNG or WebP with more than one picture counts as
+/// a video, as do several JPEGs of one size in a row.
 pub fn is_image(path: impl AsRef<Path>) -> bool {
     let path = path.as_ref();
-    let Ok(file) = open_file(path) else {
+    if open_file(path).is_err() {
         return ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled());
-    };
-    let Ok(reader) = ImageReader::new(BufReader::new(file)).with_guessed_format() else {
-        return false;
-    };
-    match reader.format() {
-        Some(ImageFormat::Gif) => !is_animated(reader.into_inner()),
-        Some(format) => format.reading_enabled(),
-        None => false,
     }
-}
-
-fn is_animated(mut file: BufReader<File>) -> bool {
-    file.rewind().is_ok()
-        && GifDecoder::new(file)
-            .is_ok_and(|decoder| decoder.into_frames().take(2).filter(std::result::Result::is_ok).count() > 1)
+    match picture::look(path, &Limits::default()) {
+        Ok(facts) => facts.is_some_and(|facts| !facts.is_animated() && !facts.is_stream),
+        // The error will be told by the call that reads it.
+        Err(_) => picture::format_of(path).is_some(),
+    }
 }

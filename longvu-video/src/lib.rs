@@ -7,28 +7,28 @@ mod demuxer;
 mod error;
 mod feed;
 mod ffi;
+mod formats;
 mod frame;
 mod frames;
 mod image_file;
 mod info;
+mod limits;
 mod options;
 mod orientation;
+mod picture;
 mod sampling;
 mod scan;
 mod sniff;
+mod source;
 mod timeline;
 mod video;
 
 pub use error::{Error, Result, Warning};
+pub use formats::{FormatInfo, formats};
 pub use frame::Frame;
 pub use frames::{Frames, Stats};
-pub use image_file::{is_image, open_image};
+pub use image_file::{Image, ImageOptions, is_image, open_image, open_image_with};
 pub use info::{VideoInfo, path_text};
+pub use limits::{Limits, MAX_ANIMATION_PIXELS, MAX_JPEG_BYTES, MAX_METADATA_BYTES, MAX_PIXELS, MAX_SIDE};
 pub use options::{Decoding, Sampling, VideoOptions};
 pub use video::Video;
-
-/// The largest picture this crate decodes, in pixels (16384 x 8192).
-///
-/// Such a frame takes 400 MB as RGB. A file that claims more is refused with
-/// [`Error::TooLarge`] before the picture is allocated.
-pub const MAX_PIXELS: u64 = 1 << 27;

@@ -1,6 +1,6 @@
 //! Which frames of a video to take.
 
-use crate::{Error, Result};
+use crate::{Error, Limits, Result};
 
 /// How frames are picked from the range of a video.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -66,6 +66,8 @@ pub struct VideoOptions {
     pub autorotate: bool,
     /// How much is decoded. Default: what the sampled frames depend on.
     pub decoding: Decoding,
+    /// What is too large. Default: [`Limits::default`].
+    pub limits: Limits,
 }
 
 impl Default for VideoOptions {
@@ -77,6 +79,7 @@ impl Default for VideoOptions {
             max_frames: None,
             autorotate: true,
             decoding: Decoding::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -121,6 +124,13 @@ impl VideoOptions {
     #[must_use]
     pub fn with_decoding(mut self, decoding: Decoding) -> Self {
         self.decoding = decoding;
+        self
+    }
+
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use image::metadata::Orientation;
 
@@ -9,8 +10,10 @@ use crate::demuxer::Demuxer;
 use crate::feed::Feed;
 use crate::frames::{Frames, Plan};
 use crate::options::{Decoding, Sampling, VideoOptions};
+use crate::picture::{self, Facts};
 use crate::scan::Scan;
-use crate::{Error, MAX_PIXELS, Result, VideoInfo, Warning, ffi, orientation, sampling};
+use crate::timeline::Timeline;
+use crate::{Error, Limits, Result, VideoInfo, Warning, ffi, orientation, sampling};
 
 /// A video file, scanned but not decoded.
 ///
@@ -41,14 +44,27 @@ impl Video {
     /// [`Error::InvalidOption`] for settings that make no sense; [`Error::NotFound`], [`Error::NotAFile`],
     /// [`Error::EmptyFile`], [`Error::Io`] or [`Error::Read`] if the file cannot be read; [`Error::NotAVideo`],
     /// [`Error::NoIndex`], [`Error::NoVideoStream`] or [`Error::NoFrames`] if there is no video in it;
-    /// [`Error::TooLarge`] over [`MAX_PIXELS`]; [`Error::OutOfRange`] if no frame lies in the asked-for range.
+    /// [`Error::UnsupportedFormat`] for a known format that is not read; [`Error::TooLarge`], [`Error::SideTooLong`],
+    /// [`Error::AnimationTooLarge`] or [`Error::FileTooLarge`] over the [`limits`](VideoOptions::limits);
+    /// [`Error::OutOfRange`] if no frame lies in the asked-for range.
     pub fn open_with(path: impl AsRef<Path>, options: VideoOptions) -> Result<Self> {
         let path = path.as_ref();
         options.validate()?;
-        let mut demuxer = Demuxer::open(path)?;
-        let (mut info, coded_size, stored_as) = describe(&demuxer, path)?;
-        let scan = Scan::run(&mut demuxer)?;
+        let facts = picture::look(path, &options.limits)?;
+        if let Some(facts) = &facts
+            && facts.has_own_decoder()
+        {
+            return Self::of_pictures(path, &options, facts);
+        }
+        let mut demuxer = Demuxer::open(path, options.limits.pixels)?;
+        let (mut info, coded_size, stored_as) = describe(&demuxer, path, &options.limits)?;
+        let mut scan = Scan::run(&mut demuxer)?;
+        if facts.as_ref().is_some_and(Facts::is_animated) && scan.duration > 0.0 {
+            // The header's rate is that of the first pictures.
+            scan.average_fps = scan.timeline.len() as f64 / scan.duration;
+        }
         let mut warnings = scan.warnings;
+        warnings.extend(facts.iter().flat_map(|facts| facts.warnings.clone()));
         let stored_as = stored_as.unwrap_or_else(|| {
             warnings.push(Warning::UnusualRotation);
             Orientation::NoTransforms
@@ -70,7 +86,66 @@ impl Video {
         let known = scan.known.filter(|_| options.decoding == Decoding::Sparse);
         let is_sampled = |pts| scan.timeline.index_of(pts).is_some_and(|index| indices.binary_search(&index).is_ok());
         let feed = known.map_or(Feed::First(scan.packets), |known| Feed::choose(&known, is_sampled));
-        let plan = Plan { indices, timeline: scan.timeline, packets: scan.packets, feed, coded_size, turn };
+        let plan = Plan {
+            indices,
+            timeline: scan.timeline,
+            packets: scan.packets,
+            feed,
+            coded_size,
+            turn,
+            pictures: None,
+            limits: options.limits,
+        };
+        Ok(Self { info, plan: Arc::new(plan), timestamps, warnings })
+    }
+
+    /// A still picture as a video of one frame, or an animation that FFmpeg does not decode.
+    fn of_pictures(path: &Path, options: &VideoOptions, facts: &Facts) -> Result<Self> {
+        let count = facts.delays.len().max(1);
+        let starts = facts.delays.iter().scan(Duration::ZERO, |end, delay| {
+            let start = *end;
+            *end = end.saturating_add(*delay);
+            i64::try_from(start.as_nanos()).ok()
+        });
+        let pts: Vec<i64> = starts.collect();
+        let duration = if facts.is_animated() { facts.delays.iter().map(Duration::as_secs_f64).sum() } else { 0.0 };
+        let average_fps = if duration > 0.0 { count as f64 / duration } else { 0.0 };
+        let timeline = Timeline::new(Some(pts).filter(|pts| pts.len() == count), count, 1e-9, average_fps);
+
+        let warnings = picture::still_warnings(path, facts, &options.limits)?;
+        for warning in &warnings {
+            tracing::warn!(path = %path.display(), "{warning}");
+        }
+        let indices = sampling::sampled_indices(options, &timeline, average_fps);
+        check_range(options, &indices, path, duration)?;
+        let timestamps = indices.iter().map(|index| timeline.time(*index)).collect();
+        let turn = if options.autorotate { facts.orientation } else { Orientation::NoTransforms };
+        let (width, height) = orientation::turned_size(turn, facts.size);
+        let (rotation, mirrored) = orientation::describe(facts.orientation);
+        let (container, codec) = facts.names();
+        let info = VideoInfo {
+            path: PathBuf::from(path),
+            container: container.to_owned(),
+            codec: codec.to_owned(),
+            width,
+            height,
+            frame_count: count,
+            average_fps,
+            duration,
+            rotation,
+            mirrored,
+            has_audio: false,
+        };
+        let plan = Plan {
+            indices,
+            timeline,
+            packets: count,
+            feed: Feed::First(count),
+            coded_size: facts.size,
+            turn,
+            pictures: Some(facts.clone()),
+            limits: options.limits,
+        };
         Ok(Self { info, plan: Arc::new(plan), timestamps, warnings })
     }
 
@@ -106,19 +181,16 @@ impl Video {
 }
 
 /// The facts in the headers, the stored size (width, height), and the orientation if it is a usual one.
-fn describe(demuxer: &Demuxer, path: &Path) -> Result<(VideoInfo, (u32, u32), Option<Orientation>)> {
+fn describe(demuxer: &Demuxer, path: &Path, limits: &Limits) -> Result<(VideoInfo, (u32, u32), Option<Orientation>)> {
     let no_frames = || Error::NoFrames { path: path.to_owned() };
     let stream = demuxer.input.stream(demuxer.stream).ok_or_else(no_frames)?;
     let parameters = stream.parameters();
     let (width, height) = ffi::picture_size(&parameters);
-    match u64::from(width) * u64::from(height) {
-        // Headers without a size belong to streams in which FFmpeg found no picture to look at.
-        0 => return Err(no_frames()),
-        pixels if pixels > MAX_PIXELS => {
-            return Err(Error::TooLarge { path: path.to_owned(), width, height });
-        }
-        _ => {}
+    // Headers without a size belong to streams in which FFmpeg found no picture to look at.
+    if width == 0 || height == 0 {
+        return Err(no_frames());
     }
+    limits.check_picture(path, (width, height))?;
     let info = VideoInfo {
         path: PathBuf::from(path),
         container: demuxer.input.format().name().to_owned(),

@@ -28,7 +28,7 @@ fn all_formats_told_by_content() {
         let disguised = folder.path().join("b.jpg");
         std::fs::rename(&path, &disguised).unwrap();
         assert!(is_image(&disguised), "{name}");
-        let frame = open_image(&disguised).unwrap();
+        let frame = open_image(&disguised).unwrap().frame;
         assert_eq!((frame.width, frame.height, red_at(&frame)), (3, 2, (0, 0)), "{name}");
         assert_eq!(frame.rgb, picture().into_raw(), "{name}");
     }
@@ -38,7 +38,7 @@ fn all_formats_told_by_content() {
 fn transparency_is_dropped() {
     let path = scratch().keep().join("a.png");
     RgbaImage::from_pixel(2, 2, Rgba([10, 20, 30, 0])).save(&path).unwrap();
-    assert_eq!(open_image(&path).unwrap().rgb, [10, 20, 30].repeat(4));
+    assert_eq!(open_image(&path).unwrap().frame.rgb, [10, 20, 30].repeat(4));
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
 
@@ -68,7 +68,7 @@ fn exif_orientation_is_honoured() {
         (7, (32, 48), (1, 2)),
         (8, (32, 48), (0, 2)),
     ] {
-        let frame = open_image(jpeg_with_orientation(folder.path(), orientation)).unwrap();
+        let frame = open_image(jpeg_with_orientation(folder.path(), orientation)).unwrap().frame;
         assert_eq!((frame.width, frame.height), size, "{orientation}");
         let (x, y) = red_at(&frame);
         assert_eq!((x / 16, y / 16), corner, "{orientation}");
@@ -84,7 +84,7 @@ fn images_and_videos_are_told_apart() {
     assert!(!is_image("absent.mp4") && !is_image("absent"));
     let animation = ffmpeg("-f lavfi -i testsrc=s=16x16:d=1:r=5", &folder.path().join("a.gif"));
     assert!(!is_image(&animation));
-    assert_eq!(open_image(&animation).unwrap().width, 16);
+    assert_eq!(open_image(&animation).unwrap().frame.width, 16);
 }
 
 #[test]

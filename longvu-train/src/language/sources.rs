@@ -94,8 +94,8 @@ impl SampleSource for FileSource {
         let (kind, frames) = match &record.media {
             None => (None, Vec::new()),
             Some(Media::Image(path)) => {
-                let frame = open_image(path).map_err(longvu::Error::from)?;
-                (Some(VisualKind::Image), vec![Frame::from(frame)])
+                let image = open_image(path).map_err(longvu::Error::from)?;
+                (Some(VisualKind::Image), vec![Frame::from(image.frame)])
             }
             Some(Media::Video(path)) => {
                 let video = Video::open_with(path, self.options.clone()).map_err(longvu::Error::from)?;
