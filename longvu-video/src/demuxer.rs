@@ -6,11 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use ffmpeg::format::context::{Input, StreamIo};
-use ffmpeg::format::stream::Disposition;
 use ffmpeg::{Dictionary, Packet, media};
 use ffmpeg_next as ffmpeg;
+use image::metadata::Orientation;
 
-use crate::{Error, Result, ffi, formats, sniff};
+use crate::crop::Crop;
+use crate::headers::Headers;
+use crate::heif::Still;
+use crate::limits::SNIFF_BYTES;
+use crate::select::{self, Candidate};
+use crate::sniff::{self, Guess};
+use crate::{Error, Result, containers, ffi, formats, orientation};
 
 /// Bytes read at once.
 const BUFFER_SIZE: usize = 128 * 1024;
@@ -18,10 +24,23 @@ const BUFFER_SIZE: usize = 128 * 1024;
 /// A demuxer gives up after this many unreadable packets in a row.
 const MAX_INVALID_READS: usize = 1000;
 
+/// Where a video ends, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum End {
+    /// After its first frame.
+    AfterFirst(f64),
+    /// After the time 0 of the file's clock.
+    AfterZero(f64),
+}
+
 /// An open container with one chosen video stream.
 pub(crate) struct Demuxer {
     pub input: Input,
     pub stream: usize,
+    /// Videos in the container.
+    pub videos: usize,
+    crop: Option<Crop>,
+    still: Option<Still>,
     path: PathBuf,
     packets: usize,
     damaged: bool,
@@ -69,55 +88,73 @@ impl<R: Seek> Seek for Watched<R> {
 }
 
 impl Demuxer {
-    /// Opens a file and chooses its main video stream.
-    ///
-    /// No picture of more than `max_pixels` is decoded on the way.
+    /// Opens a file and chooses its video stream; no picture of more than `max_pixels` is decoded on the way.
     pub fn open(path: &Path, max_pixels: u64) -> Result<Self> {
-        let file = open_file(path)?;
-        Self::from_reader(file, path, max_pixels).map_err(|error| match error {
-            Error::NotAVideo { path, .. } if lacks_index(&path) => Error::NoIndex { path },
-            Error::NotAVideo { path, reason } => match formats::refused_by_extension(&path) {
-                Some(format) => Error::UnsupportedFormat { path, format: format.name.into(), advice: format.note },
-                None => Error::NotAVideo { path, reason },
-            },
-            other => other,
-        })
+        let mut file = open_file(path)?;
+        let headers = Headers::read(&mut file);
+        headers.check(path)?;
+        let failure = Failure::default();
+        let input = open_input(file, path, max_pixels, &failure).map_err(|error| explain(error, &headers))?;
+        let mut candidates = select::candidates(&input, &headers);
+        if candidates.len() > 1 && candidates.iter().any(|candidate| candidate.packets.is_none()) {
+            count_packets(path, max_pixels, &mut candidates)?;
+        }
+        let mut demuxer = Self::choose(input, candidates, path, failure)?;
+        demuxer.still = headers.still().cloned();
+        Ok(demuxer)
     }
 
-    /// The same for any reader; `path` only names it in messages.
-    ///
-    /// FFmpeg gets bytes rather than a path: a path would be taken for a URL if it has a colon, must be UTF-8, and its
-    /// extension could turn a text file into a "video" of ANSI art.
-    pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path, max_pixels: u64) -> Result<Self> {
-        ffi::silence();
+    /// Opens a file again, to read a stream that was chosen before.
+    pub fn reopen(path: &Path, stream: usize, max_pixels: u64) -> Result<Self> {
         let failure = Failure::default();
-        let refused = |error: ffmpeg::Error| match failure.get() {
-            Some(reason) => Error::Read { path: path.to_owned(), packets: 0, reason },
-            None => Error::NotAVideo { path: path.to_owned(), reason: error.to_string() },
-        };
-        let watched = Watched { reader, failure: failure.clone() };
-        let io = StreamIo::from_read_seek_with_capacity(watched, BUFFER_SIZE).map_err(refused)?;
-        let mut settings = Dictionary::new();
-        // A playlist must not make us open other places.
-        settings.set("protocol_whitelist", "file");
-        let accept = |container: &str| match formats::refused_demuxer(container) {
-            _ if container == "tty" => Err(Error::NotAVideo { path: path.to_owned(), reason: "it is text".into() }),
-            Some(format) => {
-                let (path, format) = (path.to_owned(), format!("the picture format {format}"));
-                Err(Error::UnsupportedFormat { path, format, advice: formats::CONVERT })
-            }
-            None => Ok(()),
-        };
-        let mut input = ffi::open_input(io, settings, max_pixels, accept, refused)?;
+        let input = open_input(open_file(path)?, path, max_pixels, &failure)?;
+        let candidates = select::candidates(&input, &Headers::Other);
+        let chosen = candidates.into_iter().filter(|candidate| candidate.stream == stream).collect();
+        Self::choose(input, chosen, path, failure)
+    }
 
-        let video = input.streams().best(media::Type::Video);
-        let stream = video.filter(|stream| !stream.disposition().contains(Disposition::ATTACHED_PIC));
-        let Some(stream) = stream.map(|stream| stream.index()) else {
-            let has_audio = has_audio(&input);
-            return Err(Error::NoVideoStream { path: path.to_owned(), has_audio });
+    /// Opens any reader; `path` only names it in messages.
+    #[cfg(test)]
+    pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path, max_pixels: u64) -> Result<Self> {
+        let failure = Failure::default();
+        let input = open_input(reader, path, max_pixels, &failure)?;
+        let candidates = select::candidates(&input, &Headers::Other);
+        Self::choose(input, candidates, path, failure)
+    }
+
+    fn choose(mut input: Input, candidates: Vec<Candidate>, path: &Path, failure: Failure) -> Result<Self> {
+        let path = path.to_owned();
+        let best = input.streams().best(media::Type::Video).map(|stream| stream.index());
+        let Some((chosen, videos)) = select::choose(candidates, best) else {
+            return Err(Error::NoVideoStream { path, has_audio: has_audio(&input) });
         };
+        let Candidate { stream, track, .. } = chosen;
+        let track = track.unwrap_or_default();
+        if track.is_encrypted {
+            return Err(Error::Encrypted { path });
+        }
+        if track.is_external {
+            return Err(Error::External { path });
+        }
         ffi::keep_only_stream(&mut input, stream);
-        Ok(Self { input, stream, path: path.to_owned(), packets: 0, damaged: false, failure })
+        let crop = track.crop;
+        Ok(Self { input, stream, videos, crop, still: None, path, packets: 0, damaged: false, failure })
+    }
+
+    /// The orientation that the container asks for; `None` if it is no multiple of a quarter turn.
+    pub fn orientation(&self) -> Option<Orientation> {
+        let otherwise = self.still.as_ref().map_or(Orientation::NoTransforms, |still| still.orientation);
+        orientation::of_stream(&self.input.stream(self.stream)?, otherwise)
+    }
+
+    /// The part of the pictures that the container wants shown.
+    pub fn crop(&self) -> Option<Crop> {
+        self.still.as_ref().map_or(self.crop, |still| still.crop)
+    }
+
+    /// Width and height of a pixel of a still picture, if they differ.
+    pub fn pixel_aspect(&self) -> Option<(u32, u32)> {
+        self.still.as_ref()?.pixel_aspect
     }
 
     /// The next packet of the video stream, or `None` at the end.
@@ -158,10 +195,32 @@ impl Demuxer {
         self.damaged
     }
 
-    /// The length in seconds that the container's headers give.
-    pub fn declared_duration(&self) -> Option<f64> {
+    /// Where the container's headers say that the video ends; empty if they do not.
+    pub fn declared_ends(&self) -> Vec<End> {
+        let mut ends = Vec::new();
+        if !ffi::has_declared_duration(&self.input) {
+            return ends;
+        }
+        if let Some(length) = self.declared_length() {
+            ends.push(End::AfterFirst(length));
+        }
         let units = self.input.duration();
-        (units > 0).then(|| units as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE))
+        if units > 0 {
+            let seconds = units as f64 / f64::from(ffmpeg::ffi::AV_TIME_BASE);
+            ends.extend([End::AfterFirst(seconds), End::AfterZero(seconds)]);
+        }
+        // Matroska states the end of each stream as a text.
+        let stream = self.input.stream(self.stream);
+        let tag = stream.and_then(|stream| seconds(stream.metadata().get("DURATION")?));
+        ends.extend(tag.filter(|seconds| *seconds > 0.0).map(End::AfterZero));
+        ends
+    }
+
+    /// The length in seconds that the container's headers give for the stream.
+    pub fn declared_length(&self) -> Option<f64> {
+        let stream = self.input.stream(self.stream)?;
+        let length = stream.duration() as f64 * f64::from(stream.time_base());
+        (length > 0.0 && length.is_finite() && ffi::has_declared_duration(&self.input)).then_some(length)
     }
 
     /// The file's name in messages.
@@ -175,8 +234,88 @@ impl Demuxer {
     }
 }
 
-fn lacks_index(path: &Path) -> bool {
-    File::open(path).is_ok_and(|mut file| sniff::is_mp4_without_index(&mut file))
+/// Opens a container.
+///
+/// FFmpeg gets bytes rather than a path: a path would be taken for a URL if it has a colon, must be UTF-8, and its
+/// extension could turn a text file into a "video" of ANSI art.
+fn open_input<R: Read + Seek + Send + 'static>(
+    reader: R,
+    path: &Path,
+    max_pixels: u64,
+    failure: &Failure,
+) -> Result<Input> {
+    ffi::silence();
+    let refused = |error: ffmpeg::Error| match failure.get() {
+        Some(reason) => Error::Read { path: path.to_owned(), packets: 0, reason },
+        None => Error::NotAVideo { path: path.to_owned(), reason: error.to_string() },
+    };
+    let watched = Watched { reader, failure: failure.clone() };
+    let io = StreamIo::from_read_seek_with_capacity(watched, BUFFER_SIZE).map_err(refused)?;
+    let mut settings = Dictionary::new();
+    // No other file, device or place is opened, whatever this one says.
+    settings.set("protocol_whitelist", "none");
+    settings.set("format_whitelist", &containers::allowed());
+    ffi::open_input(io, settings, max_pixels, refused)
+}
+
+/// A better word on a file that FFmpeg refused, or was not let have, from its first bytes.
+fn explain(error: Error, headers: &Headers) -> Error {
+    let Error::NotAVideo { path, reason } = error else { return error };
+    if headers.lacks_index() {
+        return Error::NoIndex { path };
+    }
+    let mut head = Vec::new();
+    // What could be read before an error is looked at like a file that ends there.
+    let _ = File::open(&path).map(|file| file.take(SNIFF_BYTES).read_to_end(&mut head));
+    match sniff::guess(&head) {
+        Guess::Playlist(kind) => Error::Playlist { path, kind },
+        Guess::Encrypted => Error::Encrypted { path },
+        Guess::NotAVideo(reason) => Error::NotAVideo { path, reason: reason.to_owned() },
+        Guess::Unknown => match ffi::format_of(&head) {
+            // FFmpeg knows it, and it is not on the list of what is read.
+            Some(name) if !containers::is_allowed(&name) => match formats::refused_demuxer(&name) {
+                Some(format) => {
+                    let format = format!("the picture format {format}");
+                    Error::UnsupportedFormat { path, format, advice: formats::CONVERT }
+                }
+                None => Error::NotAVideo { path, reason: format!("its format, {name}, is none of video or pictures") },
+            },
+            _ => match formats::refused_by_extension(&path) {
+                Some(format) => Error::UnsupportedFormat { path, format: format.name.into(), advice: format.note },
+                None => Error::NotAVideo { path, reason },
+            },
+        },
+    }
+}
+
+/// Reads `hours:minutes:seconds`.
+fn seconds(text: &str) -> Option<f64> {
+    text.trim().split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
+}
+
+/// Counts the packets of each candidate, by reading the whole file.
+fn count_packets(path: &Path, max_pixels: u64, candidates: &mut [Candidate]) -> Result<()> {
+    let failure = Failure::default();
+    let mut input = open_input(open_file(path)?, path, max_pixels, &failure)?;
+    let mut counts = vec![0_usize; candidates.len()];
+    let mut invalid = 0;
+    while invalid <= MAX_INVALID_READS {
+        let mut packet = Packet::empty();
+        match packet.read(&mut input) {
+            Ok(()) => {
+                let place = candidates.iter().position(|candidate| candidate.stream == packet.stream());
+                if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+                    *count += 1;
+                }
+            }
+            Err(ffmpeg::Error::Eof) => break,
+            Err(_) => invalid += 1,
+        }
+    }
+    for (candidate, count) in candidates.iter_mut().zip(counts) {
+        candidate.packets = Some(count);
+    }
+    Ok(())
 }
 
 fn has_audio(input: &Input) -> bool {

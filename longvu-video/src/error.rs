@@ -57,6 +57,38 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A playlist, manifest, script or link: a text that names videos, and is none itself.
+    #[error("{}: {kind}, not a video; the files that it names are not opened: name the video itself", path.display())]
+    Playlist {
+        /// The path as given.
+        path: PathBuf,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+
+    /// The container is here, and its pictures lie in another file.
+    #[error("{}: its pictures lie in another file, which is not opened; export it as a file of its own", path.display())]
+    External {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// The pictures are encrypted (DRM).
+    #[error("{}: the video is encrypted; decrypt it first, or use a copy without protection", path.display())]
+    Encrypted {
+        /// The path as given.
+        path: PathBuf,
+    },
+
+    /// A picture file of the HEIF family that is not read.
+    #[error("{}: {kind}, which is not read; convert it to JPEG or PNG first", path.display())]
+    Heif {
+        /// The path as given.
+        path: PathBuf,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
+
     /// The file holds sound or subtitles only. Cover art does not count.
     #[error("{}: there is no video stream in this file{}; give a file with pictures", path.display(), if *.has_audio { " (only audio)" } else { "" })]
     NoVideoStream {
@@ -267,6 +299,48 @@ pub enum Warning {
     DamagedEnd {
         /// Frames found.
         found: usize,
+    },
+
+    /// The rate in the container's headers is far from what the frames' times say. The times are believed.
+    #[error("the file says {declared} fps, but its frames come at {measured:.3} fps; sampling goes by the latter")]
+    WrongFrameRate {
+        /// Frames a second in the headers.
+        declared: f64,
+        /// Frames a second by their times.
+        measured: f64,
+    },
+
+    /// The file has several videos.
+    #[error("the file has {videos} video streams; the one of {width}x{height} is used")]
+    SeveralVideos {
+        /// How many.
+        videos: usize,
+        /// Stored width of the one used, in pixels.
+        width: u32,
+        /// Its stored height in pixels.
+        height: u32,
+    },
+
+    /// Colours that are shown as if they were ordinary ones: they come out wrong, or washed out.
+    #[error("the colours are {kind}, which are not converted: they look {effect}")]
+    Colours {
+        /// What they are.
+        kind: String,
+        /// How they come out.
+        effect: &'static str,
+    },
+
+    /// The container asks for a part of the picture that has no whole pixels or lies outside of it. All of it is shown.
+    #[error("the file asks for a crop that is not of whole pixels within the picture; it is ignored")]
+    UnusualCrop,
+
+    /// A still picture whose pixels are not square is left as stored.
+    #[error("pixels are {width} wide to {height} high; the picture is left as stored")]
+    NonSquarePixels {
+        /// Width of a pixel.
+        width: u32,
+        /// Height of a pixel.
+        height: u32,
     },
 
     /// Frames have no usable times. Times are computed from the frame rate instead.

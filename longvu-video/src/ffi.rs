@@ -1,16 +1,18 @@
 //! The few FFmpeg calls that `ffmpeg-next` does not wrap; all `unsafe` code of the crate is here.
 
-use std::ffi::c_int;
+mod convert;
+
+use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::sync::Once;
 
 use ffmpeg::codec::packet::Ref;
 use ffmpeg::ffi;
-use ffmpeg::format::Pixel;
 use ffmpeg::format::context::{Input, StreamIo};
-use ffmpeg::software::scaling::Flags;
 use ffmpeg::{Dictionary, Packet, frame};
 use ffmpeg_next as ffmpeg;
+
+pub(crate) use convert::{RgbConverter, rgb_buffer};
 
 use crate::Result;
 use crate::bitstream::Inspector;
@@ -28,12 +30,11 @@ pub(crate) fn silence() {
 
 /// Opens a container and looks at the beginning of its streams, as `ffmpeg::format::input_from_stream` does, with decoders
 /// that take no pictures of more than `max_pixels`: the look decodes what the headers leave open, before their sizes can be
-/// compared with anything. `accept` gets the container's name before that and may refuse it.
+/// compared with anything.
 pub(crate) fn open_input(
     mut io: StreamIo,
     settings: Dictionary,
     max_pixels: u64,
-    accept: impl FnOnce(&str) -> Result<()>,
     failed: impl Fn(ffmpeg::Error) -> crate::Error,
 ) -> Result<Input> {
     // SAFETY: the context is allocated here and checked, gets the reader before it is opened, and goes either into an
@@ -53,7 +54,6 @@ pub(crate) fn open_input(
             return Err(failed(ffmpeg::Error::from(status)));
         }
         let mut input = Input::wrap_with_custom_io(context, io);
-        accept(input.format().name())?;
         let status = find_stream_info(&mut input, max_pixels);
         if status < 0 { Err(failed(ffmpeg::Error::from(status))) } else { Ok(input) }
     }
@@ -90,6 +90,108 @@ pub(crate) fn keep_only_stream(input: &mut ffmpeg::format::context::Input, keep:
     }
 }
 
+/// Whether a stream is a cover, a thumbnail, a still beside a video, or depends on another stream.
+pub(crate) fn is_attached(stream: &ffmpeg::Stream<'_>) -> bool {
+    const ATTACHED: c_int = ffi::AV_DISPOSITION_ATTACHED_PIC as c_int
+        | ffi::AV_DISPOSITION_TIMED_THUMBNAILS as c_int
+        | ffi::AV_DISPOSITION_STILL_IMAGE as c_int
+        | ffi::AV_DISPOSITION_DEPENDENT as c_int;
+    // SAFETY: the stream is alive, and the field is a plain integer.
+    unsafe { (*stream.as_ptr()).disposition & ATTACHED != 0 }
+}
+
+/// Whether the container marks a stream as one to show unless told otherwise.
+pub(crate) fn is_default(stream: &ffmpeg::Stream<'_>) -> bool {
+    // SAFETY: the stream is alive, and the field is a plain integer.
+    unsafe { (*stream.as_ptr()).disposition & ffi::AV_DISPOSITION_DEFAULT as c_int != 0 }
+}
+
+/// Whether the container's own headers state its length, rather than FFmpeg's estimate.
+pub(crate) fn has_declared_duration(input: &ffmpeg::format::context::Input) -> bool {
+    // SAFETY: the context is alive, and the field is a plain value.
+    let method = unsafe { (*input.as_ptr()).duration_estimation_method };
+    method == ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_STREAM
+}
+
+/// FFmpeg's names, joined by commas, of the format of which a file that begins with `head` looks to be.
+pub(crate) fn format_of(head: &[u8]) -> Option<String> {
+    let mut padded = head.to_vec();
+    padded.resize(head.len() + ffi::AVPROBE_PADDING_SIZE as usize, 0);
+    let mut data = ffi::AVProbeData {
+        filename: c"".as_ptr(),
+        buf: padded.as_mut_ptr(),
+        buf_size: c_int::try_from(head.len()).ok()?,
+        mime_type: std::ptr::null(),
+    };
+    let mut score = ffi::AVPROBE_SCORE_MAX as c_int / 4;
+    // SAFETY: the data lead to a live buffer with the padding that the call asks for; null or a static format comes back.
+    unsafe {
+        let format = ffi::av_probe_input_format2(&mut data, 1, &mut score);
+        text((!format.is_null()).then(|| (*format).name)?)
+    }
+}
+
+/// A copy of a text of FFmpeg's.
+///
+/// # Safety
+///
+/// `text` is null or leads to a live text that ends in 0.
+unsafe fn text(text: *const c_char) -> Option<String> {
+    // SAFETY: what the caller promises.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}
+
+/// How the colours of a stream or a picture are coded, as numbers of ISO/IEC 23091-2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Colours {
+    pub matrix: c_int,
+    pub transfer: c_int,
+    pub primaries: c_int,
+    /// Whether the pictures have three channels that a matrix turns into RGB.
+    pub is_yuv: bool,
+}
+
+impl Colours {
+    /// Those in the headers of a stream.
+    pub fn of_stream(parameters: &ffmpeg::codec::Parameters) -> Self {
+        // SAFETY: the parameters are alive and the fields plain values. FFmpeg keeps a video's pixel format as the number of
+        // one of its `AVPixelFormat`s, of which the bindings, made from the same version's headers, have all.
+        unsafe {
+            let raw = &*parameters.as_ptr();
+            let format = std::mem::transmute::<c_int, ffi::AVPixelFormat>(raw.format);
+            Self {
+                matrix: raw.color_space as c_int,
+                transfer: raw.color_trc as c_int,
+                primaries: raw.color_primaries as c_int,
+                is_yuv: is_yuv(format),
+            }
+        }
+    }
+
+    /// Those of a decoded picture.
+    pub fn of_picture(picture: &frame::Video) -> Self {
+        // SAFETY: the picture is alive, and the fields are plain values.
+        unsafe {
+            let raw = &*picture.as_ptr();
+            Self {
+                matrix: raw.colorspace as c_int,
+                transfer: raw.color_trc as c_int,
+                primaries: raw.color_primaries as c_int,
+                is_yuv: is_yuv(picture.format().into()),
+            }
+        }
+    }
+}
+
+fn is_yuv(format: ffi::AVPixelFormat) -> bool {
+    // SAFETY: null or a static description comes back.
+    unsafe {
+        let description = ffi::av_pix_fmt_desc_get(format).as_ref();
+        let not_yuv = (ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL | ffi::AV_PIX_FMT_FLAG_BITSTREAM) as u64;
+        description.is_some_and(|format| format.nb_components >= 3 && format.flags as u64 & not_yuv == 0)
+    }
+}
+
 /// Whether the container says that this packet is to be decoded but not shown (outside its edit list).
 pub(crate) fn is_hidden(packet: &Packet) -> bool {
     // SAFETY: the pointer is that of a live packet, and the field is a plain integer.
@@ -120,178 +222,17 @@ pub(crate) fn inspector(parameters: &ffmpeg::codec::Parameters) -> Option<Inspec
 }
 
 /// Settings of a decoder before it is opened: `threads` threads, by frames or by slices, whichever the codec can, and no
-/// picture of more than `max_pixels`, should a stream grow to one midway. A `strict` one reports damage that it would otherwise
-/// hide.
+/// picture of more than `max_pixels`, should a stream grow to one midway. Of a picture whose header hides columns at the left
+/// all of them go, though its rows then begin at odd addresses. A `strict` one reports damage that it would otherwise hide.
 pub(crate) fn configure(context: &mut ffmpeg::codec::Context, threads: usize, strict: bool, max_pixels: u64) {
     // SAFETY: the context is alive and not opened yet; the fields are plain settings to be made before opening.
     unsafe {
         (*context.as_mut_ptr()).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
         (*context.as_mut_ptr()).thread_count = c_int::try_from(threads).unwrap_or(1);
         (*context.as_mut_ptr()).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
+        (*context.as_mut_ptr()).flags |= ffi::AV_CODEC_FLAG_UNALIGNED as c_int;
         if strict {
             (*context.as_mut_ptr()).err_recognition |= ffi::AV_EF_EXPLODE;
         }
-    }
-}
-
-/// What a conversion depends on; another key needs another swscale context.
-#[derive(Clone, Copy, PartialEq)]
-struct Key {
-    format: Pixel,
-    source: (u32, u32),
-    target: (u32, u32),
-    matrix: c_int,
-    full_range: Option<bool>,
-}
-
-/// Converts decoded frames to RGB with swscale, keeping its tables from frame to frame.
-#[derive(Default)]
-pub(crate) struct RgbConverter {
-    state: Option<(Key, Scaler, frame::Video)>,
-}
-
-impl RgbConverter {
-    /// `picture` as RGB bytes, `[height, width, 3]`, scaled to `target` (width, height) where its size differs.
-    /// `None` if swscale cannot do it.
-    pub fn convert(&mut self, picture: &frame::Video, target: (u32, u32)) -> Option<Vec<u8>> {
-        let key = Key::of(picture, target);
-        if self.state.as_ref().is_none_or(|(known, ..)| *known != key) {
-            self.state = None;
-            self.state = Some((key, Scaler::new(&key)?, rgb_buffer(target)?));
-        }
-        let (_, scaler, buffer) = self.state.as_mut()?;
-        scaler.run(picture, buffer)?;
-
-        // swscale writes whole vectors, so its rows are padded; ours are not.
-        let (row, stride) = (target.0 as usize * 3, buffer.stride(0));
-        let mut rgb = Vec::with_capacity(row * target.1 as usize);
-        for line in buffer.data(0).chunks(stride).take(target.1 as usize) {
-            rgb.extend_from_slice(line.get(..row)?);
-        }
-        Some(rgb)
-    }
-}
-
-impl Key {
-    fn of(picture: &frame::Video, target: (u32, u32)) -> Self {
-        let range = picture.color_range();
-        let full_range = match range {
-            ffmpeg::color::Range::Unspecified => None,
-            range => Some(range == ffmpeg::color::Range::JPEG),
-        };
-        // The choice of FFmpeg's scale filter: a YUV matrix that swscale has, else that of BT.601.
-        let matrix = match ffi::AVColorSpace::from(picture.color_space()) as c_int {
-            known @ (1..=7 | 9..=10) => known,
-            _ => ffi::AVColorSpace::AVCOL_SPC_BT470BG as c_int,
-        };
-        Self { format: picture.format(), source: (picture.width(), picture.height()), target, matrix, full_range }
-    }
-}
-
-/// An RGB24 picture with rows padded as swscale likes them.
-pub(crate) fn rgb_buffer((width, height): (u32, u32)) -> Option<frame::Video> {
-    let mut buffer = frame::Video::empty();
-    buffer.set_format(Pixel::RGB24);
-    buffer.set_width(width);
-    buffer.set_height(height);
-    // SAFETY: the frame is alive, has its format and size set and no buffers yet, as the call asks.
-    let status = unsafe { ffi::av_frame_get_buffer(buffer.as_mut_ptr(), 0) };
-    (status >= 0).then_some(buffer)
-}
-
-/// An owned `SwsContext`.
-struct Scaler(*mut ffi::SwsContext);
-
-// SAFETY: the context is owned by this value alone and swscale ties it to no thread; use needs `&mut`.
-unsafe impl Send for Scaler {}
-
-impl Scaler {
-    fn new(key: &Key) -> Option<Self> {
-        let size = |side: u32| c_int::try_from(side).ok();
-        let (width, height) = (size(key.source.0)?, size(key.source.1)?);
-        let (target_width, target_height) = (size(key.target.0)?, size(key.target.1)?);
-        // SAFETY: sizes and formats are plain values, and the optional pointers may be null. Null comes back on failure.
-        let context = unsafe {
-            ffi::sws_getContext(
-                width,
-                height,
-                key.format.into(),
-                target_width,
-                target_height,
-                Pixel::RGB24.into(),
-                Flags::BICUBIC.bits(),
-                ptr::null_mut(),
-                ptr::null_mut(),
-                ptr::null(),
-            )
-        };
-        if context.is_null() {
-            return None;
-        }
-        let scaler = Self(context);
-        scaler.set_colours(key);
-        Some(scaler)
-    }
-
-    /// Sets the stream's YUV matrix and range. Failure means that the source is no YUV, where there is nothing to set.
-    fn set_colours(&self, key: &Key) {
-        let (mut inverse, mut forward) = (ptr::null_mut(), ptr::null_mut());
-        let (mut source_full, mut target_full) = (0, 0);
-        let (mut brightness, mut contrast, mut saturation) = (0, 0, 0);
-        // SAFETY: the context is alive and every out pointer leads to a local; the coefficient tables are static data of
-        // swscale, which copies what it needs from them.
-        unsafe {
-            let known = ffi::sws_getColorspaceDetails(
-                self.0,
-                &mut inverse,
-                &mut source_full,
-                &mut forward,
-                &mut target_full,
-                &mut brightness,
-                &mut contrast,
-                &mut saturation,
-            );
-            if known < 0 {
-                return;
-            }
-            let matrix = ffi::sws_getCoefficients(key.matrix);
-            let source_full = key.full_range.map_or(source_full, c_int::from);
-            ffi::sws_setColorspaceDetails(
-                self.0,
-                matrix,
-                source_full,
-                matrix,
-                target_full,
-                brightness,
-                contrast,
-                saturation,
-            );
-        }
-    }
-
-    fn run(&mut self, source: &frame::Video, target: &mut frame::Video) -> Option<()> {
-        let height = c_int::try_from(source.height()).ok()?;
-        // SAFETY: both frames are alive and have the sizes and formats of this context's key (`convert` makes a new context
-        // when they differ), so the planes hold every row that swscale touches.
-        let rows = unsafe {
-            let (from, to) = (source.as_ptr(), target.as_mut_ptr());
-            ffi::sws_scale(
-                self.0,
-                (*from).data.as_ptr().cast(),
-                (*from).linesize.as_ptr(),
-                0,
-                height,
-                (*to).data.as_ptr(),
-                (*to).linesize.as_ptr(),
-            )
-        };
-        (rows > 0).then_some(())
-    }
-}
-
-impl Drop for Scaler {
-    fn drop(&mut self) {
-        // SAFETY: the context came from `sws_getContext`, is owned by this value alone and is not used afterwards.
-        unsafe { ffi::sws_freeContext(self.0) };
     }
 }

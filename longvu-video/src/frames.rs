@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use image::metadata::Orientation;
 
+use crate::crop::Area;
 use crate::feed::Feed;
-use crate::ffi::RgbConverter;
+use crate::ffi::{self, RgbConverter};
 use crate::picture::Facts;
 use crate::source::Source;
 use crate::timeline::Timeline;
-use crate::{Error, Frame, Limits, Result, Warning, orientation};
+use crate::{Error, Frame, Limits, Result, Warning, colour, orientation};
 
 /// Which frames to take from a file and what to do with them.
 #[derive(Debug)]
@@ -22,8 +23,12 @@ pub(crate) struct Plan {
     pub packets: usize,
     /// Those of them that are decoded.
     pub feed: Feed,
+    /// The stream's index in its container.
+    pub stream: usize,
     /// Stored width and height.
     pub coded_size: (u32, u32),
+    /// The part of the stored pictures to show.
+    pub crop: Option<Area>,
     pub turn: Orientation,
     /// What the file is, if its pictures are not FFmpeg's to decode.
     pub pictures: Option<Facts>,
@@ -75,7 +80,7 @@ pub struct Frames {
 
 impl Frames {
     pub(crate) fn start(path: &Path, plan: Arc<Plan>, warnings: Vec<Warning>) -> Result<Self> {
-        let decoder = Source::open(path, plan.pictures.as_ref(), plan.feed.clone(), &plan.limits)?;
+        let decoder = Source::open(path, &plan, plan.feed.clone())?;
         Ok(Self {
             path: path.to_owned(),
             plan,
@@ -129,7 +134,7 @@ impl Frames {
     /// Whether a decoder that leaves packets out shows damage, a frame out of place or the loss of a sample: what follows
     /// could then depend on what was left out.
     fn is_amiss(&self, more: bool) -> bool {
-        let index = self.decoder.picture().pts().and_then(|pts| self.plan.timeline.index_of(pts));
+        let index = self.decoder.picture().pts().and_then(|pts| self.plan.timeline.index_of(pts, self.next_in_order));
         let due = self.plan.indices.get(self.taken);
         let in_place = more && index >= Some(self.next_in_order) && index <= due.copied();
         !in_place || self.decoder.damaged() != (0, 0)
@@ -140,8 +145,7 @@ impl Frames {
         tracing::debug!(path = %self.path.display(), taken = self.taken, "decoding every packet because of damage");
         // What a strict decoder found, the next one may hide.
         self.stats = self.stats();
-        let (plan, path) = (&self.plan, &self.path);
-        self.decoder = Source::open(path, plan.pictures.as_ref(), Feed::First(plan.packets), &plan.limits)?;
+        self.decoder = Source::open(&self.path, &self.plan, Feed::First(self.plan.packets))?;
         self.next_in_order = 0;
         Ok(())
     }
@@ -161,19 +165,30 @@ impl Frames {
 
     fn convert(&mut self, index: usize) -> Result<Frame> {
         let picture = self.decoder.picture();
-        let (size, turn) = (self.plan.coded_size, self.plan.turn);
+        let turn = self.plan.turn;
         let (width, height) = (picture.width(), picture.height());
+        // Later versions of FFmpeg crop as the container says, earlier ones leave it to us.
+        let is_cropped = self.plan.crop.is_some_and(|area| (area.width, area.height) == (width, height));
+        let crop = self.plan.crop.filter(|_| !is_cropped);
+        let size = if is_cropped { (width, height) } else { self.plan.coded_size };
+        let shown = crop.map_or(size, |area| (area.width, area.height));
         if (width, height) != size && !self.size_changed {
             self.size_changed = true;
             self.warnings.push(Warning::SizeChanged { index, width, height });
         }
-        let rgb = self.converter.convert(picture, size).and_then(|rgb| orientation::turn(turn, size, rgb));
-        let Some(rgb) = rgb else {
+        for warning in colour::of(ffi::Colours::of_picture(picture)) {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        let rgb = self.converter.convert(picture, size);
+        let rgb = rgb.and_then(|rgb| if let Some(area) = crop { area.cut(size.0, &rgb) } else { Some(rgb) });
+        let Some(rgb) = rgb.and_then(|rgb| orientation::turn(turn, shown, rgb)) else {
             let format = format!("{:?}", picture.format()).to_lowercase();
             return Err(Error::Convert { path: self.path.clone(), index, format, width, height });
         };
         self.stats.converted += 1;
-        let (width, height) = orientation::turned_size(turn, size);
+        let (width, height) = orientation::turned_size(turn, shown);
         Ok(Frame::from_rgb(width, height, rgb)?.at(index, self.plan.timeline.time(index)))
     }
 

@@ -2,6 +2,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bitstream;
+mod boxes;
+mod colour;
+mod containers;
+mod crop;
 mod decoder;
 mod demuxer;
 mod error;
@@ -10,14 +14,20 @@ mod ffi;
 mod formats;
 mod frame;
 mod frames;
+mod headers;
+mod heif;
 mod image_file;
 mod info;
 mod limits;
+mod matroska;
+mod mp4;
 mod options;
 mod orientation;
 mod picture;
+mod rate;
 mod sampling;
 mod scan;
+mod select;
 mod sniff;
 mod source;
 mod timeline;

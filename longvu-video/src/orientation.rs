@@ -5,14 +5,15 @@ use ffmpeg_next as ffmpeg;
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
-/// The orientation a stream asks for; `None` if it is no multiple of a quarter turn.
-pub(crate) fn of_stream(stream: &ffmpeg::Stream<'_>) -> Option<Orientation> {
+/// The orientation a stream asks for by a display matrix: `otherwise` if it has none, `None` if it is no multiple of a
+/// quarter turn.
+pub(crate) fn of_stream(stream: &ffmpeg::Stream<'_>, otherwise: Orientation) -> Option<Orientation> {
     for data in stream.side_data() {
         if data.kind() == side_data::Type::DisplayMatrix {
             return from_matrix(data.data());
         }
     }
-    Some(Orientation::NoTransforms)
+    Some(otherwise)
 }
 
 /// Reads a display matrix: nine 32-bit integers `[a, b, u, c, d, v, x, y, w]` in native byte order, where a stored point
@@ -46,6 +47,23 @@ pub(crate) fn describe(orientation: Orientation) -> (u32, bool) {
         Orientation::Rotate90FlipH => (90, true),
         Orientation::FlipVertical => (180, true),
         Orientation::Rotate270FlipH => (270, true),
+    }
+}
+
+/// An orientation, and after it so many degrees clockwise, and after them the mirror.
+pub(crate) fn then(first: Orientation, degrees: u32, mirrored: bool) -> Orientation {
+    let (turned, was_mirrored) = describe(first);
+    // In the mirror a turn goes the other way round.
+    let degrees = if was_mirrored { 360 - degrees % 360 } else { degrees };
+    match ((turned + degrees) % 360, was_mirrored != mirrored) {
+        (90, false) => Orientation::Rotate90,
+        (180, false) => Orientation::Rotate180,
+        (270, false) => Orientation::Rotate270,
+        (90, true) => Orientation::Rotate90FlipH,
+        (180, true) => Orientation::FlipVertical,
+        (270, true) => Orientation::Rotate270FlipH,
+        (_, true) => Orientation::FlipHorizontal,
+        _ => Orientation::NoTransforms,
     }
 }
 
@@ -103,6 +121,22 @@ mod tests {
             let turned = turn(orientation, SIZE, pixels.clone()).unwrap();
             assert_eq!(turned, by_definition([a, b, c, d], &pixels), "{orientation:?}");
             assert_eq!(turned_size(orientation, SIZE), if a == 0 { (2, 3) } else { (3, 2) });
+        }
+    }
+
+    #[test]
+    fn orientations_follow_one_another() {
+        use Orientation::{FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270};
+        let all = [NoTransforms, Rotate90, Rotate180, Rotate270, FlipHorizontal, FlipVertical, Rotate90FlipH];
+        let pixels: Vec<u8> = (0..18).collect();
+        for first in all {
+            for second in all {
+                let once = turn(first, SIZE, pixels.clone()).unwrap();
+                let twice = turn(second, turned_size(first, SIZE), once).unwrap();
+                let (degrees, mirrored) = describe(second);
+                let both = then(first, degrees, mirrored);
+                assert_eq!(turn(both, SIZE, pixels.clone()).unwrap(), twice, "{first:?} {second:?}");
+            }
         }
     }
 

@@ -5,16 +5,16 @@ use ffmpeg::codec::packet::side_data;
 use ffmpeg_next as ffmpeg;
 
 use crate::bitstream::{Facts, Inspector};
-use crate::demuxer::Demuxer;
+use crate::demuxer::{Demuxer, End};
 use crate::feed;
+use crate::rate::{self, Declared, Measured, Rate};
 use crate::timeline::Timeline;
 use crate::{Error, Result, Warning, ffi};
 
 /// What the packets of a video stream say.
 pub(crate) struct Scan {
     pub timeline: Timeline,
-    /// Frames a second on average; 0 if unknown.
-    pub average_fps: f64,
+    pub rate: Rate,
     /// Length in seconds, the last frame's included.
     pub duration: f64,
     /// Video packets worth decoding.
@@ -35,6 +35,8 @@ struct Packets {
     last_dts: Option<i64>,
     dts_jumps_back: bool,
     last_duration: i64,
+    /// Whether a packet says how it is encrypted.
+    encrypted: bool,
     /// Whether the latest packet was incomplete, and whether it shows a frame.
     last_is_cut: bool,
     last_is_shown: bool,
@@ -47,19 +49,25 @@ impl Scan {
     /// Reads the whole stream once. A container's own frame count is not used: it is absent in streams, a promise in files
     /// that were cut, and blind to edit lists.
     pub fn run(demuxer: &mut Demuxer) -> Result<Self> {
-        let (codec, inspector, declared, average_fps, time_base) = {
-            let stream = demuxer
-                .input
-                .stream(demuxer.stream)
-                .ok_or_else(|| Error::NoFrames { path: demuxer.path().to_owned() })?;
-            let rate = positive(stream.avg_frame_rate()).or(positive(stream.rate())).unwrap_or(0.0);
+        let no_frames = || Error::NoFrames { path: demuxer.path().to_owned() };
+        let (codec, inspector, declared, rates, time_base) = {
+            let stream = demuxer.input.stream(demuxer.stream).ok_or_else(no_frames)?;
             let declared = usize::try_from(stream.frames()).unwrap_or(0);
             let (parameters, time_base) = (stream.parameters(), positive(stream.time_base()).unwrap_or(0.0));
-            (parameters.id(), ffi::inspector(&parameters), declared, rate, time_base)
+            let rates = Declared {
+                // GIF states how long each picture stays, and no rate.
+                average: positive(stream.avg_frame_rate()).filter(|_| demuxer.input.format().name() != "gif"),
+                finest: positive(stream.rate()).filter(|_| demuxer.input.format().name() != "gif"),
+                duration: demuxer.declared_length(),
+            };
+            (parameters.id(), ffi::inspector(&parameters), declared, rates, time_base)
         };
         let mut packets = Packets { inspector, ..Packets::default() };
         while let Some(packet) = demuxer.next_packet()? {
             packets.add(&packet, codec);
+        }
+        if packets.encrypted {
+            return Err(Error::Encrypted { path: demuxer.path().to_owned() });
         }
 
         let all = packets.count;
@@ -78,21 +86,30 @@ impl Scan {
             warnings.push(Warning::DamagedEnd { found: packets.shown });
         }
         tracing::debug!(path = %demuxer.path().display(), packets = all, shown = packets.shown, declared, "scanned");
-        let mut scan = packets.finish(average_fps, time_base, warnings);
-        scan.compare_duration(demuxer.declared_duration());
+        let start = packets.pts.iter().min().map_or(0.0, |first| *first as f64 * time_base);
+        let mut scan = packets.finish(rates, time_base, warnings);
+        scan.compare_duration(&demuxer.declared_ends(), start);
         Ok(scan)
     }
 
     /// Warns of a file that ends early, where no frame count told so. Half a second is a usual difference between streams.
-    fn compare_duration(&mut self, declared: Option<f64>) {
+    ///
+    /// `start` is the first frame's time from the file's zero. Headers count from there or from the first frame, and which is
+    /// not said: a file is short if it is so by each of them.
+    fn compare_duration(&mut self, declared: &[End], start: f64) {
         let found = self.duration;
-        if let Some(declared) = declared
+        let missing = |end: &End| match end {
+            End::AfterFirst(seconds) => seconds - found,
+            End::AfterZero(seconds) => seconds - (found + start.max(0.0)),
+        };
+        let missing = declared.iter().map(missing).fold(f64::INFINITY, f64::min);
+        if missing.is_finite()
             && !self.warnings.iter().any(|w| matches!(w, Warning::Truncated { .. } | Warning::DamagedEnd { .. }))
             && found > 0.0
-            && declared > found + 0.5
-            && declared > found * 1.05
+            && missing > 0.5
+            && missing > found * 0.05
         {
-            self.warnings.push(Warning::EndsEarly { declared, found });
+            self.warnings.push(Warning::EndsEarly { declared: found + missing, found });
         }
     }
 }
@@ -124,7 +141,8 @@ impl Packets {
 
     /// Notes what the packet's data say, unless one carries something for the decoder beside its data.
     fn inspect(&mut self, packet: &ffmpeg::Packet) {
-        use side_data::Type::{NewExtraData, Palette, ParamChange};
+        use side_data::Type::{EncryptionInfo, NewExtraData, Palette, ParamChange};
+        self.encrypted |= packet.side_data().any(|data| data.kind() == EncryptionInfo);
         if packet.side_data().any(|data| matches!(data.kind(), NewExtraData | ParamChange | Palette)) {
             self.inspector = None;
         }
@@ -149,30 +167,34 @@ impl Packets {
         self.last_is_cut
     }
 
-    fn finish(mut self, average_fps: f64, time_base: f64, mut warnings: Vec<Warning>) -> Scan {
+    fn finish(mut self, declared: Declared, time_base: f64, mut warnings: Vec<Warning>) -> Scan {
         self.pts.sort_unstable();
-        let distinct = self.pts.is_sorted_by(|a, b| a < b);
-        // Timestamps that start again (joined transport streams) would sort frames into the wrong order.
-        let timed = !self.pts_missing && distinct && !self.dts_jumps_back && time_base > 0.0;
+        let distinct = self.pts.chunk_by(|a, b| a == b).count();
+        // Timestamps that start again (joined transport streams) would sort frames into the wrong order. A few frames that
+        // share a time keep the order in which they are decoded; where most do, times say nothing.
+        let timed = !self.pts_missing && distinct * 2 >= self.shown && !self.dts_jumps_back && time_base > 0.0;
         let span = match (self.pts.first(), self.pts.last()) {
             (Some(first), Some(last)) if timed => (i128::from(*last) - i128::from(*first)) as f64 * time_base,
             _ => 0.0,
         };
-        let average_fps = if average_fps > 0.0 || span <= 0.0 { average_fps } else { (self.shown - 1) as f64 / span };
-        if average_fps <= 0.0 {
+        let timed = timed && (span > 0.0 || self.shown == 1);
+        let last = if timed { self.last_duration as f64 * time_base } else { 0.0 };
+        let rate = rate::choose(declared, Measured { frames: self.shown, span, last });
+        warnings.extend(rate.warning(declared));
+        if rate.average <= 0.0 {
             warnings.push(Warning::UnknownFrameRate);
         }
-        let frame_seconds = if average_fps > 0.0 { 1.0 / average_fps } else { 0.0 };
+        let frame_seconds = if rate.average > 0.0 { 1.0 / rate.average } else { 0.0 };
         let duration = if timed {
-            let last = self.last_duration as f64 * time_base;
-            span + if last > 0.0 { last } else { frame_seconds }
+            // A last frame of a tick is one of which the file does not say how long it lasts.
+            span + if last > 0.0 && !(rate.is_measured && last < frame_seconds / 10.0) { last } else { frame_seconds }
         } else {
-            warnings.push(Warning::NoTimestamps { average_fps });
+            warnings.push(Warning::NoTimestamps { average_fps: rate.average });
             self.shown as f64 * frame_seconds
         };
         let known = self.inspector.filter(|_| timed).map(|_| self.known);
-        let timeline = Timeline::new(timed.then_some(self.pts), self.shown, time_base, average_fps);
-        Scan { timeline, average_fps, duration, packets: self.count, known, warnings }
+        let timeline = Timeline::new(timed.then_some(self.pts), self.shown, time_base, rate.average);
+        Scan { timeline, rate, duration, packets: self.count, known, warnings }
     }
 }
 

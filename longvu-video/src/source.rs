@@ -4,11 +4,12 @@ use std::path::Path;
 
 use ffmpeg_next::frame;
 
+use crate::Result;
 use crate::decoder::Decoder;
 use crate::demuxer::Demuxer;
 use crate::feed::Feed;
-use crate::picture::{Facts, Pictures};
-use crate::{Limits, Result};
+use crate::frames::Plan;
+use crate::picture::Pictures;
 
 /// A decoder with its source.
 pub(crate) enum Source {
@@ -17,11 +18,15 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Opens `path` anew: as pictures if `pictures` says what they are, else as a stream, fed with `feed`.
-    pub fn open(path: &Path, pictures: Option<&Facts>, feed: Feed, limits: &Limits) -> Result<Self> {
-        Ok(match pictures {
+    /// Opens `path` anew: as pictures if `plan` says what they are, else as a stream, fed with `feed`.
+    pub fn open(path: &Path, plan: &Plan, feed: Feed) -> Result<Self> {
+        let limits = &plan.limits;
+        Ok(match &plan.pictures {
             Some(facts) => Self::Pictures(Box::new(Pictures::open(path, facts, limits)?)),
-            None => Self::Stream(Box::new(Decoder::new(Demuxer::open(path, limits.pixels)?, feed, limits.pixels)?)),
+            None => {
+                let demuxer = Demuxer::reopen(path, plan.stream, limits.pixels)?;
+                Self::Stream(Box::new(Decoder::new(demuxer, feed, limits.pixels)?))
+            }
         })
     }
 

@@ -13,11 +13,12 @@ use crate::options::{Decoding, Sampling, VideoOptions};
 use crate::picture::{self, Facts};
 use crate::scan::Scan;
 use crate::timeline::Timeline;
-use crate::{Error, Limits, Result, VideoInfo, Warning, ffi, orientation, sampling};
+use crate::{Error, Limits, Result, VideoInfo, Warning, colour, ffi, orientation, sampling};
 
 /// A video file, scanned but not decoded.
 ///
-/// Opening reads the file once without decoding, to count its frames, learn their times and see which the sampled ones depend on (9 bytes a frame are kept).
+/// Opening reads the file once without decoding, to count its frames, learn their times and see which the sampled ones
+/// depend on; 8 bytes a frame are kept for the times, and one for each packet up to the last that is decoded.
 /// [`frames`](Self::frames) then decodes it; it can be called again.
 #[derive(Debug, Clone)]
 pub struct Video {
@@ -43,10 +44,10 @@ impl Video {
     ///
     /// [`Error::InvalidOption`] for settings that make no sense; [`Error::NotFound`], [`Error::NotAFile`],
     /// [`Error::EmptyFile`], [`Error::Io`] or [`Error::Read`] if the file cannot be read; [`Error::NotAVideo`],
-    /// [`Error::NoIndex`], [`Error::NoVideoStream`] or [`Error::NoFrames`] if there is no video in it;
-    /// [`Error::UnsupportedFormat`] for a known format that is not read; [`Error::TooLarge`], [`Error::SideTooLong`],
-    /// [`Error::AnimationTooLarge`] or [`Error::FileTooLarge`] over the [`limits`](VideoOptions::limits);
-    /// [`Error::OutOfRange`] if no frame lies in the asked-for range.
+    /// [`Error::NoIndex`], [`Error::NoVideoStream`] or [`Error::NoFrames`] if there is no video in it; [`Error::Playlist`],
+    /// [`Error::External`], [`Error::Encrypted`], [`Error::Heif`] or [`Error::UnsupportedFormat`] if it is of a kind that is
+    /// not read; [`Error::TooLarge`], [`Error::SideTooLong`], [`Error::AnimationTooLarge`] or [`Error::FileTooLarge`] over the
+    /// [`limits`](VideoOptions::limits); [`Error::OutOfRange`] if no frame lies in the asked-for range.
     pub fn open_with(path: impl AsRef<Path>, options: VideoOptions) -> Result<Self> {
         let path = path.as_ref();
         options.validate()?;
@@ -57,41 +58,50 @@ impl Video {
             return Self::of_pictures(path, &options, facts);
         }
         let mut demuxer = Demuxer::open(path, options.limits.pixels)?;
-        let (mut info, coded_size, stored_as) = describe(&demuxer, path, &options.limits)?;
+        let (mut info, coded_size, mut warnings) = describe(&demuxer, path, &options.limits)?;
         let mut scan = Scan::run(&mut demuxer)?;
         if facts.as_ref().is_some_and(Facts::is_animated) && scan.duration > 0.0 {
             // The header's rate is that of the first pictures.
-            scan.average_fps = scan.timeline.len() as f64 / scan.duration;
+            let rate = scan.timeline.len() as f64 / scan.duration;
+            (scan.rate.average, scan.rate.sampling) = (rate, rate);
         }
-        let mut warnings = scan.warnings;
+        warnings.splice(0..0, scan.warnings);
         warnings.extend(facts.iter().flat_map(|facts| facts.warnings.clone()));
-        let stored_as = stored_as.unwrap_or_else(|| {
+        let stored_as = demuxer.orientation().unwrap_or_else(|| {
             warnings.push(Warning::UnusualRotation);
             Orientation::NoTransforms
         });
         let turn = if options.autorotate { stored_as } else { Orientation::NoTransforms };
+        let crop = demuxer.crop().and_then(|crop| {
+            let area = crop.area(coded_size);
+            warnings.extend(area.is_none().then_some(Warning::UnusualCrop));
+            area.filter(|area| (area.width, area.height) != coded_size)
+        });
+        let shown = crop.map_or(coded_size, |area| (area.width, area.height));
 
-        (info.width, info.height) = orientation::turned_size(turn, coded_size);
+        (info.width, info.height) = orientation::turned_size(turn, shown);
         (info.rotation, info.mirrored) = orientation::describe(stored_as);
         info.frame_count = scan.timeline.len();
-        info.average_fps = scan.average_fps;
+        info.average_fps = scan.rate.average;
         info.duration = scan.duration;
         for warning in &warnings {
             tracing::warn!(path = %path.display(), "{warning}");
         }
 
-        let indices = sampling::sampled_indices(&options, &scan.timeline, scan.average_fps);
+        let indices = sampling::sampled_indices(&options, &scan.timeline, scan.rate.sampling);
         check_range(&options, &indices, path, scan.duration)?;
         let timestamps = indices.iter().map(|index| scan.timeline.time(*index)).collect();
         let known = scan.known.filter(|_| options.decoding == Decoding::Sparse);
-        let is_sampled = |pts| scan.timeline.index_of(pts).is_some_and(|index| indices.binary_search(&index).is_ok());
+        let is_sampled = |pts| scan.timeline.indices_of(pts).any(|index| indices.binary_search(&index).is_ok());
         let feed = known.map_or(Feed::First(scan.packets), |known| Feed::choose(&known, is_sampled));
         let plan = Plan {
             indices,
             timeline: scan.timeline,
             packets: scan.packets,
             feed,
+            stream: demuxer.stream,
             coded_size,
+            crop,
             turn,
             pictures: None,
             limits: options.limits,
@@ -141,7 +151,9 @@ impl Video {
             timeline,
             packets: count,
             feed: Feed::First(count),
+            stream: 0,
             coded_size: facts.size,
+            crop: None,
             turn,
             pictures: Some(facts.clone()),
             limits: options.limits,
@@ -180,8 +192,8 @@ impl Video {
     }
 }
 
-/// The facts in the headers, the stored size (width, height), and the orientation if it is a usual one.
-fn describe(demuxer: &Demuxer, path: &Path, limits: &Limits) -> Result<(VideoInfo, (u32, u32), Option<Orientation>)> {
+/// The facts in the headers, the stored size (width, height), and what is to be said of them.
+fn describe(demuxer: &Demuxer, path: &Path, limits: &Limits) -> Result<(VideoInfo, (u32, u32), Vec<Warning>)> {
     let no_frames = || Error::NoFrames { path: path.to_owned() };
     let stream = demuxer.input.stream(demuxer.stream).ok_or_else(no_frames)?;
     let parameters = stream.parameters();
@@ -204,7 +216,14 @@ fn describe(demuxer: &Demuxer, path: &Path, limits: &Limits) -> Result<(VideoInf
         mirrored: false,
         has_audio: demuxer.has_audio(),
     };
-    Ok((info, (width, height), orientation::of_stream(&stream)))
+    let mut warnings = colour::of_stream(&stream);
+    if demuxer.videos > 1 {
+        warnings.push(Warning::SeveralVideos { videos: demuxer.videos, width, height });
+    }
+    if let Some((width, height)) = demuxer.pixel_aspect() {
+        warnings.push(Warning::NonSquarePixels { width, height });
+    }
+    Ok((info, (width, height), warnings))
 }
 
 /// Refuses an empty choice, and times that lie past the end.
