@@ -13,7 +13,7 @@ mod quantize;
 mod weights;
 
 pub use burn::tensor::Device;
-pub use device::{available_devices, parse_device};
+pub use device::{available_devices, is_cpu, parse_device};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use quantize::{Quantize, QuantizedMatrix};
