@@ -1,16 +1,20 @@
 //! What can go wrong while finding, reading and checking a checkpoint.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::files::{escape, escape_lines};
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything this crate reports; each message says what failed, where, and what to do.
+///
+/// Messages quote files and servers, whose control characters they show escaped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder that should be there is not.
-    #[error("{path} not found: {hint}", path = path.display())]
+    #[error("{path} not found: {}", escape_lines(hint), path = shown(path))]
     NotFound {
         /// The path that was looked for.
         path: PathBuf,
@@ -19,7 +23,7 @@ pub enum Error {
     },
 
     /// The operating system refused to read or write a file.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {}", escape_lines(&source.to_string()), path = shown(path))]
     Io {
         /// The file concerned.
         path: PathBuf,
@@ -28,7 +32,7 @@ pub enum Error {
     },
 
     /// A JSON file could not be understood.
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {}", escape_lines(reason), path = shown(path))]
     Config {
         /// The file concerned.
         path: PathBuf,
@@ -37,7 +41,7 @@ pub enum Error {
     },
 
     /// A weights file is damaged or of an unknown kind.
-    #[error("{path} is not a readable weights file: {reason}", path = path.display())]
+    #[error("{path} is not a readable weights file: {}", escape_lines(reason), path = shown(path))]
     BadWeights {
         /// The file concerned.
         path: PathBuf,
@@ -46,7 +50,7 @@ pub enum Error {
     },
 
     /// A weights file could not be made.
-    #[error("{path} could not be written: {reason}", path = path.display())]
+    #[error("{path} could not be written: {}", escape_lines(reason), path = shown(path))]
     Write {
         /// The file concerned.
         path: PathBuf,
@@ -59,7 +63,12 @@ pub enum Error {
     Mismatch(Box<Mismatch>),
 
     /// A device string that this build cannot serve.
-    #[error("device `{requested}` is not available: {reason}; available here: {}", available.join(", "))]
+    #[error(
+        "device `{}` is not available: {}; available here: {}",
+        escape(requested),
+        escape_lines(reason),
+        available.join(", ")
+    )]
     Device {
         /// The string that was asked for.
         requested: String,
@@ -70,11 +79,11 @@ pub enum Error {
     },
 
     /// A dtype name that is not known, or that the device cannot compute in.
-    #[error("{0}")]
+    #[error("{}", escape_lines(.0))]
     Dtype(String),
 
     /// The Hugging Face Hub could not deliver a file.
-    #[error("{repo}: {reason}")]
+    #[error("{}: {}", escape(repo), escape_lines(reason))]
     Hub {
         /// The repository id.
         repo: String,
@@ -89,6 +98,10 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+}
+
+fn shown(path: &Path) -> String {
+    escape(&path.to_string_lossy()).into_owned()
 }
 
 /// The tensors of a checkpoint that do not fit a model.
@@ -111,14 +124,14 @@ const LISTED: usize = 12;
 
 impl std::fmt::Display for Mismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: the weights do not fit the configuration", self.origin)?;
+        write!(f, "{}: the weights do not fit the configuration", escape(&self.origin))?;
         let mut list = |title: &str, lines: Vec<String>| -> std::fmt::Result {
             if lines.is_empty() {
                 return Ok(());
             }
             write!(f, "\n  {} {title}:", lines.len())?;
             for line in lines.iter().take(LISTED) {
-                write!(f, "\n    {line}")?;
+                write!(f, "\n    {}", escape(line))?;
             }
             if lines.len() > LISTED {
                 write!(f, "\n    ... and {} more", lines.len() - LISTED)?;
@@ -134,7 +147,7 @@ impl std::fmt::Display for Mismatch {
         list("of the wrong shape", misshaped.collect())?;
         list("unexpected", self.unexpected.clone())?;
         if !self.hint.is_empty() {
-            write!(f, "\n  {}", self.hint)?;
+            write!(f, "\n  {}", escape_lines(&self.hint))?;
         }
         Ok(())
     }

@@ -42,8 +42,10 @@ pub enum TensorRole {
 
 impl TensorSpec {
     /// Number of elements.
+    ///
+    /// The largest number there is where a shape, of a configuration that nobody checked, has more.
     pub fn num_elements(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |product, &size| product.saturating_mul(size))
     }
 }
 
@@ -319,8 +321,31 @@ fn compare(source: &dyn TensorSource, options: &LoadOptions, specs: &[TensorSpec
         return Ok(mismatch.unexpected);
     }
     mismatch.origin = format!("{} from {}", options.part, source.describe());
-    mismatch.hint = hint(&mismatch);
+    mismatch.hint = prefix_hint(&mismatch.missing, &found).unwrap_or_else(|| hint(&mismatch));
     Err(Error::Mismatch(Box::new(mismatch)))
+}
+
+/// Names what stands before the missing names where `found` has them under longer ones, or the adapter that hides them.
+fn prefix_hint(missing: &[String], found: &std::collections::HashSet<String>) -> Option<String> {
+    let first = missing.first()?;
+    if found.iter().any(|name| name.contains(".lora_A.") || name.ends_with(".base_layer.weight")) {
+        return Some(
+            "the file holds an adapter (LoRA) beside the weights; merge it into them and save the model again".into(),
+        );
+    }
+    let longer = found.iter().filter_map(|name| name.strip_suffix(first.as_str()));
+    let mut prefixes: Vec<&str> = longer.filter(|prefix| prefix.ends_with(['.', '/', '_'])).collect();
+    prefixes.retain(|prefix| {
+        missing.iter().filter(|name| found.contains(&format!("{prefix}{name}"))).count() * 2 > missing.len()
+    });
+    prefixes.sort_unstable();
+    let list: Vec<_> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
+    (!list.is_empty()).then(|| {
+        format!(
+            "the file has these tensors under {}; save one model's, without what stands before their names",
+            list.join(" and ")
+        )
+    })
 }
 
 /// Names the configuration key behind the shapes that are known to have been published wrong.

@@ -209,6 +209,14 @@ impl LongVuConfig {
         self.check_sizes(path, limits)?;
         self.check_connector(path)?;
         let towers = self.towers().map_err(|e| invalid(path, e.to_string()))?;
+        for TowerRef { entry, resolution, .. } in &towers {
+            let (side, most) = (resolution.unwrap_or(1), limits.image_side);
+            ensure(path, side <= most, || {
+                format!(
+                    "`mm_vision_tower_aux_list`: `{entry}` asks for pictures of {side} pixels a side; {most} are allowed"
+                )
+            })?;
+        }
         let families: Vec<_> = towers.iter().map(|t| t.family).collect();
         ensure(path, families == [TowerFamily::Siglip, TowerFamily::Dinov2], || {
             format!(

@@ -13,6 +13,7 @@ use super::{
     cache::{home, is_plain},
     env,
 };
+use crate::files;
 
 /// Why a request came to nothing.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub enum Failure {
     Transfer(String),
     /// The server said something that the Hub would not.
     Answer(String),
+    /// A file without a stated size went on after as many bytes as it may have.
+    Endless { name: String, limit: u64 },
     /// The cache could not be written.
     Disk(std::path::PathBuf, io::Error),
 }
@@ -33,7 +36,7 @@ impl Failure {
         match self {
             Self::Transfer(_) => true,
             Self::Status { status, .. } => matches!(status, 408 | 416 | 429 | 500..),
-            Self::Answer(_) | Self::Disk(..) => false,
+            Self::Answer(_) | Self::Endless { .. } | Self::Disk(..) => false,
         }
     }
 }
@@ -43,6 +46,9 @@ impl fmt::Display for Failure {
         match self {
             Self::Status { status, url } => write!(f, "the server answered {status} to {url}"),
             Self::Transfer(reason) | Self::Answer(reason) => f.write_str(reason),
+            Self::Endless { name, limit } => {
+                write!(f, "{name} goes on after {limit} bytes, and the server does not say how many it has")
+            }
             Self::Disk(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
@@ -65,6 +71,8 @@ pub struct Client {
 
 /// Redirects followed before giving up.
 const MOST_REDIRECTS: usize = 10;
+/// Bytes of a file with a token, which has 40.
+const MOST_TOKEN: u64 = 1 << 16;
 /// A repository with many files has a listing of some megabytes.
 const MOST_JSON: u64 = 64 << 20;
 
@@ -138,9 +146,12 @@ impl Client {
         let bad = |error: &dyn fmt::Display| Failure::Answer(format!("{url}: {error}"));
         let mut target: Uri = url.parse().map_err(|e| bad(&e))?;
         let home = target.authority().cloned();
+        let mut trusted = true;
         for _ in 0..MOST_REDIRECTS {
             let mut request = Request::builder().method(method.clone()).uri(&target);
-            if let (Some(token), true) = (&self.token, target.authority() == home.as_ref()) {
+            // Once a redirect has led elsewhere, even back is where another host points to.
+            trusted &= is_of(&self.endpoint, &target);
+            if let (Some(token), true) = (&self.token, trusted) {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
             }
             if let Some(start) = start {
@@ -168,6 +179,17 @@ impl Client {
     }
 }
 
+/// Whether `target` is on the same scheme, host and port as `endpoint`.
+fn is_of(endpoint: &str, target: &Uri) -> bool {
+    let origin = |uri: &Uri| {
+        let scheme = uri.scheme_str()?.to_ascii_lowercase();
+        let usual = if scheme == "https" { 443 } else { 80 };
+        Some((scheme, uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(usual)))
+    };
+    let endpoint = endpoint.parse::<Uri>().ok().and_then(|uri| origin(&uri));
+    endpoint.is_some() && endpoint == origin(target)
+}
+
 /// `location`, which may lack scheme and host, as seen from `base`.
 fn resolve(base: &Uri, location: &str) -> Option<Uri> {
     if location.starts_with("//") {
@@ -188,6 +210,35 @@ fn token() -> Option<String> {
         return Some(token);
     }
     let path = env("HF_TOKEN_PATH").map(Into::into).or_else(|| home().ok().map(|home| home.join("token")))?;
-    let token = std::fs::read_to_string(path).ok()?.trim().to_owned();
+    let token = String::from_utf8(files::read_limited(&path, MOST_TOKEN).ok()?).ok()?.trim().to_owned();
     (!token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_s_host_is_one_scheme_name_and_port() {
+        let of = |endpoint: &str, target: &str| is_of(endpoint, &target.parse().unwrap());
+        let hub = "https://huggingface.co";
+        for target in ["https://huggingface.co/a/b", "https://HuggingFace.co:443/a", "HTTPS://huggingface.co/"] {
+            assert!(of(hub, target), "{target}");
+        }
+        for target in [
+            "http://huggingface.co/a/b",
+            "http://huggingface.co:443/a",
+            "https://huggingface.co:8443/a",
+            "https://cdn.huggingface.co/a",
+            "https://huggingface.co.example.org/a",
+            "https://huggingface.co@example.org/a",
+            "/a/b",
+        ] {
+            assert!(!of(hub, target), "{target}");
+        }
+        assert!(of("http://localhost:8080/mirror", "http://localhost:8080/a"));
+        assert!(!of("http://localhost:8080", "http://localhost:8081/a"));
+        assert!(!of("http://localhost", "https://localhost/a"));
+        assert!(!of("no address", "no"));
+    }
 }
