@@ -138,7 +138,8 @@ impl DecoderConfig {
 
     /// Bytes of keys and values kept for one position, with `element` bytes a number.
     pub fn kv_bytes_per_position(&self, element: usize) -> usize {
-        2 * self.num_hidden_layers * self.kv_heads() * self.head_size() * element
+        let factors = [2, self.num_hidden_layers, self.kv_heads(), self.head_size(), element];
+        product(&factors).try_into().unwrap_or(usize::MAX)
     }
 
     pub(super) fn check(&self, path: &Path, limits: &Limits) -> Result<()> {

@@ -204,8 +204,8 @@ impl LongVuConfig {
     /// # Errors
     /// As [`LongVuConfig::check`].
     pub fn check_within(&self, path: &Path, limits: &Limits) -> Result<()> {
-        self.decoder.check(path, limits)?;
         self.check_family(path)?;
+        self.decoder.check(path, limits)?;
         self.check_sizes(path, limits)?;
         self.check_connector(path)?;
         let towers = self.towers().map_err(|e| invalid(path, e.to_string()))?;

@@ -93,7 +93,7 @@ fn towers_of_sizes_that_none_has_are_refused_by_name() {
     let mut cases: Vec<(Value, &str)> =
         ["hidden_size", "num_hidden_layers", "image_size"].map(|key| (json!({ key: most }), key)).into();
     cases.push((json!({"image_size": 8192, "patch_size": 1}), "67108864 patches"));
-    cases.push((json!({"hidden_size": 1 << 21, "num_attention_heads": 16, "num_hidden_layers": 4000}), "parameters"));
+    cases.push((json!({"hidden_size": 1 << 20, "num_attention_heads": 16, "num_hidden_layers": 4000}), "parameters"));
     for (changes, expected) in cases {
         let error = with_file(&set(dino.clone(), changes.clone()), Dinov2Config::read).unwrap_err().to_string();
         assert!(error.contains(expected), "{changes}: {error}");
@@ -120,7 +120,7 @@ fn towers_of_sizes_that_none_has_are_refused_by_name() {
 
 #[test]
 fn limits_can_be_raised() {
-    let value = set(qwen2_7b(), json!({"num_hidden_layers": 5000}));
+    let value = set(qwen2_7b(), json!({"num_hidden_layers": 5000, "intermediate_size": 64}));
     assert!(read(&value).unwrap_err().contains("`num_hidden_layers` is 5000, more than the 4096"));
     let mut limits = Limits::default();
     limits.layers = 10_000;

@@ -65,6 +65,8 @@ pub struct Metadata {
 /// Speaks to one endpoint.
 pub struct Client {
     agent: Agent,
+    /// For short answers, which must be there in time as a whole.
+    brief: Agent,
     endpoint: String,
     token: Option<String>,
 }
@@ -79,17 +81,20 @@ const MOST_JSON: u64 = 64 << 20;
 impl Client {
     pub fn from_env() -> Self {
         let endpoint = env("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
-        let config = Agent::config_builder()
-            // Redirects are followed here, so that the token goes to no other host.
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .accept_encoding("identity")
-            .user_agent(concat!("longvu/", env!("CARGO_PKG_VERSION"), "; rust"))
-            .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_per_read(Some(Duration::from_secs(60)))
-            .build();
-        Self { agent: config.into(), endpoint: endpoint.trim_end_matches('/').to_owned(), token: token() }
+        let config = || {
+            Agent::config_builder()
+                // Redirects are followed here, so that the token goes to no other host.
+                .max_redirects(0)
+                .http_status_as_error(false)
+                .accept_encoding("identity")
+                .user_agent(concat!("longvu/", env!("CARGO_PKG_VERSION"), "; rust"))
+                .timeout_connect(Some(Duration::from_secs(30)))
+                .timeout_recv_response(Some(Duration::from_secs(60)))
+                .timeout_per_read(Some(Duration::from_secs(60)))
+        };
+        let brief = config().timeout_global(Some(Duration::from_secs(120))).build().into();
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        Self { agent: config().build().into(), brief, endpoint, token: token() }
     }
 
     /// The files of repository `id` at `revision`, and its commit.
@@ -106,7 +111,7 @@ impl Client {
 
         let url = format!("{}/api/models/{id}/revision/{}", self.endpoint, revision.replace('/', "%2F"));
         let answer = |error: &dyn fmt::Display| Failure::Answer(format!("the answer of {url} is no listing ({error})"));
-        let mut response = self.follow(Method::GET, &url, None, false)?;
+        let mut response = self.follow(&self.brief, Method::GET, &url, None, false)?;
         let text = response.body_mut().with_config().limit(MOST_JSON).read_to_string();
         let text = text.map_err(|e| Failure::Transfer(format!("{url}: {e}")))?;
         let info: Info = serde_json::from_str(&text).map_err(|e| answer(&e))?;
@@ -124,7 +129,7 @@ impl Client {
 
     /// What the Hub itself says about the file at `url`, which it may keep on another host.
     pub fn metadata(&self, url: &str) -> Result<Metadata, Failure> {
-        let response = self.follow(Method::HEAD, url, None, true)?;
+        let response = self.follow(&self.brief, Method::HEAD, url, None, true)?;
         let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let etag = text("x-linked-etag").or_else(|| text("etag")).unwrap_or_default();
         let etag = etag.trim_start_matches("W/").trim_matches('"').to_owned();
@@ -138,11 +143,18 @@ impl Client {
 
     /// The bytes of the file at `url` from `start`; the server may answer with the whole file (status 200) instead.
     pub fn read_from(&self, url: &str, start: u64) -> Result<Response<Body>, Failure> {
-        self.follow(Method::GET, url, (start > 0).then_some(start), false)
+        self.follow(&self.agent, Method::GET, url, (start > 0).then_some(start), false)
     }
 
     /// Sends a request and follows redirects; those to another host too, unless `stay`.
-    fn follow(&self, method: Method, url: &str, start: Option<u64>, stay: bool) -> Result<Response<Body>, Failure> {
+    fn follow(
+        &self,
+        agent: &Agent,
+        method: Method,
+        url: &str,
+        start: Option<u64>,
+        stay: bool,
+    ) -> Result<Response<Body>, Failure> {
         let bad = |error: &dyn fmt::Display| Failure::Answer(format!("{url}: {error}"));
         let mut target: Uri = url.parse().map_err(|e| bad(&e))?;
         let home = target.authority().cloned();
@@ -159,7 +171,7 @@ impl Client {
             }
             let request =
                 request.body(()).map_err(|_| bad(&"HF_TOKEN or the address has characters that cannot be sent"))?;
-            let response = self.agent.run(request).map_err(|e| Failure::Transfer(format!("{target}: {e}")))?;
+            let response = agent.run(request).map_err(|e| Failure::Transfer(format!("{target}: {e}")))?;
             let status = response.status();
             let location = response.headers().get(header::LOCATION).filter(|_| status.is_redirection());
             let Some(location) = location else {
