@@ -147,7 +147,7 @@ fn a_model_larger_than_the_disk_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (sizes, out) = (folder.path().join("sizes"), folder.path().join("out"));
     let vast = serde_json::json!({"vocab_size": 1 << 21, "hidden_size": 1 << 18, "num_attention_heads": 4, "head_dim": 16,
-        "num_key_value_heads": 4, "intermediate_size": 8, "num_hidden_layers": 1, "tie_word_embeddings": false});
+        "num_key_value_heads": 4, "intermediate_size": 8, "num_hidden_layers": 1, "tie_word_embeddings": true});
     for (changes, expected) in [
         (vast, "bytes, and the disk has"),
         (serde_json::json!({"vocab_size": 738_197_504}), "`vocab_size` is 738197504"),

@@ -79,7 +79,7 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::BadWeights`] when the file has changed since it was opened, or cannot be read.
     pub fn copy(&self, range: Range<usize>) -> Result<Vec<u8>> {
-        self.check(&range)?;
+        self.check()?;
         let mut bytes = Vec::new();
         let read = bytes.try_reserve_exact(range.len()).map_err(std::io::Error::from).and_then(|()| {
             bytes.resize(range.len(), 0);
@@ -109,16 +109,16 @@ impl WeightsFile {
     /// [`Error::BadWeights`] when the file has changed since it was opened, or cannot be read.
     pub fn window(&self, range: Range<usize>) -> Result<Window> {
         let Some(map) = &self.map else { return Ok(Window::Read(self.copy(range)?)) };
-        self.check(&range)?;
+        self.check()?;
         let window = MappedWindow { map: Arc::clone(map), range };
         window.read().map_err(|error| self.unread(&error))?;
         Ok(Window::Mapped(window))
     }
 
-    /// Checks that `range` is still there, and what it was.
-    fn check(&self, range: &Range<usize>) -> Result<()> {
+    /// Checks that the file is what it was.
+    fn check(&self) -> Result<()> {
         let now = Stamp::of(&self.file).map_err(Error::io(&self.path))?;
-        let reason = if (range.end as u64) > now.len {
+        let reason = if now.len < self.opened.len {
             format!("it was cut short to {} bytes after it was opened; restore it, and load the model again", now.len)
         } else if now != self.opened {
             "it was written to after it was opened; let that finish, and load the model again".to_owned()
