@@ -14,7 +14,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder that should be there is not.
-    #[error("{path} not found: {}", escape_lines(hint), path = shown(path))]
+    #[error("{path} not found: {}", told(hint), path = shown(path))]
     NotFound {
         /// The path that was looked for.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum Error {
     },
 
     /// The operating system refused to read or write a file.
-    #[error("{path}: {}", escape_lines(&source.to_string()), path = shown(path))]
+    #[error("{path}: {}", told(&source.to_string()), path = shown(path))]
     Io {
         /// The file concerned.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum Error {
     },
 
     /// A JSON file could not be understood.
-    #[error("{path}: {}", escape_lines(reason), path = shown(path))]
+    #[error("{path}: {}", told(reason), path = shown(path))]
     Config {
         /// The file concerned.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum Error {
     },
 
     /// A weights file is damaged or of an unknown kind.
-    #[error("{path} is not a readable weights file: {}", escape_lines(reason), path = shown(path))]
+    #[error("{path} is not a readable weights file: {}", told(reason), path = shown(path))]
     BadWeights {
         /// The file concerned.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
     },
 
     /// A weights file could not be made.
-    #[error("{path} could not be written: {}", escape_lines(reason), path = shown(path))]
+    #[error("{path} could not be written: {}", told(reason), path = shown(path))]
     Write {
         /// The file concerned.
         path: PathBuf,
@@ -66,7 +66,7 @@ pub enum Error {
     #[error(
         "device `{}` is not available: {}; available here: {}",
         escape(requested),
-        escape_lines(reason),
+        told(reason),
         available.join(", ")
     )]
     Device {
@@ -79,11 +79,11 @@ pub enum Error {
     },
 
     /// A dtype name that is not known, or that the device cannot compute in.
-    #[error("{}", escape_lines(.0))]
+    #[error("{}", told(.0))]
     Dtype(String),
 
     /// The Hugging Face Hub could not deliver a file.
-    #[error("{}: {}", escape(repo), escape_lines(reason))]
+    #[error("{}: {}", escape(repo), told(reason))]
     Hub {
         /// The repository id.
         repo: String,
@@ -102,6 +102,19 @@ impl Error {
 
 fn shown(path: &Path) -> String {
     escape(&path.to_string_lossy()).into_owned()
+}
+
+/// Characters of a reason that are shown; one that quotes more of a file loses its middle.
+const SHOWN: usize = 4000;
+
+/// A reason, as it is shown.
+fn told(text: &str) -> String {
+    let text = escape_lines(text);
+    let (start, end) = (text.floor_char_boundary(SHOWN / 2), text.len().saturating_sub(SHOWN / 2));
+    if text.len() <= SHOWN {
+        return text.into_owned();
+    }
+    format!("{} […] {}", &text[..start], &text[text.ceil_char_boundary(end)..])
 }
 
 /// The tensors of a checkpoint that do not fit a model.
@@ -147,7 +160,7 @@ impl std::fmt::Display for Mismatch {
         list("of the wrong shape", misshaped.collect())?;
         list("unexpected", self.unexpected.clone())?;
         if !self.hint.is_empty() {
-            write!(f, "\n  {}", escape_lines(&self.hint))?;
+            write!(f, "\n  {}", told(&self.hint))?;
         }
         Ok(())
     }

@@ -16,8 +16,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a JSON file. The index of a model with 100,000 tensors has 10 MB; parsed, a file takes several times its
-    /// size.
+    /// Bytes of a configuration. One has some kilobytes, and a megabyte with the names of 20,000 classes; parsed, it takes
+    /// twenty times its size.
+    pub config_bytes: u64,
+    /// Bytes of any other JSON file. The index of a model with 100,000 tensors has 10 MB.
     pub json_bytes: u64,
     /// Bytes of the header of a safetensors file, about 100 a tensor. The format itself allows 100 MB.
     pub header_bytes: u64,
@@ -48,7 +50,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            json_bytes: 64 << 20,
+            config_bytes: 4 << 20,
+            json_bytes: 32 << 20,
             header_bytes: 32 << 20,
             pickle_bytes: 64 << 20,
             pickle_objects: 2_000_000,

@@ -264,8 +264,12 @@ pub fn load<M>(
     options.dtype.check_supported(&options.device)?;
     let specs = declare(&build);
     let unexpected = compare(source.as_ref(), options, &specs)?;
-    for name in &unexpected {
+    for name in unexpected.iter().take(HINTED) {
         tracing::warn!(part = options.part, tensor = name, "not used: the model has no such tensor");
+    }
+    if unexpected.len() > HINTED {
+        let more = unexpected.len() - HINTED;
+        tracing::warn!(part = options.part, more, "not used: the model has no such tensors");
     }
     let LoadOptions { device, dtype, quantize, .. } = options.clone();
     if let Some(quantize) = quantize {
@@ -325,6 +329,9 @@ fn compare(source: &dyn TensorSource, options: &LoadOptions, specs: &[TensorSpec
     Err(Error::Mismatch(Box::new(mismatch)))
 }
 
+/// Prefixes, and tensors that nobody asked for, that are told one by one.
+const HINTED: usize = 16;
+
 /// Names what stands before the missing names where `found` has them under longer ones, or the adapter that hides them.
 fn prefix_hint(missing: &[String], found: &std::collections::HashSet<String>) -> Option<String> {
     let first = missing.first()?;
@@ -334,9 +341,10 @@ fn prefix_hint(missing: &[String], found: &std::collections::HashSet<String>) ->
         );
     }
     let longer = found.iter().filter_map(|name| name.strip_suffix(first.as_str()));
-    let mut prefixes: Vec<&str> = longer.filter(|prefix| prefix.ends_with(['.', '/', '_'])).collect();
+    let mut prefixes: Vec<&str> = longer.filter(|prefix| prefix.ends_with(['.', '/', '_'])).take(HINTED).collect();
+    let tried: Vec<&String> = missing.iter().take(100).collect();
     prefixes.retain(|prefix| {
-        missing.iter().filter(|name| found.contains(&format!("{prefix}{name}"))).count() * 2 > missing.len()
+        tried.iter().filter(|name| found.contains(&format!("{prefix}{name}"))).count() * 2 > tried.len()
     });
     prefixes.sort_unstable();
     let list: Vec<_> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();

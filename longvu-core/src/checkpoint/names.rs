@@ -26,6 +26,8 @@ const TRAINING: [&str; 13] = [
     "callbacks",
     "loops",
 ];
+/// Wrappers around each other that are taken off at most.
+const DEPTH: usize = 8;
 /// What the language models have under `model`, which is therefore no wrapper around it.
 const INSIDE_MODEL: [&str; 7] =
     ["layers", "embed_tokens", "norm", "mm_projector", "vision_sampler", "vision_query", "image_newline"];
@@ -56,10 +58,10 @@ pub fn unwrap(stored: Vec<String>) -> Result<(HashMap<String, String>, String), 
 /// The longest wrapper around all of `names` but those of a training program's state, with a dot at its end.
 fn wrapper(names: &[String]) -> String {
     let mut prefix = String::new();
-    loop {
+    for _ in 0..DEPTH {
         let inside = names.iter().filter_map(|name| name.strip_prefix(&prefix));
         let heads: BTreeSet<&str> = inside.map(head).filter(|head| !TRAINING.contains(head)).collect();
-        let Some(&only) = heads.first().filter(|_| heads.len() == 1) else { return prefix };
+        let Some(&only) = heads.first().filter(|_| heads.len() == 1) else { break };
         let next = format!("{prefix}{only}.");
         let below: BTreeSet<&str> = names.iter().filter_map(|name| name.strip_prefix(&next)).map(head).collect();
         let wraps = match only {
@@ -67,10 +69,11 @@ fn wrapper(names: &[String]) -> String {
             _ => WRAPPERS.contains(&only),
         };
         if !wraps || below.is_empty() {
-            return prefix;
+            break;
         }
         prefix = next;
     }
+    prefix
 }
 
 fn head(name: &str) -> &str {

@@ -120,7 +120,7 @@ impl Checkpoint {
 
     fn open_index(repo: &Repo, path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::Config { path: path.to_owned(), reason };
-        let index: Index = read_json_within(path, repo.limits())?;
+        let index: Index = read_json_within(path, repo.limits().json_bytes)?;
         let mut names: Vec<_> = index.weight_map.values().collect();
         names.sort();
         names.dedup();

@@ -12,18 +12,18 @@ use crate::{Error, Limits, Result, files};
 /// # Errors
 /// [`Error::NotFound`], [`Error::Io`], or [`Error::Config`] with the position of the fault.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    read_json_within(path, &Limits::default())
+    read_json_within(path, Limits::default().json_bytes)
 }
 
-/// Reads and parses a JSON file as Python does: a byte-order mark and UTF-16 are understood, and `NaN`, `Infinity` and
+/// Reads and parses a JSON file of at most `limit` bytes as Python does: a byte-order mark and UTF-16 are understood, and `NaN`, `Infinity` and
 /// numbers beyond the range of `f64` do no harm where nobody asks for them. Where a number is expected they are strings, and
 /// so an error that names their key.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Io`] for a file that is no regular one or too large, or [`Error::Config`] with the
 /// position of the fault.
-pub fn read_json_within<T: DeserializeOwned>(path: &Path, limits: &Limits) -> Result<T> {
-    let bytes = files::read_limited(path, limits.json_bytes).map_err(|source| match source.kind() {
+pub fn read_json_within<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T> {
+    let bytes = files::read_limited(path, limit).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => Error::NotFound {
             path: path.to_owned(),
             hint: "a Hugging Face model folder has this file; check that the folder is complete".into(),

@@ -30,7 +30,7 @@ use crate::{Error, Limits, Result, limits::product};
 /// Reads a JSON object. A key whose value is null counts as absent, so that its default applies: Python writes
 /// `None` for settings that were never made.
 fn read_object(path: &Path, limits: &Limits) -> Result<Value> {
-    let mut value: Value = read_json_within(path, limits)?;
+    let mut value: Value = read_json_within(path, limits.config_bytes)?;
     ensure(path, value.is_object(), || "a JSON object (`{ ... }`) is expected".into())?;
     drop_nulls(&mut value);
     Ok(value)
@@ -44,24 +44,27 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// Turns a JSON object into a configuration; the error names the key at fault.
-fn parse<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T> {
-    serde_json::from_value(value.clone()).map_err(|error| {
+fn parse<T: DeserializeOwned>(path: &Path, mut value: Value) -> Result<T> {
+    T::deserialize(&value).map_err(|error| {
         let reason = error.to_string();
-        invalid(path, blame::<T>(&value, &reason).map_or(reason.clone(), |key| format!("`{key}`: {reason}")))
+        invalid(path, blame::<T>(&mut value, &reason).map_or(reason.clone(), |key| format!("`{key}`: {reason}")))
     })
 }
+
+/// Most keys of a file in which the one at fault is looked for, by trying each.
+const BLAMED: usize = 256;
 
 /// The key whose value made `T` refuse `value`: serde does not say, but without that key it complains differently.
 ///
 /// This holds because serde looks at values before it looks for missing keys, except in a flattened struct.
-fn blame<T: DeserializeOwned>(value: &Value, reason: &str) -> Option<String> {
-    let keys = value.as_object()?.keys();
-    let different = |key: &&String| {
-        let mut without = value.clone();
-        without.as_object_mut().map(|map| map.remove(key.as_str()));
-        serde_json::from_value::<T>(without).err().is_none_or(|error| error.to_string() != reason)
-    };
-    keys.clone().find(different).cloned()
+fn blame<T: DeserializeOwned>(value: &mut Value, reason: &str) -> Option<String> {
+    let keys: Vec<String> = value.as_object().filter(|map| map.len() <= BLAMED)?.keys().cloned().collect();
+    keys.into_iter().find(|key| {
+        let Some(taken) = value.as_object_mut().and_then(|map| map.remove(key)) else { return false };
+        let different = T::deserialize(&*value).err().is_none_or(|error| error.to_string() != reason);
+        value[key.as_str()] = taken;
+        different
+    })
 }
 
 /// Checks each of `sizes`, a key with its value and the largest allowed.

@@ -240,3 +240,17 @@ fn a_model_that_was_read_outlives_its_file() {
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
     assert!(data.iter::<f32>().eq(small()["a.weight"].values.iter().copied()));
 }
+
+#[test]
+fn names_without_end_cost_no_time() {
+    let tensor = || small()["a.bias"].clone();
+    let wrapped: Tensors = [(format!("{}weight", "module.".repeat(1_000_000)), tensor())].into();
+    let many = (0..50_000).map(|i| (format!("x{i}.a.bias"), tensor())).collect();
+    for tensors in [wrapped, many] {
+        let folder = tempfile::tempdir().unwrap();
+        write_safetensors(&folder.path().join("model.safetensors"), &tensors, Dtype::F32);
+        let start = std::time::Instant::now();
+        assert!(failure(folder.path(), &layout(&small())).contains("missing"));
+        assert!(start.elapsed().as_secs() < 10);
+    }
+}

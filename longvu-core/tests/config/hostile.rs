@@ -150,7 +150,7 @@ fn a_vast_file_is_refused_unread() {
     with_bytes(b"{", |path| {
         std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(3 << 30).unwrap();
         let error = LongVuConfig::read(path).unwrap_err().to_string();
-        assert!(error.contains("config.json") && error.contains("3221225472 bytes, more than the 67108864"), "{error}");
+        assert!(error.contains("config.json") && error.contains("3221225472 bytes, more than the 4194304"), "{error}");
     });
 }
 
@@ -169,4 +169,18 @@ fn deep_nesting_is_an_error() {
     let text = format!("{{\"a\": {}", "[".repeat(1_000_000));
     let error = with_bytes(text.as_bytes(), |path| LongVuConfig::read(path).unwrap_err().to_string());
     assert!(error.contains("config.json") && error.contains("recursion limit"), "{error}");
+}
+
+#[test]
+fn a_file_of_many_or_long_values_costs_neither_time_nor_a_long_message() {
+    let keys: Map<String, Value> = (0..200_000).map(|i| (format!("k{i}"), json!(0))).collect();
+    let many = set(set(qwen2_7b(), Value::Object(keys)), json!({"vocab_size": "x"}));
+    let long = set(qwen2_7b(), json!({"model_type": "x".repeat(4_000_000)}));
+    let list = set(qwen2_7b(), json!({"mm_vision_tower_aux_list": vec!["siglip"; 300_000]}));
+    for (value, expected) in [(many, "invalid type"), (long, "`model_type`"), (list, "`mm_vision_tower_aux_list`")] {
+        let start = std::time::Instant::now();
+        let error = read(&value).unwrap_err();
+        assert!(error.contains(expected) && error.len() < 5000, "{} bytes: {}", error.len(), &error[..200]);
+        assert!(start.elapsed().as_secs() < 10, "{expected}");
+    }
 }
