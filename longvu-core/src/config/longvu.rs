@@ -144,7 +144,12 @@ impl LongVuConfig {
     pub fn read_within(path: &Path, overrides: &Map<String, Value>, limits: &Limits) -> Result<Self> {
         let mut raw = read_object(path, limits)?;
         if let Some(values) = raw.as_object_mut() {
-            values.extend(overrides.clone());
+            let mut overrides = overrides.clone();
+            for keys in [&mut *values, &mut overrides] {
+                rope::unify(path, keys)?;
+                rename_dtype(path, keys)?;
+            }
+            values.extend(overrides);
         }
         drop_nulls(&mut raw);
         let model_type = raw.get("model_type").and_then(|v| v.as_str()).unwrap_or_default();
@@ -157,9 +162,8 @@ impl LongVuConfig {
                 ),
             )
         })?;
-        if let Some(values) = raw.as_object_mut() {
-            rope::unify(path, values)?;
-            rename_dtype(path, values)?;
+        if let Some(values) = raw.as_object() {
+            rope::check_layers(path, values)?;
         }
         // Alone first: within a flattened struct the key at fault cannot be told.
         parse::<DecoderConfig>(path, raw.clone())?;

@@ -16,21 +16,22 @@ const FULL: &str = "full_attention";
 /// Numbers of a scaling, beside its type.
 const NUMBERS: [&str; 4] = ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"];
 
-/// Turns the keys of version 5 into those of version 4, in place.
+/// Turns the keys of version 5, of a file or of what a user sets instead, into those of version 4, in place.
 ///
 /// # Errors
 /// Keys that contradict each other, and settings that these decoders do not have.
 pub fn unify(path: &Path, config: &mut Map<String, Value>) -> Result<()> {
-    let layers = config.get("layer_types").and_then(Value::as_array);
-    let other = layers.and_then(|layers| layers.iter().find(|&layer| layer != FULL)).cloned();
-    ensure(path, other.is_none(), || {
-        format!("`layer_types` has {}; only `{FULL}` is part of LongVU", other.unwrap_or_default())
-    })?;
-    check_partial(path, "partial_rotary_factor", config.get("partial_rotary_factor"))?;
+    if config.get("rope_parameters").is_some_and(Value::is_null) {
+        // Taken away are both, unless they are set apart.
+        config.remove("rope_parameters");
+        for key in ["rope_theta", "rope_scaling"] {
+            config.entry(key).or_insert(Value::Null);
+        }
+    }
     let older = Rope::take(path, config, "rope_scaling")?;
     let newer = Rope::take(path, config, "rope_parameters")?;
     let thetas = [
-        ("rope_theta", config.remove("rope_theta")),
+        ("rope_theta", remove(config, "rope_theta")),
         ("rope_scaling", older.as_ref().and_then(|rope| rope.theta.clone())),
         ("rope_parameters", newer.as_ref().and_then(|rope| rope.theta.clone())),
     ];
@@ -53,6 +54,25 @@ pub fn unify(path: &Path, config: &mut Map<String, Value>) -> Result<()> {
     Ok(())
 }
 
+/// Checks that every layer is of the one type, and rotates whole heads.
+///
+/// # Errors
+/// Other layers.
+pub fn check_layers(path: &Path, config: &Map<String, Value>) -> Result<()> {
+    let layers = config.get("layer_types").and_then(Value::as_array);
+    let other = layers.and_then(|layers| layers.iter().find(|&layer| layer != FULL)).cloned();
+    ensure(path, other.is_none(), || {
+        format!("`layer_types` has {}; only `{FULL}` is part of LongVU", other.unwrap_or_default())
+    })?;
+    check_partial(path, "partial_rotary_factor", config.get("partial_rotary_factor"))
+}
+
+/// Takes a value out; a null, which takes another's value away, stays.
+fn remove(config: &mut Map<String, Value>, key: &str) -> Option<Value> {
+    config.get(key).filter(|value| !value.is_null())?;
+    config.remove(key)
+}
+
 fn contradiction(path: &Path, value: &str, key: &str, other: &str, other_key: &str) -> crate::Error {
     let reason = format!(
         "`{key}` says {value} and `{other_key}` says {other}; remove the one that the model was not trained with"
@@ -70,7 +90,7 @@ struct Rope {
 impl Rope {
     /// Takes `key` out of `config`, if it is there.
     fn take(path: &Path, config: &mut Map<String, Value>, key: &str) -> Result<Option<Self>> {
-        let Some(value) = config.remove(key) else { return Ok(None) };
+        let Some(value) = remove(config, key) else { return Ok(None) };
         let mut scaling = match value {
             Value::Object(map) => map,
             other => return Err(invalid(path, format!("`{key}` is {other}; an object (`{{ ... }}`) is expected"))),

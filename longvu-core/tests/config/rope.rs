@@ -66,6 +66,27 @@ fn what_is_left_out_has_the_usual_value() {
     assert_eq!(rope(&read(&null).unwrap()), (1e6, None));
 }
 
+/// What a user sets goes before the file, in the keys of either version.
+#[test]
+fn either_version_can_be_set_instead_of_the_file_s() {
+    let llama = llama(2048, 32, 16, 8192);
+    for file in [llama.clone(), newer(llama)] {
+        let scaling = Some(("llama3".to_owned(), [32.0, 1.0, 4.0], 8192));
+        for (overrides, expected) in [
+            (json!({"rope_theta": 7.0}), (7.0, scaling.clone())),
+            (json!({"rope_scaling": null}), (5e5, None)),
+            (json!({"rope_parameters": {"rope_theta": 7.0}}), (7.0, None)),
+            (json!({"rope_parameters": null}), (1e4, None)),
+            (json!({"rope_parameters": null, "rope_theta": 7.0}), (7.0, None)),
+            (json!({"layer_types": null, "dtype": "float16"}), (5e5, scaling)),
+        ] {
+            let file = set(file.clone(), json!({"layer_types": ["full_attention"]}));
+            let read = |path: &std::path::Path| LongVuConfig::read_with(path, overrides.as_object().unwrap()).unwrap();
+            assert_eq!(rope(&crate::with_file(&file, read)), expected, "{overrides}");
+        }
+    }
+}
+
 #[test]
 fn keys_that_contradict_each_other_are_an_error() {
     let llama = || llama(3072, 24, 28, 8192);

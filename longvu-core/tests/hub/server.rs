@@ -148,8 +148,10 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, elsewhere: bool) -> Option
     if method == "GET" {
         stream.write_all(&body[..sent]).ok()?;
     }
-    while endless && method == "GET" {
-        stream.write_all(&[b' '; 1 << 12]).ok()?;
+    if endless && method == "GET" {
+        loop {
+            stream.write_all(&[b' '; 1 << 12]).ok()?;
+        }
     }
     Some(())
 }
