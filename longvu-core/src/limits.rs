@@ -38,8 +38,8 @@ pub struct Limits {
     pub vocabulary: usize,
     /// Positions of the language model's window; the longest published one has 10 million.
     pub positions: usize,
-    /// Tokens or patches of one frame: a grid of 256 x 256, which is a picture of 3,584 pixels in patches of 14. Memory and
-    /// time of the towers grow with their square.
+    /// Tokens or patches of one frame: a grid of 128 x 128, which is a picture of 1,792 pixels in patches of 14. Published are
+    /// 27 x 27 and 24 x 24, and a tower's time grows with the square of their number.
     pub frame_tokens: usize,
     /// Side of a tower's input in pixels.
     pub image_side: usize,
@@ -60,7 +60,7 @@ impl Default for Limits {
             width: 1 << 22,
             vocabulary: 1 << 21,
             positions: 1 << 24,
-            frame_tokens: 1 << 16,
+            frame_tokens: 1 << 14,
             image_side: 1 << 13,
             parameters: 1 << 40,
         }

@@ -340,20 +340,24 @@ fn prefix_hint(missing: &[String], found: &std::collections::HashSet<String>) ->
             "the file holds an adapter (LoRA) beside the weights; merge it into them and save the model again".into(),
         );
     }
+    let tried: Vec<&String> = missing.iter().take(100).collect();
+    let most = |rename: &dyn Fn(&str) -> Option<String>| {
+        tried.iter().filter(|name| rename(name).is_some_and(|name| found.contains(&name))).count() * 2 > tried.len()
+    };
     let longer = found.iter().filter_map(|name| name.strip_suffix(first.as_str()));
     let mut prefixes: Vec<&str> = longer.filter(|prefix| prefix.ends_with(['.', '/', '_'])).take(HINTED).collect();
-    let tried: Vec<&String> = missing.iter().take(100).collect();
-    prefixes.retain(|prefix| {
-        tried.iter().filter(|name| found.contains(&format!("{prefix}{name}"))).count() * 2 > tried.len()
-    });
+    prefixes.retain(|prefix| most(&|name| Some(format!("{prefix}{name}"))));
     prefixes.sort_unstable();
-    let list: Vec<_> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
-    (!list.is_empty()).then(|| {
-        format!(
-            "the file has these tensors under {}; save one model's, without what stands before their names",
-            list.join(" and ")
-        )
-    })
+    if !prefixes.is_empty() {
+        let list: Vec<_> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
+        let list = list.join(" and ");
+        return Some(format!(
+            "the file has these tensors under {list}; save one model's, without what stands before their names"
+        ));
+    }
+    let mut shorter = first.match_indices('.').map(|(dot, _)| &first[..=dot]);
+    let lost = shorter.find(|prefix| most(&|name| name.strip_prefix(prefix).map(str::to_owned)))?;
+    Some(format!("the file has these tensors without `{lost}` before their names; save the model as it was loaded"))
 }
 
 /// Names the configuration key behind the shapes that are known to have been published wrong.

@@ -70,6 +70,10 @@ fn a_prefix_that_is_nobody_s_is_named() {
         }
     }
     let folder = tempfile::tempdir().unwrap();
+    write_safetensors(&folder.path().join("model.safetensors"), &tower(), Dtype::F32);
+    let message = failure(folder.path(), &layout(&renamed(&tower(), |name| format!("vision_model.{name}"))));
+    assert!(message.contains("without `vision_model.`"), "{message}");
+    let folder = tempfile::tempdir().unwrap();
     let adapted = renamed(&tower(), |name| name.replace("norm1.weight", "norm1.base_layer.weight"));
     write_safetensors(&folder.path().join("model.safetensors"), &adapted, Dtype::F32);
     assert!(failure(folder.path(), &layout(&tower())).contains("LoRA"));
