@@ -153,6 +153,7 @@ fn a_file_of_another_size_than_stated_is_refused() {
     let outcome = child(&server, "model.safetensors", home.path()).run();
     let error = only_error(&outcome);
     assert!(error.contains("1000000"), "{error}");
+    assert_eq!(leftovers(home.path()), Vec::<String>::new());
     assert!(!model_folder(home.path()).join("snapshots").exists());
 }
 

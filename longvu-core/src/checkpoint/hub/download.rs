@@ -58,8 +58,9 @@ pub fn fetch(request: &Request<'_>) -> Result<PathBuf, Failure> {
         let partial = cache.partial(&metadata.etag);
         let transfer = Transfer { client, url: &url, name, partial: &partial, progress, unstated };
         let brought = transfer.run(&metadata);
-        if let Err(Failure::Endless { .. }) = brought {
-            // What has no end is of no use to a later attempt.
+        let useless = matches!(brought, Err(Failure::Endless { .. })) || transfer.length() == 0;
+        if brought.is_err() && useless {
+            // A later attempt cannot go on from nothing, nor from what has no end.
             let _ = fs::remove_file(&partial);
         }
         brought?;
