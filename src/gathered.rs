@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::plan::Compute;
+use crate::core::is_cpu;
 
 /// Frames in the order they came.
 pub(crate) struct Gathered {
@@ -22,7 +22,7 @@ impl Gathered {
 
     /// Adds frames, `[frames, cells, channels]`.
     pub fn push(&mut self, frames: Tensor<3>) {
-        if Compute::of(&self.device) == Compute::Gpu || frames.dtype() != DType::F32 {
+        if !is_cpu(&self.device) || frames.dtype() != DType::F32 {
             self.parts.push(frames);
             return;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     LongVuBuilder, Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
-    core::{Device, Dtype, Quantize, config::LongVuConfig},
+    core::{Device, Dtype, Quantize, config::LongVuConfig, is_cpu},
     counters::Work,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
     part::{Lasting, Residency, side_by_side},
@@ -84,7 +84,7 @@ impl LongVu {
         };
         let siglip = || self.parts.siglip.model().map(drop);
         let dinov2 = || self.parts.dinov2.model().map(drop);
-        if self.parts.device == crate::default_device() {
+        if is_cpu(&self.parts.device) {
             return side_by_side(&[&decoder, &siglip, &dinov2]);
         }
         decoder().and_then(|()| siglip()).and_then(|()| dinov2())

@@ -63,10 +63,12 @@ pub fn available(given: Option<u64>, compute: Compute) -> Option<u64> {
     given.or_else(|| available_memory().filter(|_| compute == Compute::Cpu))
 }
 
-/// What a device string stands for, whether or not this build and machine have it.
+/// What a device string stands for, whether or not this build and machine have it; without one, the device that is taken
+/// then.
 pub fn compute(device: Option<&str>) -> Compute {
     match device.map(|name| name.trim().to_ascii_lowercase()).as_deref() {
-        None | Some("cpu" | "cpu:0" | "flex" | "flex:0") => Compute::Cpu,
+        None => Compute::of(&longvu::default_device()),
+        Some("cpu" | "cpu:0" | "flex" | "flex:0" | "ndarray" | "ndarray:0") => Compute::Cpu,
         Some(_) => Compute::Gpu,
     }
 }

@@ -54,6 +54,19 @@ pub fn available_devices() -> Vec<String> {
     names
 }
 
+/// Whether `device` computes on the processor, in the machine's own memory; with gradients or without.
+///
+/// Right in every build: one without the CPU backends has no such device.
+pub fn is_cpu(device: &Device) -> bool {
+    let cpus: &[Device] = &[
+        #[cfg(feature = "flex")]
+        Device::flex(),
+        #[cfg(feature = "ndarray")]
+        Device::ndarray(),
+    ];
+    cpus.contains(device)
+}
+
 /// The devices of one backend; `None` when it was not compiled in.
 ///
 /// Asking burn for its list, rather than constructing a device, is what keeps an absent adapter from panicking on
@@ -108,8 +121,15 @@ mod tests {
     #[test]
     fn every_listed_device_can_be_had() {
         for name in available_devices() {
-            parse_device(&name).unwrap();
+            let device = parse_device(&name).unwrap();
+            assert_eq!(is_cpu(&device), ["cpu", "ndarray"].contains(&name.as_str()), "{name}");
         }
+    }
+
+    #[test]
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    fn the_cpu_with_gradients_is_the_cpu() {
+        assert!(is_cpu(&Device::flex().autodiff()));
     }
 
     #[test]

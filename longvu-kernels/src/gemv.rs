@@ -126,7 +126,8 @@ pub(crate) fn gemv_at<T: Format>(
     assert_eq!(weights.len(), outputs * inputs, "weights of {outputs} x {inputs}");
     assert!(rows <= MAX_ROWS, "{rows} rows, of {MAX_ROWS} at most");
     let x = Lined::new(x, inputs);
-    let count = (TASK_BYTES / (inputs * size_of::<T::Bits>())).next_multiple_of(4);
+    // Rows that are longer than a task's share are taken four at a time all the same.
+    let count = (TASK_BYTES / (inputs * size_of::<T::Bits>())).max(1).next_multiple_of(4);
     for_each(tasks(out, outputs, count), |mut task| {
         let weights = &weights[task.first * inputs..][..task.out[0].len() * inputs];
         level.run(Rows::<T> { weights, inputs, x: &x, out: &mut task.out });

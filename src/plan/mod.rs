@@ -14,7 +14,7 @@ pub use sizes::ModelSizes;
 
 use crate::{
     Residency,
-    core::{Device, Dtype, Quantize},
+    core::{Device, Dtype, Quantize, is_cpu},
 };
 
 /// What computes, as far as memory depends on it.
@@ -30,7 +30,7 @@ pub enum Compute {
 impl Compute {
     /// What `device` is.
     pub fn of(device: &Device) -> Self {
-        if *device == crate::default_device() { Self::Cpu } else { Self::Gpu }
+        if is_cpu(device) { Self::Cpu } else { Self::Gpu }
     }
 
     /// Frames that go through a tower at once, unless set otherwise.

@@ -59,6 +59,21 @@ fn more_rows_are_refused() {
     gemv_f32(&[0.0; 4], 2, &[0.0; 18], None, &mut [0.0; 18]);
 }
 
+/// A row alone is more than a task's share of bytes.
+#[test]
+fn rows_of_any_length_are_multiplied() {
+    for inputs in [65_536, 65_537, 150_001] {
+        let (weights, x) = (noise(1, 5 * inputs, 1.0), noise(2, 2 * inputs, 1.0));
+        let mut out = vec![0.0; 2 * 5];
+        gemv_f32(&weights, inputs, &x, None, &mut out);
+        assert_close(&out, &reference(&weights, inputs, &x, None), 1e-3, 1e-6);
+        let half: Vec<f16> = weights.iter().map(|&x| f16::from_f32(x)).collect();
+        let values: Vec<f32> = half.iter().map(|x| x.to_f32()).collect();
+        gemv_f16(&half, inputs, &x, None, &mut out);
+        assert_close(&out, &reference(&values, inputs, &x, None), 1e-3, 1e-6);
+    }
+}
+
 #[test]
 fn threads_change_nothing() {
     let (weights, x) = (noise(1, 999 * 517, 1.0), noise(2, 3 * 517, 1.0));
