@@ -104,6 +104,10 @@ pub struct ModelArgs {
     #[arg(long, value_name = "N")]
     pub tower_batch: Option<NonZeroUsize>,
 
+    /// Read weights instead of mapping them: slower, and safe when the files may change while the program runs
+    #[arg(long)]
+    pub no_mmap: bool,
+
     /// Frames of a long video that wait in memory until it is known which are kept, the others on disk [default: 16]
     #[arg(long, value_name = "N")]
     pub waiting_frames: Option<usize>,

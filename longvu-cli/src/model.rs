@@ -3,7 +3,11 @@
 use std::{num::NonZeroUsize, time::Instant};
 
 use anyhow::Result;
-use longvu::{Error, LongVu, LongVuBuilder, MemoryPlan, Preset, core::checkpoint::RepoOptions, llm, parse_device};
+use longvu::{
+    Error, LongVu, LongVuBuilder, MemoryPlan, Preset,
+    core::checkpoint::{Mapping, RepoOptions},
+    llm, parse_device,
+};
 
 #[cfg(not(feature = "miniature"))]
 use crate::args::usage;
@@ -70,6 +74,9 @@ pub fn builder(args: &ModelArgs, preset: Preset, quiet: bool) -> Result<LongVuBu
     }
     if let Some(frames) = args.tower_batch.map(NonZeroUsize::get) {
         builder = builder.tower_batch(frames);
+    }
+    if args.no_mmap {
+        builder = builder.mapping(Mapping::Read);
     }
     if let Some(frames) = args.waiting_frames {
         builder = builder.waiting_frames(frames);

@@ -187,7 +187,7 @@ impl Source {
         let encoded = model.encode_with(clip, |step| progress.encoding(step));
         drop(progress);
         let decoded = watched.lock().map(|decoded| decoded.clone()).unwrap_or_default();
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = video::path_text(Path::new(self.path.file_name().unwrap_or_default()));
         let mut encoded = encoded?.with_note(SOURCE, name);
         if decoded.stats.is_some() {
             encoded = encoded.with_note(SAMPLING, serde_json::to_string(&self.options)?);

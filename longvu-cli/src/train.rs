@@ -138,7 +138,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let data = data(&args.data, recipe.seed)?;
     let device = model::device(args.machine.device.as_deref())?;
     let interrupted = interruption()?;
-    let limit = args.machine.max_minutes.map(|minutes| Duration::from_secs(minutes.get() * 60));
+    let limit = args.machine.max_minutes.map(|minutes| Duration::from_secs(minutes.get().saturating_mul(60)));
     let progress = Progress::new(args.machine.quiet, "preparing");
     let run = TrainingRun {
         model: args.model.clone(),
@@ -150,7 +150,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         dtype: args.machine.dtype,
         device,
         workers: args.machine.workers.map(NonZeroUsize::get),
-        checkpoint_every: Duration::from_secs(args.machine.checkpoint_minutes.get() * 60),
+        checkpoint_every: Duration::from_secs(args.machine.checkpoint_minutes.get().saturating_mul(60)),
         on_progress: &|step| show(&progress, step, args.machine.quiet),
         should_stop: &|| interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| start.elapsed() > limit),
     };

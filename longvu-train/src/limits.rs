@@ -15,3 +15,6 @@ pub(crate) const GROUP: usize = 1 << 16;
 
 /// Most videos that a tokenizer is trained on.
 pub(crate) const TOKENIZER_VIDEOS: usize = 1 << 22;
+
+/// Most threads of a run: more than any machine has cores.
+pub(crate) const WORKERS: usize = 1 << 12;

@@ -8,7 +8,7 @@ use std::{
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::{Error, Result};
+use crate::{Error, Result, limits::WORKERS};
 
 /// A fixed number of workers, each with one thread for everything it calls.
 ///
@@ -19,11 +19,15 @@ impl Workers {
     /// As many as asked for, or as there are cores.
     ///
     /// # Errors
-    /// When threads cannot be started.
+    /// More than 4,096, and when threads cannot be started.
     pub fn new(count: Option<usize>) -> Result<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let count = count.unwrap_or(cores).max(1);
+        if count > WORKERS {
+            return Err(Error::Setting { name: "workers", value: count.to_string(), expected: "4,096 or fewer" });
+        }
         let pool = |_| ThreadPoolBuilder::new().num_threads(1).build();
-        let pools: Result<Vec<_>, _> = (0..count.unwrap_or(cores).max(1)).map(pool).collect();
+        let pools: Result<Vec<_>, _> = (0..count).map(pool).collect();
         Ok(Self(pools.map_err(|error| Error::Threads { reason: error.to_string() })?))
     }
 

@@ -85,12 +85,16 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
     let options = ScriptOptions { kind: args.kind.0, ..ScriptOptions::default() };
     let options = options.with_duration(args.seconds).with_size(SIDE);
     options.validate().map_err(|error| usage(&error.to_string()))?;
+    let videos = args.videos.get() as u64;
+    if videos > MOST_VIDEOS || args.first.checked_add(videos).is_none() {
+        return Err(usage("--videos may be 1,048,576 at most, and --first must leave room for them").into());
+    }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     let builder = LongVu::builder(model::named(&args.name, args.quiet)?);
     let config = builder.files()?.config;
     let bench = Bench { builder, sizes: Sizes::of(&config, TEXT_TOKENS), files: args.files };
     let draw = |i| Script::draw(Split::Test.seed(args.first + i), &options);
-    let scripts: Vec<Script> = (0..args.videos.get() as u64).map(draw).collect::<Result<_, _>>()?;
+    let scripts: Vec<Script> = (0..videos).map(draw).collect::<Result<_, _>>()?;
     let runs = runs(args, bench.sizes.room(&config));
     let progress = Progress::new(args.quiet, "measuring");
     let (mut answers, total) = (Vec::new(), runs.len() * scripts.len());
@@ -103,6 +107,9 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
     table.write(&args.out)?;
     output::text(&table.shown())
 }
+
+/// Most videos of a run, all of whose scripts are in memory.
+const MOST_VIDEOS: u64 = 1 << 20;
 
 /// Height and width that videos are drawn at, in pixels.
 const SIDE: u32 = 256;

@@ -48,6 +48,10 @@ fn counts_beyond_all_bounds_are_refused() {
         let mut command = longvu();
         run(command.arg("train").arg(model()).arg(folder.path().join("run")).args(flags)).fails(2, &[part, flags[1]]);
     }
+    let mut command = training(folder.path(), ("<image>\nWhere?", "There."));
+    run(command.args(["--workers", "4294967296"])).fails(1, &["workers", "4294967296"]);
+    let mut command = training(folder.path(), ("<image>\nWhere?", "There."));
+    run(command.args(["--checkpoint-minutes", "18446744073709551615", "--max-minutes", "18446744073709551615"])).ok();
 }
 
 /// The second run says that the first is at work, and the first goes on.
