@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes the seeds of corpus/: small valid files of every kind, from which the fuzzer goes on. Needs the `ffmpeg` program.
+# Writes the seeds of corpus/: small valid files of every kind, from which the fuzzer goes on. Needs the
+# `ffmpeg` program, and builds this one.
 set -euo pipefail
 cd "$(dirname "$0")"
 scratch=$(mktemp -d)
@@ -68,6 +69,8 @@ TEXT
 
 cp ../tests/golden/checkpoint/longvu_qwen/tokenizer.json corpus/tokenizer/golden_qwen.json
 cp ../tests/golden/checkpoint/longvu_llama/tokenizer.json corpus/tokenizer/golden_llama.json
+cargo run --quiet --manifest-path ../Cargo.toml -p longvu-cli -- encode ../tests/golden/videos/video3.mp4 --uniform 1 --quiet \
+    --model ../tests/golden/checkpoint/longvu_qwen --out "$PWD/corpus/encoded/one.longvu"
 cp ../longvu-core/tests/data/torch_state_dict.bin ../longvu-core/tests/data/torch_state_dict_legacy.bin corpus/pickle/
 
 python3 - <<'PYTHON'

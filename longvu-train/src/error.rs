@@ -106,18 +106,16 @@ pub enum Error {
         /// `tokenizer_model_max_length`.
         window: usize,
     },
-    /// A sample that with its answers is longer than the window.
+    /// A sample whose questions and answers are longer than the window.
     #[error(
-        "sample {index}: {tokens} tokens of questions and answers and {visual_tokens} of video do not fit into a window \
-         of {window}; shorten it, or leave it out"
+        "sample {index}: {tokens} tokens of questions and answers do not fit into a window of {window}; shorten it, or \
+         leave it out"
     )]
     AnswerTooLong {
         /// Which.
         index: u64,
         /// Tokens of its text.
         tokens: usize,
-        /// Tokens of its video or picture.
-        visual_tokens: usize,
         /// `tokenizer_model_max_length`.
         window: usize,
     },

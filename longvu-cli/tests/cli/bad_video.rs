@@ -30,7 +30,7 @@ fn not_a_video() {
     run(&mut ask(&path, "What?")).fails(1, &["notes.mp4: the file is empty"]);
     run(&mut ask(folder.path(), "What?")).fails(1, &["not a regular file"]);
     run(&mut ask(golden().join("checkpoint/longvu_qwen/config.json"), "What?"))
-        .fails(1, &["not a video FFmpeg can read (Invalid data"]);
+        .fails(1, &["not a video FFmpeg can read (it is text"]);
 }
 
 #[test]

@@ -96,12 +96,12 @@ impl LanguageObjective {
         Ok(fuse(&frames, text, (text_len, text_ids), &budget, &QueryStage, &spatial).tokens)
     }
 
-    /// Refuses a sample that is longer than the window, with its answers and so many tokens of video.
-    fn check_length(&self, dialogues: &[Dialogue], visual_tokens: usize, index: u64) -> Result<()> {
+    /// Refuses a sample whose text alone is longer than the window.
+    fn check_length(&self, dialogues: &[Dialogue], index: u64) -> Result<()> {
         let window = self.config.tokenizer_model_max_length;
         let tokens = dialogues.iter().map(|dialogue| dialogue.ids.as_slice().len()).max().unwrap_or(0);
-        if tokens + visual_tokens > window {
-            return Err(Error::AnswerTooLong { index, tokens, visual_tokens, window });
+        if tokens > window {
+            return Err(Error::AnswerTooLong { index, tokens, window });
         }
         Ok(())
     }
@@ -109,14 +109,12 @@ impl LanguageObjective {
     /// The summed loss over a sample's answer tokens, how many those are, and how many were the likeliest.
     fn sample_loss(&self, model: &Model, sample: &Sample, index: u64) -> Result<Scored> {
         let dialogues = self.dialogues(sample)?;
-        self.check_length(&dialogues, 0, index)?;
+        self.check_length(&dialogues, index)?;
         let visual = match (sample.kind, dialogues.first()) {
             (Some(_), Some(first)) => Some(self.visual_tokens(model, sample, &first.first_prompt, index)?),
             _ => None,
         };
-        let visual_tokens = visual.as_ref().map_or(0, |tokens| tokens.dims()[0]);
-        self.check_length(&dialogues, visual_tokens, index)?;
-        let sequence = Sequence::new(&dialogues, visual_tokens);
+        let sequence = Sequence::new(&dialogues, visual.as_ref().map_or(0, |tokens| tokens.dims()[0]));
         let [before, after] = sequence.text.map(|ids| (!ids.is_empty()).then(|| model.decoder.embed(&ids)));
         let parts: Vec<Tensor<2>> = [before, visual, after].into_iter().flatten().collect();
         let inputs_embeds = Tensor::cat(parts, 0).unsqueeze::<3>();
