@@ -100,7 +100,7 @@ pub fn load((builder, forecast): (LongVuBuilder, MemoryPlan), quiet: bool) -> Re
 
 /// Where and how repositories are reached, for commands that do not load a model.
 pub fn repo_options(place: &PlaceArgs, progress: &Progress) -> RepoOptions {
-    RepoOptions { revision: place.revision.clone(), progress: Some(progress.download()) }
+    RepoOptions { revision: place.revision.clone(), progress: Some(progress.download()), ..RepoOptions::default() }
 }
 
 /// Refuses a question that no prompt can hold, before a video is decoded for it.

@@ -1,16 +1,20 @@
 //! What can go wrong while finding, reading and checking a checkpoint.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::files::{escape, escape_lines};
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything this crate reports; each message says what failed, where, and what to do.
+///
+/// Messages quote files and servers, whose control characters they show escaped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder that should be there is not.
-    #[error("{path} not found: {hint}", path = path.display())]
+    #[error("{path} not found: {}", told(hint), path = shown(path))]
     NotFound {
         /// The path that was looked for.
         path: PathBuf,
@@ -19,7 +23,7 @@ pub enum Error {
     },
 
     /// The operating system refused to read or write a file.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {}", told(&source.to_string()), path = shown(path))]
     Io {
         /// The file concerned.
         path: PathBuf,
@@ -28,7 +32,7 @@ pub enum Error {
     },
 
     /// A JSON file could not be understood.
-    #[error("{path}: {reason}", path = path.display())]
+    #[error("{path}: {}", told(reason), path = shown(path))]
     Config {
         /// The file concerned.
         path: PathBuf,
@@ -37,7 +41,7 @@ pub enum Error {
     },
 
     /// A weights file is damaged or of an unknown kind.
-    #[error("{path} is not a readable weights file: {reason}", path = path.display())]
+    #[error("{path} is not a readable weights file: {}", told(reason), path = shown(path))]
     BadWeights {
         /// The file concerned.
         path: PathBuf,
@@ -46,7 +50,7 @@ pub enum Error {
     },
 
     /// A weights file could not be made.
-    #[error("{path} could not be written: {reason}", path = path.display())]
+    #[error("{path} could not be written: {}", told(reason), path = shown(path))]
     Write {
         /// The file concerned.
         path: PathBuf,
@@ -59,7 +63,12 @@ pub enum Error {
     Mismatch(Box<Mismatch>),
 
     /// A device string that this build cannot serve.
-    #[error("device `{requested}` is not available: {reason}; available here: {}", available.join(", "))]
+    #[error(
+        "device `{}` is not available: {}; available here: {}",
+        escape(requested),
+        told(reason),
+        available.join(", ")
+    )]
     Device {
         /// The string that was asked for.
         requested: String,
@@ -70,11 +79,11 @@ pub enum Error {
     },
 
     /// A dtype name that is not known, or that the device cannot compute in.
-    #[error("{0}")]
+    #[error("{}", told(.0))]
     Dtype(String),
 
     /// The Hugging Face Hub could not deliver a file.
-    #[error("{repo}: {reason}")]
+    #[error("{}: {}", escape(repo), told(reason))]
     Hub {
         /// The repository id.
         repo: String,
@@ -89,6 +98,23 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+}
+
+fn shown(path: &Path) -> String {
+    escape(&path.to_string_lossy()).into_owned()
+}
+
+/// Characters of a reason that are shown; one that quotes more of a file loses its middle.
+const SHOWN: usize = 4000;
+
+/// A reason, as it is shown.
+fn told(text: &str) -> String {
+    let text = escape_lines(text);
+    let (start, end) = (text.floor_char_boundary(SHOWN / 2), text.len().saturating_sub(SHOWN / 2));
+    if text.len() <= SHOWN {
+        return text.into_owned();
+    }
+    format!("{} […] {}", &text[..start], &text[text.ceil_char_boundary(end)..])
 }
 
 /// The tensors of a checkpoint that do not fit a model.
@@ -111,14 +137,14 @@ const LISTED: usize = 12;
 
 impl std::fmt::Display for Mismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: the weights do not fit the configuration", self.origin)?;
+        write!(f, "{}: the weights do not fit the configuration", escape(&self.origin))?;
         let mut list = |title: &str, lines: Vec<String>| -> std::fmt::Result {
             if lines.is_empty() {
                 return Ok(());
             }
             write!(f, "\n  {} {title}:", lines.len())?;
             for line in lines.iter().take(LISTED) {
-                write!(f, "\n    {line}")?;
+                write!(f, "\n    {}", escape(line))?;
             }
             if lines.len() > LISTED {
                 write!(f, "\n    ... and {} more", lines.len() - LISTED)?;
@@ -134,7 +160,7 @@ impl std::fmt::Display for Mismatch {
         list("of the wrong shape", misshaped.collect())?;
         list("unexpected", self.unexpected.clone())?;
         if !self.hint.is_empty() {
-            write!(f, "\n  {}", self.hint)?;
+            write!(f, "\n  {}", told(&self.hint))?;
         }
         Ok(())
     }

@@ -26,6 +26,18 @@ pub fn open_regular(path: &Path) -> Result<File> {
     Ok(file)
 }
 
+/// Whether there is a regular file at `path`; links are followed.
+///
+/// # Errors
+/// What the operating system says, or [`ErrorKind::InvalidInput`] for something else of that name.
+pub fn is_regular(path: &Path) -> Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => ensure_regular(&metadata).map(|()| true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The bytes of the regular file at `path`, of which there may be `limit`.
 ///
 /// # Errors
@@ -72,6 +84,28 @@ fn kind(kind: std::fs::FileType) -> &'static str {
 #[cfg(not(unix))]
 fn kind(kind: std::fs::FileType) -> &'static str {
     if kind.is_dir() { "a folder" } else { "of another kind" }
+}
+
+/// Bytes that may be written to the file system of the folder at `path`; `None` where the system does not say.
+#[cfg(unix)]
+pub fn free_space(path: &Path) -> Option<u64> {
+    let path = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str())).ok()?;
+    let mut found = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends with a zero byte, and the system fills the structure where it returns 0.
+    let found = unsafe {
+        if libc::statvfs(path.as_ptr(), found.as_mut_ptr()) != 0 {
+            return None;
+        }
+        found.assume_init()
+    };
+    #[allow(clippy::unnecessary_cast, reason = "these types are not the same everywhere")]
+    Some((found.f_bavail as u64).saturating_mul(found.f_frsize as u64))
+}
+
+/// Bytes that may be written to the file system of the folder at `path`; `None` where the system does not say.
+#[cfg(not(unix))]
+pub fn free_space(_path: &Path) -> Option<u64> {
+    None
 }
 
 /// `text` with every character that moves the cursor, rings, colours or reorders written as Rust writes it: `\u{1b}`.
@@ -152,6 +186,14 @@ mod tests {
             assert!(error.to_string().contains(name), "{error}");
         }
         assert!(start.elapsed().as_secs() < 5);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_disk_has_space_and_nothing_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free_space(folder.path()).is_some_and(|free| free > 0 && free < 1 << 60));
+        assert_eq!(free_space(&folder.path().join("none")), None);
     }
 
     #[test]

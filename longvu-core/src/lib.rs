@@ -7,6 +7,7 @@ mod device;
 mod dtype;
 mod error;
 pub mod files;
+pub mod limits;
 pub mod nn;
 pub mod ops;
 mod quantize;
@@ -16,6 +17,7 @@ pub use burn::tensor::Device;
 pub use device::{available_devices, is_cpu, parse_device};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
+pub use limits::Limits;
 pub use quantize::{Quantize, QuantizedMatrix};
 pub use weights::{
     LoadOptions, LoadReport, TensorLookup, TensorRole, TensorSpec, Weights, build, check, declare, load,

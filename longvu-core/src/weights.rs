@@ -42,8 +42,10 @@ pub enum TensorRole {
 
 impl TensorSpec {
     /// Number of elements.
+    ///
+    /// The largest number there is where a shape, of a configuration that nobody checked, has more.
     pub fn num_elements(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |product, &size| product.saturating_mul(size))
     }
 }
 
@@ -262,8 +264,12 @@ pub fn load<M>(
     options.dtype.check_supported(&options.device)?;
     let specs = declare(&build);
     let unexpected = compare(source.as_ref(), options, &specs)?;
-    for name in &unexpected {
+    for name in unexpected.iter().take(HINTED) {
         tracing::warn!(part = options.part, tensor = name, "not used: the model has no such tensor");
+    }
+    if unexpected.len() > HINTED {
+        let more = unexpected.len() - HINTED;
+        tracing::warn!(part = options.part, more, "not used: the model has no such tensors");
     }
     let LoadOptions { device, dtype, quantize, .. } = options.clone();
     if let Some(quantize) = quantize {
@@ -319,8 +325,39 @@ fn compare(source: &dyn TensorSource, options: &LoadOptions, specs: &[TensorSpec
         return Ok(mismatch.unexpected);
     }
     mismatch.origin = format!("{} from {}", options.part, source.describe());
-    mismatch.hint = hint(&mismatch);
+    mismatch.hint = prefix_hint(&mismatch.missing, &found).unwrap_or_else(|| hint(&mismatch));
     Err(Error::Mismatch(Box::new(mismatch)))
+}
+
+/// Prefixes, and tensors that nobody asked for, that are told one by one.
+const HINTED: usize = 16;
+
+/// Names what stands before the missing names where `found` has them under longer ones, or the adapter that hides them.
+fn prefix_hint(missing: &[String], found: &std::collections::HashSet<String>) -> Option<String> {
+    let first = missing.first()?;
+    if found.iter().any(|name| name.contains(".lora_A.") || name.ends_with(".base_layer.weight")) {
+        return Some(
+            "the file holds an adapter (LoRA) beside the weights; merge it into them and save the model again".into(),
+        );
+    }
+    let tried: Vec<&String> = missing.iter().take(100).collect();
+    let most = |rename: &dyn Fn(&str) -> Option<String>| {
+        tried.iter().filter(|name| rename(name).is_some_and(|name| found.contains(&name))).count() * 2 > tried.len()
+    };
+    let longer = found.iter().filter_map(|name| name.strip_suffix(first.as_str()));
+    let mut prefixes: Vec<&str> = longer.filter(|prefix| prefix.ends_with(['.', '/', '_'])).take(HINTED).collect();
+    prefixes.retain(|prefix| most(&|name| Some(format!("{prefix}{name}"))));
+    prefixes.sort_unstable();
+    if !prefixes.is_empty() {
+        let list: Vec<_> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
+        let list = list.join(" and ");
+        return Some(format!(
+            "the file has these tensors under {list}; save one model's, without what stands before their names"
+        ));
+    }
+    let mut shorter = first.match_indices('.').map(|(dot, _)| &first[..=dot]);
+    let lost = shorter.find(|prefix| most(&|name| name.strip_prefix(prefix).map(str::to_owned)))?;
+    Some(format!("the file has these tensors without `{lost}` before their names; save the model as it was loaded"))
 }
 
 /// Names the configuration key behind the shapes that are known to have been published wrong.

@@ -8,7 +8,9 @@ mod convert;
 #[cfg(feature = "hub")]
 mod hub;
 mod mapped;
+mod names;
 mod pickle;
+mod pickle_scan;
 mod repo;
 mod safetensors;
 mod shards;
@@ -17,9 +19,10 @@ mod writer;
 
 use burn::tensor::TensorData;
 
+pub use mapped::Mapping;
 pub use repo::{Download, Repo, RepoOptions};
 pub use shards::Checkpoint;
-pub use synthetic::{Synthetic, synthetic_value, synthetic_values};
+pub use synthetic::{Synthetic, synthetic_range, synthetic_value, synthetic_values};
 pub use writer::SafetensorsWriter;
 
 use crate::{Dtype, Result};

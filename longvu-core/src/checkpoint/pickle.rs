@@ -1,7 +1,6 @@
 //! PyTorch checkpoints (`pytorch_model.bin`, `.pt`, `.pth`), read through burn-store's pickle reader.
 
 use std::{
-    fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -9,8 +8,11 @@ use std::{
 use burn::tensor::{AllocationProperty, TensorData};
 use burn_store::pytorch_reader::{DType as FileDtype, PytorchReader};
 
-use super::convert::{Stored, fits_in_place, in_place, tensor_data};
-use crate::{Dtype, Error, Result};
+use super::{
+    convert::{Stored, fits_in_place, in_place, tensor_data},
+    pickle_scan,
+};
+use crate::{Dtype, Error, Limits, Result, files};
 
 /// Bytes at the end of a file that surely hold its directory: about 100 a tensor.
 const DIRECTORY: u64 = 1 << 20;
@@ -22,11 +24,11 @@ pub struct PickleFile {
 }
 
 impl PickleFile {
-    pub fn open(path: &Path) -> Result<Self> {
-        let reader = PytorchReader::new(path).map_err(|e| Error::BadWeights {
-            path: path.to_owned(),
-            reason: format!("{e}; if the file was cut short, download it again"),
-        })?;
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
+        let bad = |reason: String| Error::BadWeights { path: path.to_owned(), reason };
+        pickle_scan::check(path, limits).map_err(bad)?;
+        let reader = PytorchReader::new(path)
+            .map_err(|error| bad(format!("{error}; if the file was cut short, download it again")))?;
         Ok(Self { path: path.to_owned(), reader })
     }
 
@@ -49,7 +51,7 @@ impl PickleFile {
     /// # Errors
     /// Whatever the file system says.
     pub fn directory(&self) -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(&self.path)?;
+        let mut file = files::open_regular(&self.path)?;
         let start = file.metadata()?.len().saturating_sub(DIRECTORY);
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();

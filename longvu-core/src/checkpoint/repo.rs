@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Error, Result};
+use super::Mapping;
+use crate::{Error, Limits, Result, files};
 
 /// Progress of a download: file name, bytes so far (those of an earlier attempt included), bytes in total.
 pub type Download = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
@@ -17,6 +18,10 @@ pub struct RepoOptions {
     pub revision: Option<String>,
     /// Called as a download goes on.
     pub progress: Option<Download>,
+    /// What is too large in the files.
+    pub limits: Limits,
+    /// How weights come into memory.
+    pub mapping: Mapping,
 }
 
 /// A model's files.
@@ -26,13 +31,16 @@ pub struct RepoOptions {
 #[derive(Clone)]
 pub struct Repo {
     place: Place,
+    limits: Limits,
+    mapping: Mapping,
 }
 
 #[derive(Clone)]
 enum Place {
     Folder(PathBuf),
+    /// A repository, and the folder in it: empty, or with a slash at its end.
     #[cfg(feature = "hub")]
-    Hub(super::hub::HubRepo),
+    Hub(super::hub::HubRepo, String),
 }
 
 impl std::fmt::Debug for Repo {
@@ -49,39 +57,78 @@ impl Repo {
     pub fn find(model: &str, options: &RepoOptions) -> Result<Self> {
         let path = Path::new(model);
         if path.is_dir() {
-            return Ok(Self::folder(path));
+            return Ok(Self::folder(path).with_options(options));
         }
-        if path.is_file() {
+        if path.exists() {
             return Err(Error::NotFound {
                 path: path.to_owned(),
                 hint: "this is a file; a model is the folder that holds config.json".into(),
             });
         }
-        if !is_hub_id(model) {
-            return Err(Error::NotFound {
-                path: path.to_owned(),
-                hint: "no such folder, and not the form of a Hub id (owner/name)".into(),
-            });
-        }
-        Self::hub(model, options)
+        Self::hub(model, options).map_err(|error| match error {
+            Error::NotFound { path, .. } => {
+                Error::NotFound { path, hint: "no such folder, and not the form of a Hub id (owner/name)".into() }
+            }
+            other => other,
+        })
     }
 
     /// The folder at `path`.
     pub fn folder(path: impl Into<PathBuf>) -> Self {
-        Self { place: Place::Folder(path.into()) }
+        Self { place: Place::Folder(path.into()), limits: Limits::default(), mapping: Mapping::default() }
+    }
+
+    /// The repository `id` of the Hub, even where there is a folder of that name.
+    ///
+    /// # Errors
+    /// When `id` has not the form of a Hub id, and in builds without the feature `hub`.
+    pub fn hub(id: &str, options: &RepoOptions) -> Result<Self> {
+        if !is_hub_id(id) {
+            let hint = "this is not the form of a Hub id (owner/name)".into();
+            return Err(Error::NotFound { path: id.into(), hint });
+        }
+        Self::on_hub(id, options)
     }
 
     #[cfg(feature = "hub")]
-    fn hub(id: &str, options: &RepoOptions) -> Result<Self> {
-        Ok(Self { place: Place::Hub(super::hub::HubRepo::open(id, options)?) })
+    fn on_hub(id: &str, options: &RepoOptions) -> Result<Self> {
+        let place = Place::Hub(super::hub::HubRepo::open(id, options)?, String::new());
+        Ok(Self { place, limits: options.limits, mapping: options.mapping })
     }
 
     #[cfg(not(feature = "hub"))]
-    fn hub(id: &str, _options: &RepoOptions) -> Result<Self> {
+    fn on_hub(id: &str, _options: &RepoOptions) -> Result<Self> {
         Err(Error::Hub {
             repo: id.into(),
             reason: "no such folder, and this build cannot download; rebuild with `--features hub`".into(),
         })
+    }
+
+    /// The same files, read within the limits and in the way of `options`.
+    #[must_use]
+    pub fn with_options(self, options: &RepoOptions) -> Self {
+        Self { limits: options.limits, mapping: options.mapping, ..self }
+    }
+
+    /// The folder `name` in this one: of the file system or of the repository, which have it or not.
+    #[must_use]
+    pub fn subfolder(&self, name: &str) -> Self {
+        let place = match &self.place {
+            Place::Folder(path) => Place::Folder(path.join(name)),
+            #[cfg(feature = "hub")]
+            Place::Hub(repo, folder) => Place::Hub(repo.clone(), format!("{folder}{name}/")),
+        };
+        Self { place, limits: self.limits, mapping: self.mapping }
+    }
+
+    /// What is too large in these files.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How weights come into memory.
+    pub fn mapping(&self) -> Mapping {
+        self.mapping
     }
 
     /// The same files as far as they are on this machine.
@@ -90,7 +137,11 @@ impl Repo {
         match &self.place {
             Place::Folder(_) => self.clone(),
             #[cfg(feature = "hub")]
-            Place::Hub(repo) => Self { place: Place::Hub(repo.cached_only()) },
+            Place::Hub(repo, folder) => Self {
+                place: Place::Hub(repo.cached_only(), folder.clone()),
+                limits: self.limits,
+                mapping: self.mapping,
+            },
         }
     }
 
@@ -99,7 +150,7 @@ impl Repo {
         match &self.place {
             Place::Folder(path) => path.display().to_string(),
             #[cfg(feature = "hub")]
-            Place::Hub(repo) => repo.id().to_owned(),
+            Place::Hub(repo, folder) => format!("{}/{folder}", repo.id()).trim_end_matches('/').to_owned(),
         }
     }
 
@@ -108,19 +159,24 @@ impl Repo {
         match &self.place {
             Place::Folder(path) => Some(path),
             #[cfg(feature = "hub")]
-            Place::Hub(_) => None,
+            Place::Hub(..) => None,
         }
     }
 
     /// The file `name`, downloaded if need be; `None` when the model has no such file.
     ///
     /// # Errors
-    /// A failed download, or a repository of which nothing is cached while `HF_HUB_OFFLINE` is set.
+    /// A failed download, a repository of which nothing is cached while `HF_HUB_OFFLINE` is set, or something of that name
+    /// that is no regular file.
     pub fn try_get(&self, name: &str) -> Result<Option<PathBuf>> {
         match &self.place {
-            Place::Folder(path) => Ok(Some(path.join(name)).filter(|p| p.is_file())),
+            Place::Folder(path) => {
+                let path = path.join(name);
+                let found = files::is_regular(&path).map_err(Error::io(&path))?;
+                Ok(found.then_some(path))
+            }
             #[cfg(feature = "hub")]
-            Place::Hub(repo) => repo.try_get(name),
+            Place::Hub(repo, folder) => repo.try_get(&format!("{folder}{name}")),
         }
     }
 
@@ -137,7 +193,7 @@ impl Repo {
         let what: String = match &self.place {
             Place::Folder(_) => "check that the folder is complete".into(),
             #[cfg(feature = "hub")]
-            Place::Hub(repo) => repo.absence(),
+            Place::Hub(repo, _) => repo.absence(),
         };
         Error::NotFound { path: self.local_path(name), hint: format!("{why}; {what}") }
     }
@@ -179,5 +235,22 @@ mod tests {
         assert!(error.to_string().contains("config.json"), "{error}");
         let error = Repo::find("no/such/folder", &RepoOptions::default()).err().unwrap();
         assert!(error.to_string().contains("no such folder"), "{error}");
+        let error = Repo::hub("../elsewhere", &RepoOptions::default()).err().unwrap();
+        assert!(error.to_string().contains("not the form of a Hub id"), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_pipe_in_a_file_s_place_is_an_error_that_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(folder.path().join("a.json")).status().unwrap().success());
+        std::os::unix::fs::symlink("a.json", folder.path().join("linked.json")).unwrap();
+        let repo = Repo::folder(folder.path());
+        for name in ["a.json", "linked.json"] {
+            let error = repo.try_get(name).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("a named pipe"), "{error}");
+        }
+        assert_eq!(repo.try_get("none.json").unwrap(), None);
+        assert_eq!(repo.subfolder("sub").try_get("none.json").unwrap(), None);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
@@ -10,8 +9,8 @@ use std::{
 use burn::tensor::TensorData;
 use serde::Deserialize;
 
-use super::{Repo, TensorSource, pickle::PickleFile, safetensors::SafetensorsFile};
-use crate::{Dtype, Error, Result, config::read_json};
+use super::{Mapping, Repo, TensorSource, names, pickle::PickleFile, safetensors::SafetensorsFile};
+use crate::{Dtype, Error, Limits, Result, config::read_json_within, files};
 
 /// Names that Hugging Face gives to weights, in the order in which its own library looks for them.
 const LAYOUTS: [&str; 4] =
@@ -23,13 +22,13 @@ enum Shard {
 }
 
 impl Shard {
-    fn open(path: &Path) -> Result<Self> {
+    fn open(path: &Path, limits: &Limits, mapping: Mapping) -> Result<Self> {
         if let Some(reason) = stand_in(path)? {
             return Err(Error::BadWeights { path: path.to_owned(), reason: reason.into() });
         }
         match path.extension().and_then(|e| e.to_str()) {
-            Some("safetensors") => Ok(Self::Safetensors(SafetensorsFile::open(path)?)),
-            _ => Ok(Self::Pickle(PickleFile::open(path)?)),
+            Some("safetensors") => Ok(Self::Safetensors(SafetensorsFile::open(path, limits, mapping)?)),
+            _ => Ok(Self::Pickle(PickleFile::open(path, limits)?)),
         }
     }
 
@@ -59,7 +58,7 @@ impl Shard {
 /// What lies in the place of weights when a download went wrong, if that is what the file at `path` is.
 fn stand_in(path: &Path) -> Result<Option<&'static str>> {
     let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = files::open_regular(path).map_err(Error::io(path))?;
     file.take(64).read_to_end(&mut start).map_err(Error::io(path))?;
     Ok(match start.as_slice() {
         [] => Some("it is empty; download it again"),
@@ -79,12 +78,21 @@ fn stand_in(path: &Path) -> Result<Option<&'static str>> {
 
 /// The open weights of a model folder.
 ///
-/// Opening reads headers only; tensors are read one at a time, when asked for.
+/// Opening reads headers only; tensors are read one at a time, when asked for. Tensors have the names that the model gives
+/// them: the dictionary that a training program saved its model in, and wrappers around a model (`module.`, `_orig_mod.`), are
+/// taken off where all tensors are inside them.
 pub struct Checkpoint {
     origin: String,
     files: Vec<PathBuf>,
     shards: Vec<Shard>,
-    place: HashMap<String, usize>,
+    place: HashMap<String, Place>,
+}
+
+/// Where a tensor is.
+struct Place {
+    shard: usize,
+    /// Its name there.
+    stored: String,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +111,7 @@ impl Checkpoint {
             let Some(path) = repo.try_get(name)? else { continue };
             return match name.ends_with(".json") {
                 true => Self::open_index(repo, &path),
-                false => Self::open_files(repo.describe(), vec![path]),
+                false => Self::open_files_with(repo.describe(), vec![path], repo.limits(), repo.mapping()),
             };
         }
         let hint = format!("no weights are there, neither {} nor {}", LAYOUTS[..3].join(", "), LAYOUTS[3]);
@@ -112,7 +120,7 @@ impl Checkpoint {
 
     fn open_index(repo: &Repo, path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::Config { path: path.to_owned(), reason };
-        let index: Index = read_json(path)?;
+        let index: Index = read_json_within(path, repo.limits().json_bytes)?;
         let mut names: Vec<_> = index.weight_map.values().collect();
         names.sort();
         names.dedup();
@@ -131,18 +139,18 @@ impl Checkpoint {
                 repo.absent(name, hint)
             })?);
         }
-        let shards = files.iter().map(|path| Shard::open(path)).collect::<Result<Vec<_>>>()?;
+        let shards = open_all(&files, repo.limits(), repo.mapping())?;
         // Where a tensor lies in several shards, the index says which one counts.
-        let mut place = HashMap::new();
+        let mut stored = HashMap::new();
         for (i, shard) in shards.iter().enumerate() {
             for name in shard.names() {
                 let chosen = index.weight_map.get(&name).is_some_and(|file| file == names[i]);
-                if chosen || !place.contains_key(&name) {
-                    place.insert(name, i);
+                if chosen || !stored.contains_key(&name) {
+                    stored.insert(name, i);
                 }
             }
         }
-        Ok(Self { origin: repo.describe(), files, shards, place })
+        Self::assemble(repo.describe(), files, shards, stored)
     }
 
     /// Opens the given files as one checkpoint, called `origin` in messages.
@@ -150,18 +158,53 @@ impl Checkpoint {
     /// # Errors
     /// A damaged or unreadable file, or a tensor that two files have.
     pub fn open_files(origin: String, files: Vec<PathBuf>) -> Result<Self> {
-        let shards = files.iter().map(|path| Shard::open(path)).collect::<Result<Vec<_>>>()?;
-        let mut place = HashMap::new();
+        Self::open_files_with(origin, files, &Limits::default(), Mapping::default())
+    }
+
+    /// The same, with limits and a way of reading of the caller's.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open_files`].
+    pub fn open_files_with(origin: String, files: Vec<PathBuf>, limits: &Limits, mapping: Mapping) -> Result<Self> {
+        let shards = open_all(&files, limits, mapping)?;
+        let mut stored = HashMap::new();
         for (i, shard) in shards.iter().enumerate() {
             for name in shard.names() {
-                if let Some(first) = place.insert(name.clone(), i) {
+                if let Some(first) = stored.insert(name.clone(), i) {
                     let reason =
                         format!("{name} is in {} too; give files that share no tensor", files[first].display());
                     return Err(Error::BadWeights { path: files[i].clone(), reason });
                 }
             }
         }
+        Self::assemble(origin, files, shards, stored)
+    }
+
+    /// Names the tensors of `stored`, each with its shard, as the model does.
+    fn assemble(
+        origin: String,
+        files: Vec<PathBuf>,
+        shards: Vec<Shard>,
+        stored: HashMap<String, usize>,
+    ) -> Result<Self> {
+        let bad = |reason: String| Error::BadWeights { path: origin.clone().into(), reason };
+        let (names, wrapper) = names::unwrap(stored.keys().cloned().collect()).map_err(bad)?;
+        if !wrapper.is_empty() {
+            let left = stored.len() - names.len();
+            tracing::info!(origin, wrapper, left, "tensors are read from inside a wrapper; others are left");
+        }
+        let mut place = HashMap::with_capacity(names.len());
+        for (stored, shard) in stored {
+            if let Some(name) = names.get(&stored) {
+                place.insert(name.clone(), Place { shard, stored });
+            }
+        }
         Ok(Self { origin, files, shards, place })
+    }
+
+    /// The shard of tensor `name`, and its name there.
+    fn find(&self, name: &str) -> Option<(&Shard, &str)> {
+        self.place.get(name).map(|place| (&self.shards[place.shard], place.stored.as_str()))
     }
 
     /// Whether there are pickles among the files, whose tensors come into memory whole before they are converted.
@@ -176,10 +219,9 @@ impl Checkpoint {
 
     /// Tensor `name` in `dtype`, or as it is stored.
     fn read_from_shard(&self, name: &str, dtype: Option<Dtype>) -> Result<TensorData> {
-        let shard = self.place.get(name).map(|&i| &self.shards[i]);
-        match shard {
-            Some(Shard::Safetensors(file)) => file.read(name, dtype),
-            Some(Shard::Pickle(file)) => file.read(name, dtype),
+        match self.find(name) {
+            Some((Shard::Safetensors(file), stored)) => file.read(stored, dtype),
+            Some((Shard::Pickle(file), stored)) => file.read(stored, dtype),
             None => Err(Error::BadWeights {
                 path: self.origin.clone().into(),
                 reason: format!("no tensor is called {name}"),
@@ -198,12 +240,12 @@ impl Checkpoint {
     pub fn sample<'a>(&self, names: impl IntoIterator<Item = &'a str>, mut take: impl FnMut(&[u8])) -> Result<()> {
         let mut pickles = BTreeSet::new();
         for name in names {
-            let Some(&i) = self.place.get(name) else { continue };
-            let shard = &self.shards[i];
-            take(format!("{name} {:?} {:?};", shard.dtype_name(name), shard.shape(name)).as_bytes());
+            let Some(Place { shard: i, stored }) = self.place.get(name) else { continue };
+            let shard = &self.shards[*i];
+            take(format!("{name} {:?} {:?};", shard.dtype_name(stored), shard.shape(stored)).as_bytes());
             match shard {
-                Shard::Safetensors(file) => take(file.sample(name)),
-                Shard::Pickle(_) => _ = pickles.insert(i),
+                Shard::Safetensors(file) => take(&file.sample(stored)?),
+                Shard::Pickle(_) => _ = pickles.insert(*i),
             }
         }
         for i in pickles {
@@ -217,13 +259,17 @@ impl Checkpoint {
     /// Name and element count of each stored element type.
     pub fn stored_dtypes(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for (name, &i) in &self.place {
-            let dtype = self.shards[i].dtype_name(name);
-            let elements = self.shards[i].shape(name).map_or(0, |s| s.iter().product::<usize>());
+        for Place { shard, stored } in self.place.values() {
+            let dtype = self.shards[*shard].dtype_name(stored);
+            let elements = self.shards[*shard].shape(stored).map_or(0, |s| s.iter().product::<usize>());
             *counts.entry(dtype.unwrap_or_default()).or_insert(0) += elements;
         }
         counts
     }
+}
+
+fn open_all(files: &[PathBuf], limits: &Limits, mapping: Mapping) -> Result<Vec<Shard>> {
+    files.iter().map(|path| Shard::open(path, limits, mapping)).collect()
 }
 
 impl TensorSource for Checkpoint {
@@ -236,7 +282,8 @@ impl TensorSource for Checkpoint {
     }
 
     fn shape(&self, name: &str, _wanted: &[usize]) -> Option<Vec<usize>> {
-        self.shards[*self.place.get(name)?].shape(name).map(<[usize]>::to_vec)
+        let (shard, stored) = self.find(name)?;
+        shard.shape(stored).map(<[usize]>::to_vec)
     }
 
     fn read(&self, name: &str, _shape: &[usize], dtype: Dtype) -> Result<TensorData> {

@@ -4,6 +4,8 @@
 //! checkpoint can be downloaded. `docs/synthetic-weights.md` states it; the reference values that come with the
 //! project's tests were made by the same rule elsewhere.
 
+use std::ops::Range;
+
 use burn::tensor::TensorData;
 use rayon::prelude::*;
 
@@ -34,9 +36,13 @@ impl TensorSource for Synthetic {
 
 /// All values of tensor `name` of `shape`, row-major.
 pub fn synthetic_values(name: &str, shape: &[usize]) -> Vec<f32> {
+    synthetic_range(name, shape, 0..shape.iter().product())
+}
+
+/// The values at the row-major positions `range` of tensor `name` of `shape`.
+pub fn synthetic_range(name: &str, shape: &[usize], range: Range<usize>) -> Vec<f32> {
     let rule = Rule::of(name, shape);
-    let count = shape.iter().product::<usize>();
-    (0..count).into_par_iter().with_min_len(1 << 14).map(|i| rule.value(i)).collect()
+    range.into_par_iter().with_min_len(1 << 14).map(|i| rule.value(i)).collect()
 }
 
 /// The value at row-major position `index` of tensor `name` of `shape`.

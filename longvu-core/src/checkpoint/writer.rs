@@ -65,20 +65,35 @@ impl SafetensorsWriter {
     /// # Errors
     /// When the disk is full, the number of values is not the announced one, or no tensor is left.
     pub fn write(&mut self, values: &[f32]) -> Result<()> {
+        self.write_blocks(std::iter::once(values))
+    }
+
+    /// Writes the next tensor of the list, whose row-major values come in `blocks`.
+    ///
+    /// # Errors
+    /// As [`SafetensorsWriter::write`].
+    pub fn write_blocks<B: AsRef<[f32]>>(&mut self, blocks: impl IntoIterator<Item = B>) -> Result<()> {
         let Some(spec) = self.pending.pop_front() else {
             return Err(self.spoil("every announced tensor is written already".into()));
         };
-        if spec.num_elements() != values.len() {
-            let TensorSpec { name, shape, .. } = spec;
-            return Err(self.spoil(format!("{} values were given for {name} of shape {shape:?}", values.len())));
+        let (mut given, announced) = (0, spec.num_elements());
+        for block in blocks {
+            given += block.as_ref().len();
+            if given > announced {
+                break;
+            }
+            for chunk in block.as_ref().chunks(1 << 16) {
+                let bytes: Vec<u8> = match self.dtype {
+                    Dtype::F32 => chunk.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                    Dtype::F16 => chunk.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+                    Dtype::Bf16 => chunk.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
+                };
+                self.put(&bytes)?;
+            }
         }
-        for chunk in values.chunks(1 << 16) {
-            let bytes: Vec<u8> = match self.dtype {
-                Dtype::F32 => chunk.iter().flat_map(|v| v.to_le_bytes()).collect(),
-                Dtype::F16 => chunk.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
-                Dtype::Bf16 => chunk.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
-            };
-            self.put(&bytes)?;
+        if given != announced {
+            let TensorSpec { name, shape, .. } = spec;
+            return Err(self.spoil(format!("{given} values were given for {name} of shape {shape:?}")));
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, ensure_sizes, invalid};
-use crate::Result;
+use super::{ensure, ensure_finite, ensure_sizes, invalid};
+use crate::{Limits, Result, limits::product};
 
 /// One token id or several, as `eos_token_id` is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,19 +138,20 @@ impl DecoderConfig {
 
     /// Bytes of keys and values kept for one position, with `element` bytes a number.
     pub fn kv_bytes_per_position(&self, element: usize) -> usize {
-        2 * self.num_hidden_layers * self.kv_heads() * self.head_size() * element
+        let factors = [2, self.num_hidden_layers, self.kv_heads(), self.head_size(), element];
+        product(&factors).try_into().unwrap_or(usize::MAX)
     }
 
-    pub(super) fn check(&self, path: &Path) -> Result<()> {
+    pub(super) fn check(&self, path: &Path, limits: &Limits) -> Result<()> {
         let sizes = [
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.kv_heads()),
-            ("vocab_size", self.vocab_size),
-            ("head_dim", self.head_size()),
-            ("max_position_embeddings", self.max_position_embeddings),
+            ("hidden_size", self.hidden_size, limits.width),
+            ("intermediate_size", self.intermediate_size, limits.width),
+            ("num_hidden_layers", self.num_hidden_layers, limits.layers),
+            ("num_attention_heads", self.num_attention_heads, limits.width),
+            ("num_key_value_heads", self.kv_heads(), limits.width),
+            ("vocab_size", self.vocab_size, limits.vocabulary),
+            ("head_dim", self.head_size(), limits.width),
+            ("max_position_embeddings", self.max_position_embeddings, limits.positions),
         ];
         ensure_sizes(path, &sizes)?;
         let (heads, kv) = (self.num_attention_heads, self.kv_heads());
@@ -172,11 +173,31 @@ impl DecoderConfig {
         ensure(path, self.rope_theta > 0.0 && self.rms_norm_eps >= 0.0, || {
             "`rope_theta` must be positive and `rms_norm_eps` not negative".into()
         })?;
-        self.check_rope_scaling(path)
+        ensure_finite(path, &[("rope_theta", self.rope_theta), ("rms_norm_eps", self.rms_norm_eps)])?;
+        self.check_parameters(limits).map_err(|reason| invalid(path, reason))?;
+        self.check_rope_scaling(path, limits)
     }
 
-    fn check_rope_scaling(&self, path: &Path) -> Result<()> {
+    fn check_parameters(&self, limits: &Limits) -> std::result::Result<(), String> {
+        let (layers, width, head) = (self.num_hidden_layers, self.hidden_size, self.head_size());
+        limits.check_parameters(&[
+            product(&[self.vocab_size, width, if self.tie_word_embeddings { 1 } else { 2 }]),
+            product(&[layers, 2, width, self.num_attention_heads, head]),
+            product(&[layers, 2, width, self.kv_heads(), head]),
+            product(&[layers, 3, width, self.intermediate_size]),
+        ])
+    }
+
+    fn check_rope_scaling(&self, path: &Path, limits: &Limits) -> Result<()> {
         let Some(scaling) = &self.rope_scaling else { return Ok(()) };
+        let positions = ("original_max_position_embeddings", scaling.original_max_position_embeddings.max(1));
+        ensure_sizes(path, &[(positions.0, positions.1, limits.positions)])?;
+        let numbers = [
+            ("factor", scaling.factor),
+            ("low_freq_factor", scaling.low_freq_factor),
+            ("high_freq_factor", scaling.high_freq_factor),
+        ];
+        ensure_finite(path, &numbers)?;
         match scaling.kind() {
             "default" => Ok(()),
             "llama3" => ensure(
@@ -191,7 +212,13 @@ impl DecoderConfig {
                         .into()
                 },
             ),
-            other => Err(invalid(path, format!("`rope_scaling` of type `{other}` is not supported (llama3 is)"))),
+            other => {
+                let reason = format!(
+                    "`rope_scaling` of type `{other}` is not supported (llama3 is); remove `rope_scaling` from the file, or \
+                     from `rope_parameters` all but `rope_theta`, if the model was trained without"
+                );
+                Err(invalid(path, reason))
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, ensure_sizes, parse, read_object};
-use crate::Result;
+use super::{ensure, ensure_finite, ensure_input_side, ensure_sizes, invalid, parse, read_object};
+use crate::{Limits, Result, limits::product};
 
 /// Sizes of a DINOv2, under their Hugging Face names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,7 +70,15 @@ impl Dinov2Config {
     /// # Errors
     /// A missing or malformed file, another `model_type`, or sizes that do not fit each other.
     pub fn read(path: &Path) -> Result<Self> {
-        let raw = read_object(path)?;
+        Self::read_within(path, &Limits::default())
+    }
+
+    /// The same, with limits of the caller's.
+    ///
+    /// # Errors
+    /// As [`Dinov2Config::read`].
+    pub fn read_within(path: &Path, limits: &Limits) -> Result<Self> {
+        let raw = read_object(path, limits)?;
         let activation = raw.get("hidden_act").and_then(|v| v.as_str()).unwrap_or("gelu").to_owned();
         let config: Self = parse(path, raw)?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
@@ -85,19 +93,36 @@ impl Dinov2Config {
         })?;
         ensure(path, config.mlp_ratio > 0.0 && config.mlp_ratio < 1e3, || "`mlp_ratio` must be positive".into())?;
         let sizes = [
-            ("hidden_size", width),
-            ("num_hidden_layers", config.num_hidden_layers),
-            ("image_size", config.image_size),
-            ("patch_size", config.patch_size),
-            ("mlp_ratio", config.intermediate_size()),
+            ("hidden_size", width, limits.width),
+            ("num_hidden_layers", config.num_hidden_layers, limits.layers),
+            ("image_size", config.image_size, limits.image_side),
+            ("patch_size", config.patch_size, limits.image_side),
+            ("mlp_ratio", config.intermediate_size(), limits.width),
         ];
         ensure_sizes(path, &sizes)?;
+        ensure_input_side(path, config.image_size, config.patch_size, limits)?;
+        let parameters = [
+            product(&[config.num_hidden_layers, 4, width, width]),
+            product(&[config.num_hidden_layers, 3, width, config.intermediate_size()]),
+            product(&[config.position_side(), config.position_side(), width]),
+            product(&[3, config.patch_size, config.patch_size, width]),
+        ];
+        limits.check_parameters(&parameters).map_err(|reason| invalid(path, reason))?;
+        ensure_finite(path, &[("layer_norm_eps", config.layer_norm_eps)])?;
         ensure(path, activation == "gelu" || config.use_swiglu_ffn, || {
             format!("`hidden_act` is `{activation}`; DINOv2 uses `gelu`")
         })?;
         ensure(path, config.layer_norm_eps >= 0.0, || "`layer_norm_eps` must not be negative".into())?;
         ensure(path, config.num_channels == 3, || "`num_channels` must be 3 (RGB)".into())?;
         Ok(config)
+    }
+
+    /// Checks that an input of `side` pixels, which `path` asks for, is one that the tower can look at.
+    ///
+    /// # Errors
+    /// A side of less than a patch, or of more patches than `limits` allows.
+    pub fn check_input_side(&self, path: &Path, side: usize, limits: &Limits) -> Result<()> {
+        ensure_input_side(path, side, self.patch_size, limits)
     }
 
     /// Side of the trained position grid in patches: 37 for 518 pixels.

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{
-    DecoderConfig, TowerFamily, TowerRef, drop_nulls, ensure, ensure_sizes, grid_side, invalid, parse, read_object,
+    DecoderConfig, TowerFamily, TowerRef, drop_nulls, ensure, ensure_finite, ensure_sizes, grid_side, invalid, parse,
+    read_object, rope,
 };
-use crate::Result;
+use crate::{Limits, Result, limits::product};
 
 /// The language-model family inside a LongVU checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -124,17 +126,30 @@ impl LongVuConfig {
     /// # Errors
     /// A missing or malformed file, an unknown `model_type`, or values that do not fit each other.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::read_with(path, &serde_json::Map::new())
+        Self::read_with(path, &Map::new())
     }
 
     /// The same, with some values replaced before anything is checked.
     ///
     /// # Errors
     /// As [`LongVuConfig::read`].
-    pub fn read_with(path: &Path, overrides: &serde_json::Map<String, serde_json::Value>) -> Result<Self> {
-        let mut raw = read_object(path)?;
+    pub fn read_with(path: &Path, overrides: &Map<String, Value>) -> Result<Self> {
+        Self::read_within(path, overrides, &Limits::default())
+    }
+
+    /// The same, with limits of the caller's.
+    ///
+    /// # Errors
+    /// As [`LongVuConfig::read`].
+    pub fn read_within(path: &Path, overrides: &Map<String, Value>, limits: &Limits) -> Result<Self> {
+        let mut raw = read_object(path, limits)?;
         if let Some(values) = raw.as_object_mut() {
-            values.extend(overrides.clone());
+            let mut overrides = overrides.clone();
+            for keys in [&mut *values, &mut overrides] {
+                rope::unify(path, keys)?;
+                rename_dtype(path, keys)?;
+            }
+            values.extend(overrides);
         }
         drop_nulls(&mut raw);
         let model_type = raw.get("model_type").and_then(|v| v.as_str()).unwrap_or_default();
@@ -147,14 +162,13 @@ impl LongVuConfig {
                 ),
             )
         })?;
+        if let Some(values) = raw.as_object() {
+            rope::check_layers(path, values)?;
+        }
         // Alone first: within a flattened struct the key at fault cannot be told.
         parse::<DecoderConfig>(path, raw.clone())?;
-        let mut config: Self = parse(path, raw)?;
-        if config.language_model() == LanguageModel::Qwen2 {
-            // The package discards the key for this family.
-            config.decoder.rope_scaling = None;
-        }
-        config.check(path)?;
+        let config: Self = parse(path, raw)?;
+        config.check_within(path, limits)?;
         Ok(config)
     }
 
@@ -186,16 +200,27 @@ impl LongVuConfig {
     /// # Errors
     /// [`crate::Error::Config`] with the offending keys.
     pub fn check(&self, path: &Path) -> Result<()> {
-        self.decoder.check(path)?;
-        let sizes = [
-            ("connector_depth", self.connector_depth),
-            ("image_token_len", self.image_token_len),
-            ("vision_hidden_size", self.vision_hidden_size),
-            ("tokenizer_model_max_length", self.tokenizer_model_max_length),
-        ];
-        ensure_sizes(path, &sizes)?;
+        self.check_within(path, &Limits::default())
+    }
+
+    /// The same, with limits of the caller's.
+    ///
+    /// # Errors
+    /// As [`LongVuConfig::check`].
+    pub fn check_within(&self, path: &Path, limits: &Limits) -> Result<()> {
+        self.check_family(path)?;
+        self.decoder.check(path, limits)?;
+        self.check_sizes(path, limits)?;
         self.check_connector(path)?;
         let towers = self.towers().map_err(|e| invalid(path, e.to_string()))?;
+        for TowerRef { entry, resolution, .. } in &towers {
+            let (side, most) = (resolution.unwrap_or(1), limits.image_side);
+            ensure(path, side <= most, || {
+                format!(
+                    "`mm_vision_tower_aux_list`: `{entry}` asks for pictures of {side} pixels a side; {most} are allowed"
+                )
+            })?;
+        }
         let families: Vec<_> = towers.iter().map(|t| t.family).collect();
         ensure(path, families == [TowerFamily::Siglip, TowerFamily::Dinov2], || {
             format!(
@@ -209,6 +234,45 @@ impl LongVuConfig {
                 self.tokenizer_model_max_length, self.inference_max_length
             )
         })
+    }
+
+    /// The published package discards the scaling of rotary positions for Qwen2, whatever the file says.
+    fn check_family(&self, path: &Path) -> Result<()> {
+        let scaling = self.decoder.rope_scaling.as_ref().map_or("default", |scaling| scaling.kind());
+        ensure(path, self.language_model() != LanguageModel::Qwen2 || scaling == "default", || {
+            format!(
+                "`rope_scaling` of type `{scaling}` is not part of LongVU's Qwen2, whose published program ignores it; \
+                 remove `rope_scaling` from the file (or from `rope_parameters` all but `rope_theta`) to do the same"
+            )
+        })
+    }
+
+    fn check_sizes(&self, path: &Path, limits: &Limits) -> Result<()> {
+        let mut sizes = vec![
+            ("connector_depth", self.connector_depth, limits.layers),
+            ("image_token_len", self.image_token_len, limits.frame_tokens),
+            ("vision_hidden_size", self.vision_hidden_size, limits.width),
+            ("tokenizer_model_max_length", self.tokenizer_model_max_length, limits.positions),
+            ("inference_max_length", self.inference_max_length.max(1), limits.positions),
+        ];
+        sizes.extend(self.query_num_list.iter().map(|&n| ("query_num_list", n, limits.frame_tokens)));
+        let grids = self.mm_vision_tower_aux_token_len_list.iter();
+        sizes.extend(grids.map(|&n| ("mm_vision_tower_aux_token_len_list", n, limits.frame_tokens)));
+        ensure_sizes(path, &sizes)?;
+        let (width, hidden) = (self.vision_hidden_size, self.decoder.hidden_size);
+        let parameters = [
+            product(&[self.connector_depth, 16, width, width]),
+            product(&[
+                self.connector_depth,
+                2,
+                self.mm_vision_tower_aux_token_len_list.first().copied().unwrap_or(1),
+                width,
+            ]),
+            product(&[2, width, hidden]),
+            product(&[2, hidden, hidden]),
+        ];
+        limits.check_parameters(&parameters).map_err(|reason| invalid(path, format!("the connector: {reason}")))?;
+        ensure_finite(path, &[("dino_threshold", self.dino_threshold), ("drop_threshold", self.drop_threshold)])
     }
 
     fn check_connector(&self, path: &Path) -> Result<()> {
@@ -256,6 +320,18 @@ impl LongVuConfig {
 }
 
 const AGGREGATOR_HEADS: usize = 16;
+
+/// Turns `dtype`, as transformers 5 writes it, into `torch_dtype`.
+fn rename_dtype(path: &Path, config: &mut Map<String, Value>) -> Result<()> {
+    let Some(newer) = config.remove("dtype") else { return Ok(()) };
+    let plain = |value: &Value| value.as_str().map(|name| name.trim_start_matches("torch.").to_owned());
+    let older = config.get("torch_dtype");
+    ensure(path, older.is_none_or(|older| plain(older) == plain(&newer)), || {
+        format!("`torch_dtype` is {} and `dtype` is {newer}; remove one", older.unwrap_or(&Value::Null))
+    })?;
+    config.insert("torch_dtype".into(), newer);
+    Ok(())
+}
 
 fn family(model_type: &str) -> Option<LanguageModel> {
     match model_type {

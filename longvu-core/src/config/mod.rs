@@ -5,8 +5,10 @@
 
 mod decoder;
 mod dinov2;
+mod json;
 mod longvu;
 mod preprocessor;
+mod rope;
 mod siglip;
 mod tower;
 
@@ -17,32 +19,18 @@ use serde_json::Value;
 
 pub use decoder::{DecoderConfig, RopeScaling, TokenIds};
 pub use dinov2::Dinov2Config;
+pub use json::{parse_json, read_json, read_json_within};
 pub use longvu::{LanguageModel, LongVuConfig};
 pub use preprocessor::PreprocessorConfig;
 pub use siglip::SiglipConfig;
 pub use tower::{TowerFamily, TowerRef};
 
-use crate::{Error, Result};
-
-/// Reads and parses a JSON file.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Io`], or [`Error::Config`] with the position of the fault.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::NotFound {
-            path: path.to_owned(),
-            hint: "a Hugging Face model folder has this file; check that the folder is complete".into(),
-        },
-        _ => Error::Io { path: path.to_owned(), source },
-    })?;
-    serde_json::from_str(&text).map_err(|e| invalid(path, e.to_string()))
-}
+use crate::{Error, Limits, Result, limits::product};
 
 /// Reads a JSON object. A key whose value is null counts as absent, so that its default applies: Python writes
 /// `None` for settings that were never made.
-fn read_object(path: &Path) -> Result<Value> {
-    let mut value: Value = read_json(path)?;
+fn read_object(path: &Path, limits: &Limits) -> Result<Value> {
+    let mut value: Value = read_json_within(path, limits.config_bytes)?;
     ensure(path, value.is_object(), || "a JSON object (`{ ... }`) is expected".into())?;
     drop_nulls(&mut value);
     Ok(value)
@@ -56,37 +44,55 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// Turns a JSON object into a configuration; the error names the key at fault.
-fn parse<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T> {
-    serde_json::from_value(value.clone()).map_err(|error| {
+fn parse<T: DeserializeOwned>(path: &Path, mut value: Value) -> Result<T> {
+    T::deserialize(&value).map_err(|error| {
         let reason = error.to_string();
-        invalid(path, blame::<T>(&value, &reason).map_or(reason.clone(), |key| format!("`{key}`: {reason}")))
+        invalid(path, blame::<T>(&mut value, &reason).map_or(reason.clone(), |key| format!("`{key}`: {reason}")))
     })
 }
+
+/// Most keys of a file in which the one at fault is looked for, by trying each.
+const BLAMED: usize = 256;
 
 /// The key whose value made `T` refuse `value`: serde does not say, but without that key it complains differently.
 ///
 /// This holds because serde looks at values before it looks for missing keys, except in a flattened struct.
-fn blame<T: DeserializeOwned>(value: &Value, reason: &str) -> Option<String> {
-    let keys = value.as_object()?.keys();
-    let different = |key: &&String| {
-        let mut without = value.clone();
-        without.as_object_mut().map(|map| map.remove(key.as_str()));
-        serde_json::from_value::<T>(without).err().is_none_or(|error| error.to_string() != reason)
-    };
-    keys.clone().find(different).cloned()
+fn blame<T: DeserializeOwned>(value: &mut Value, reason: &str) -> Option<String> {
+    let keys: Vec<String> = value.as_object().filter(|map| map.len() <= BLAMED)?.keys().cloned().collect();
+    keys.into_iter().find(|key| {
+        let Some(taken) = value.as_object_mut().and_then(|map| map.remove(key)) else { return false };
+        let different = T::deserialize(&*value).err().is_none_or(|error| error.to_string() != reason);
+        value[key.as_str()] = taken;
+        different
+    })
 }
 
-/// Largest size that a key may state. Far beyond any model, and small enough that products of two do not overflow.
-const LARGEST: usize = 1 << 30;
-/// Most layers that a key may state.
-const MOST_LAYERS: usize = 1 << 12;
-
-/// Checks that each of `sizes` lies between 1 and what a model can have.
-fn ensure_sizes(path: &Path, sizes: &[(&str, usize)]) -> Result<()> {
-    for &(key, value) in sizes {
-        let most = if key.ends_with("layers") || key.ends_with("depth") { MOST_LAYERS } else { LARGEST };
+/// Checks each of `sizes`, a key with its value and the largest allowed.
+fn ensure_sizes(path: &Path, sizes: &[(&str, usize, usize)]) -> Result<()> {
+    for &(key, value, most) in sizes {
         ensure(path, value > 0, || format!("`{key}` must be at least 1"))?;
-        ensure(path, value <= most, || format!("`{key}` is {value}; no model has more than {most}"))?;
+        ensure(path, value <= most, || format!("`{key}` is {value}, more than the {most} that are allowed"))?;
+    }
+    Ok(())
+}
+
+/// Checks that a picture of `side` pixels has a patch of `patch` pixels, and no more of them than a frame may have.
+fn ensure_input_side(path: &Path, side: usize, patch: usize, limits: &Limits) -> Result<()> {
+    ensure_sizes(path, &[("patch_size", patch, limits.image_side)])?;
+    let patches = product(&[side / patch, side / patch]);
+    ensure(path, (1..=limits.frame_tokens as u128).contains(&patches), || {
+        format!(
+            "a picture of {side} x {side} pixels has {patches} patches of {patch}; between 1 and {} are allowed (the side \
+             is `image_size`, `size` in preprocessor_config.json, or `-resNNN` in `mm_vision_tower_aux_list`)",
+            limits.frame_tokens
+        )
+    })
+}
+
+/// Checks numbers that the model computes with in f32: each must be one there.
+fn ensure_finite(path: &Path, numbers: &[(&str, f64)]) -> Result<()> {
+    for &(key, value) in numbers {
+        ensure(path, (value as f32).is_finite(), || format!("`{key}` is {value}, which is out of range"))?;
     }
     Ok(())
 }

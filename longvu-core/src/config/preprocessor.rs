@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{TowerFamily, TowerRef, ensure, parse, read_object};
-use crate::Result;
+use super::{TowerFamily, TowerRef, ensure, ensure_sizes, parse, read_object};
+use crate::{Limits, Result};
 
 /// Input side and colour normalisation of a tower.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,13 +60,25 @@ impl PreprocessorConfig {
     /// # Errors
     /// A missing or malformed file, or one that states no square input side.
     pub fn read(path: &Path, tower: &TowerRef) -> Result<Self> {
-        let raw: Raw = parse(path, read_object(path)?)?;
+        Self::read_within(path, tower, &Limits::default())
+    }
+
+    /// The same, with limits of the caller's.
+    ///
+    /// # Errors
+    /// As [`PreprocessorConfig::read`].
+    pub fn read_within(path: &Path, tower: &TowerRef, limits: &Limits) -> Result<Self> {
+        let raw: Raw = parse(path, read_object(path, limits)?)?;
         let stated = raw.crop_size.as_ref().or(raw.size.as_ref()).and_then(Size::side);
         let size = tower.resolution.or(stated).unwrap_or(0);
         ensure(path, size > 0, || {
             "`size` states no square input side (such as `{\"height\": 384, \"width\": 384}`)".into()
         })?;
-        ensure(path, raw.image_std.iter().all(|&s| s > 0.0), || "`image_std` must be positive".into())?;
+        ensure_sizes(path, &[("size", size, limits.image_side)])?;
+        ensure(path, raw.image_std.iter().all(|s| s.is_normal() && *s > 0.0), || {
+            "`image_std` must be positive".into()
+        })?;
+        ensure(path, raw.image_mean.iter().all(|m| m.is_finite()), || "`image_mean` is out of range".into())?;
         Ok(Self { size, image_mean: raw.image_mean, image_std: raw.image_std })
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, ensure_sizes, invalid, parse, read_object};
-use crate::Result;
+use super::{ensure, ensure_finite, ensure_input_side, ensure_sizes, invalid, parse, read_object};
+use crate::{Limits, Result, limits::product};
 
 /// Sizes of SigLIP's vision half, under their Hugging Face names; the defaults are Hugging Face's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,7 +70,15 @@ impl SiglipConfig {
     /// # Errors
     /// A missing or malformed file, another `model_type`, or sizes that do not fit each other.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut raw = read_object(path)?;
+        Self::read_within(path, &Limits::default())
+    }
+
+    /// The same, with limits of the caller's.
+    ///
+    /// # Errors
+    /// As [`SiglipConfig::read`].
+    pub fn read_within(path: &Path, limits: &Limits) -> Result<Self> {
+        let mut raw = read_object(path, limits)?;
         let model_type = raw.get("model_type").and_then(|v| v.as_str()).unwrap_or_default().to_owned();
         match model_type.as_str() {
             "siglip_vision_model" => {}
@@ -95,13 +103,22 @@ impl SiglipConfig {
             "`image_size` must be at least one `patch_size`".into()
         })?;
         let sizes = [
-            ("hidden_size", width),
-            ("intermediate_size", config.intermediate_size),
-            ("num_hidden_layers", config.num_hidden_layers),
-            ("image_size", config.image_size),
-            ("patch_size", config.patch_size),
+            ("hidden_size", width, limits.width),
+            ("intermediate_size", config.intermediate_size, limits.width),
+            ("num_hidden_layers", config.num_hidden_layers, limits.layers),
+            ("image_size", config.image_size, limits.image_side),
+            ("patch_size", config.patch_size, limits.image_side),
         ];
         ensure_sizes(path, &sizes)?;
+        ensure_input_side(path, config.image_size, config.patch_size, limits)?;
+        let parameters = [
+            product(&[config.num_hidden_layers, 4, width, width]),
+            product(&[config.num_hidden_layers, 2, width, config.intermediate_size]),
+            product(&[config.patch_side(), config.patch_side(), width]),
+            product(&[3, config.patch_size, config.patch_size, width]),
+        ];
+        limits.check_parameters(&parameters).map_err(|reason| invalid(path, reason))?;
+        ensure_finite(path, &[("layer_norm_eps", config.layer_norm_eps)])?;
         ensure(path, config.layer_norm_eps >= 0.0, || "`layer_norm_eps` must not be negative".into())?;
         ensure(path, config.num_channels == 3, || "`num_channels` must be 3 (RGB)".into())?;
         ensure(path, config.hidden_act == "gelu_pytorch_tanh", || {

@@ -4,8 +4,10 @@
 
 mod damage;
 mod formats;
+mod hostile;
 mod memory;
 mod pickle;
 mod support;
 mod synthetic;
+mod wrapped;
 mod writer;

@@ -75,25 +75,62 @@ pub fn write(path: &Path, tensors: &Tensors, dtype: Dtype) {
 
 /// The same for any storage class and bytes.
 pub fn write_raw<'a>(path: &Path, entries: impl Iterator<Item = ((&'a str, &'a [usize]), Vec<u8>)>, storage: &str) {
+    write_inside(path, entries, storage, None);
+}
+
+/// The same inside the entry `wrapper` of a training program's dictionary, beside an epoch and an optimizer's moments.
+pub fn write_wrapped(path: &Path, tensors: &Tensors, wrapper: &str) {
+    let bytes = tensors.values().map(|t| encode(&t.values, Dtype::F32));
+    let entries = tensors.iter().map(|(name, t)| (name.as_str(), t.shape.as_slice())).zip(bytes);
+    write_inside(path, entries, "FloatStorage", Some(wrapper));
+}
+
+fn write_inside<'a>(
+    path: &Path,
+    entries: impl Iterator<Item = ((&'a str, &'a [usize]), Vec<u8>)>,
+    storage: &str,
+    wrapper: Option<&str>,
+) {
     let entries: Vec<_> = entries.collect();
     let mut pickle = Pickle::default();
     pickle.op(b"\x80\x02");
+    if let Some(wrapper) = wrapper {
+        pickle.op(b"}(");
+        pickle.text("epoch");
+        pickle.int(3);
+        pickle.text(wrapper);
+    }
     pickle.ordered_dict();
     pickle.op(b"(");
     for (key, ((name, shape), _)) in entries.iter().enumerate() {
         pickle.text(name);
         pickle.tensor(storage, &key.to_string(), shape);
     }
-    pickle.op(b"u.");
+    pickle.op(b"u");
+    if wrapper.is_some() {
+        pickle.text("optimizer");
+        pickle.op(b"}(");
+        pickle.text("state");
+        pickle.op(b"}(");
+        pickle.int(0);
+        pickle.tensor(storage, "0", entries[0].0.1);
+        pickle.op(b"uuu");
+    }
+    pickle.op(b".");
+    let storages: Vec<_> = entries.into_iter().map(|(_, bytes)| bytes).collect();
+    archive(path, &pickle.0, &storages, CompressionMethod::Stored);
+}
 
+/// The archive of a pickle and its storages, as `torch.save` packs them.
+pub fn archive(path: &Path, pickle: &[u8], storages: &[Vec<u8>], method: CompressionMethod) {
     let mut zip = ZipWriter::new(std::fs::File::create(path).unwrap());
     let mut entry = |name: &str, bytes: &[u8]| {
-        zip.start_file(name, SimpleFileOptions::default().compression_method(CompressionMethod::Stored)).unwrap();
+        zip.start_file(name, SimpleFileOptions::default().compression_method(method)).unwrap();
         zip.write_all(bytes).unwrap();
     };
-    entry("pytorch_model/data.pkl", &pickle.0);
+    entry("pytorch_model/data.pkl", pickle);
     entry("pytorch_model/byteorder", b"little");
-    for (key, (_, bytes)) in entries.iter().enumerate() {
+    for (key, bytes) in storages.iter().enumerate() {
         entry(&format!("pytorch_model/data/{key}"), bytes);
     }
     entry("pytorch_model/version", b"3\n");

@@ -153,6 +153,7 @@ fn a_file_of_another_size_than_stated_is_refused() {
     let outcome = child(&server, "model.safetensors", home.path()).run();
     let error = only_error(&outcome);
     assert!(error.contains("1000000"), "{error}");
+    assert_eq!(leftovers(home.path()), Vec::<String>::new());
     assert!(!model_folder(home.path()).join("snapshots").exists());
 }
 
@@ -314,4 +315,72 @@ fn two_processes_share_one_download() {
         assert_eq!(std::fs::read(&outcome.got[0]).unwrap(), weights());
     }
     assert_eq!(bodies(&server.seen(), "model.safetensors").len(), 1);
+}
+
+#[test]
+fn a_file_that_never_ends_is_given_up_and_removed() {
+    let server = Server::start(&files(), Behaviour { endless: true, ..Behaviour::default() });
+    let home = tempfile::tempdir().unwrap();
+    let outcome = child(&server, "config.json", home.path()).env("LONGVU_TEST_UNSTATED", "1000000").run();
+    let error = only_error(&outcome);
+    assert!(error.contains("config.json goes on after 1000000 bytes") && error.contains("HF_ENDPOINT"), "{error}");
+    assert_eq!(bodies(&server.seen(), "config.json").len(), 1);
+    assert_eq!(leftovers(home.path()), Vec::<String>::new());
+    assert!(!model_folder(home.path()).join("snapshots").exists());
+}
+
+#[test]
+fn a_server_that_sends_a_byte_an_attempt_is_given_up() {
+    let server = Server::start(&files(), Behaviour { cut: Some((1, 1000)), ..Behaviour::default() });
+    let home = tempfile::tempdir().unwrap();
+    let outcome = child(&server, "model.safetensors", home.path()).run();
+    assert!(only_error(&outcome).contains("cut off after 5 of"), "{outcome:?}");
+    assert_eq!(bodies(&server.seen(), "model.safetensors").len(), 5);
+}
+
+#[test]
+fn a_file_larger_than_the_disk_is_refused_before_it_is_fetched() {
+    let behaviour = Behaviour { redirect: true, claims: Some(1 << 60), ..Behaviour::default() };
+    let server = Server::start(&files(), behaviour);
+    let home = tempfile::tempdir().unwrap();
+    let outcome = child(&server, "model.safetensors", home.path()).run();
+    let error = only_error(&outcome);
+    assert!(error.contains("needs 1152921504606846976 bytes") && error.contains("free"), "{error}");
+    assert_eq!(bodies(&server.seen(), "model.safetensors").len(), 0);
+}
+
+#[test]
+fn the_token_does_not_come_back_with_a_redirect_from_elsewhere() {
+    let behaviour = Behaviour { redirect: true, bounce: true, ..Behaviour::default() };
+    let server = Server::start(&files(), behaviour);
+    let home = tempfile::tempdir().unwrap();
+    let outcome = child(&server, "config.json", home.path()).env("HF_TOKEN", "hf_secret").run();
+    only_error(&outcome);
+    let seen = server.seen();
+    let back: Vec<_> = seen.iter().filter(|seen| seen.path.ends_with("?back")).collect();
+    assert!(!back.is_empty() && back.iter().all(|seen| seen.authorization.is_none()), "{seen:?}");
+    assert!(seen.iter().any(|seen| seen.authorization.is_some()));
+}
+
+#[test]
+fn answers_do_not_move_the_cursor() {
+    let server = Server::start(&files(), Behaviour { commit: Some("\u{1b}[31m\u{7}".into()), ..Behaviour::default() });
+    let home = tempfile::tempdir().unwrap();
+    let outcome = child(&server, "config.json", home.path()).run();
+    let error = only_error(&outcome);
+    assert!(error.contains(r"`\u{1b}[31m\u{7}`") && !error.contains(char::is_control), "{error:?}");
+}
+
+#[test]
+fn folders_of_a_repository_are_found_online_and_offline() {
+    let files = [("config.json", b"{}".to_vec()), ("siglip/config.json", b"{\"a\": 1}".to_vec())];
+    let server = Server::start(&files, Behaviour::default());
+    let home = tempfile::tempdir().unwrap();
+    let folder = |name: &str| child(&server, "config.json", home.path()).env("LONGVU_TEST_FOLDER", name);
+    let online = folder("siglip").run();
+    assert!(online.got[0].ends_with("siglip/config.json"), "{online:?}");
+    assert_eq!(std::fs::read(&online.got[0]).unwrap(), b"{\"a\": 1}");
+    assert_eq!(folder("siglip").env("HF_HUB_OFFLINE", "1").run().got, online.got);
+    let none = folder("dinov2").env("HF_HUB_OFFLINE", "1").run();
+    assert!(only_error(&none).contains("owner/model/dinov2/config.json"), "{none:?}");
 }

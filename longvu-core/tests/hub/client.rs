@@ -15,9 +15,15 @@ fn child() {
     let Ok(id) = std::env::var("LONGVU_TEST_REPO") else { return };
     let revision = std::env::var("LONGVU_TEST_REVISION").ok();
     let progress = Arc::new(|file: &str, done: u64, total: u64| println!("\nprogress {file} {done} {total}"));
-    let options = RepoOptions { revision, progress: Some(progress) };
+    let mut options = RepoOptions { revision, progress: Some(progress), ..RepoOptions::default() };
+    if let Ok(most) = std::env::var("LONGVU_TEST_UNSTATED") {
+        options.limits.unstated_download_bytes = most.parse().unwrap();
+    }
     let repo = match Repo::find(&id, &options) {
-        Ok(repo) => repo,
+        Ok(repo) => match std::env::var("LONGVU_TEST_FOLDER") {
+            Ok(folder) => repo.subfolder(&folder),
+            Err(_) => repo,
+        },
         Err(error) => return println!("\nerror {error}"),
     };
     for name in std::env::var("LONGVU_TEST_FILES").unwrap().split(',') {

@@ -41,12 +41,17 @@ pub struct Behaviour {
     pub commit: Option<String>,
     /// Commits that are no longer there.
     pub gone: Vec<String>,
+    /// States no sizes, and sends files for ever.
+    pub endless: bool,
+    /// The second host sends back to the first.
+    pub bounce: bool,
 }
 
 struct State {
     files: HashMap<String, Vec<u8>>,
     behaviour: Behaviour,
     seen: Vec<Seen>,
+    endpoint: String,
     elsewhere: String,
 }
 
@@ -59,11 +64,12 @@ pub struct Server {
 impl Server {
     pub fn start(files: &[(&str, Vec<u8>)], behaviour: Behaviour) -> Self {
         let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect();
-        let state = State { files, behaviour, seen: Vec::new(), elsewhere: String::new() };
+        let state = State { files, behaviour, seen: Vec::new(), endpoint: String::new(), elsewhere: String::new() };
         let state = Arc::new(Mutex::new(state));
         let endpoint = listen(state.clone(), false);
         let elsewhere = listen(state.clone(), true);
         state.lock().unwrap().elsewhere = elsewhere;
+        state.lock().unwrap().endpoint.clone_from(&endpoint);
         Self { endpoint, state }
     }
 
@@ -135,11 +141,17 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, elsewhere: bool) -> Option
         *times -= 1;
         sent = *bytes;
     }
+    let endless = state.behaviour.endless && path.starts_with("/owner");
     drop(state);
     let head = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).ok()?;
     if method == "GET" {
         stream.write_all(&body[..sent]).ok()?;
+    }
+    if endless && method == "GET" {
+        loop {
+            stream.write_all(&[b' '; 1 << 12]).ok()?;
+        }
     }
     Some(())
 }
@@ -164,6 +176,10 @@ fn answer(
     let expected = state.behaviour.token.as_ref().map(|token| format!("Bearer {token}"));
     if !elsewhere && expected.is_some() && authorization != expected {
         return plain("401 Unauthorized");
+    }
+    if elsewhere && state.behaviour.bounce {
+        let head = format!("302 Found\r\nlocation: {}{path}?back\r\ncontent-length: 0", state.endpoint);
+        return (head, Vec::new());
     }
     let commit = state.behaviour.commit.clone().unwrap_or_else(|| COMMIT.into());
     if let Some(revision) = path.strip_prefix("/api/models/owner/model/revision/") {
@@ -191,6 +207,9 @@ fn answer(
     }
     let start = range.filter(|_| !state.behaviour.whole);
     let start = start.and_then(|r| r.strip_prefix("bytes=")?.split('-').next()?.parse::<usize>().ok());
+    if state.behaviour.endless {
+        return (format!("200 OK\r\netag: W/\"{}\"\r\nx-repo-commit: {revision}", etag(bytes)), bytes.clone());
+    }
     let common = format!("etag: W/\"{}\"\r\nx-repo-commit: {revision}", etag(bytes));
     match start {
         Some(start) if start >= bytes.len() => plain("416 Range Not Satisfiable"),

@@ -7,6 +7,10 @@ use std::{
 };
 
 use super::env;
+use crate::files;
+
+/// Bytes of a file that names a commit, which has 40.
+const MOST_REF: u64 = 1 << 10;
 
 /// The cached part of one repository at one revision.
 pub struct Cache {
@@ -37,7 +41,8 @@ impl Cache {
     /// The commit that the cache holds for the revision, if any.
     pub fn commit(&self) -> Option<String> {
         let path = self.path().join("refs").join(&self.revision);
-        let commit = fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        let text = files::read_limited(&path, MOST_REF).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let commit = text.map(|text| text.trim().to_owned());
         // A full commit hash needs no ref: it names its snapshot.
         commit.or_else(|| is_commit(&self.revision).then(|| self.revision.clone())).filter(|c| is_plain(c, &[]))
     }

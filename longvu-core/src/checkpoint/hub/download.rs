@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Write},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ureq::{
@@ -17,19 +17,34 @@ use super::{
     cache::Cache,
     client::{Client, Failure, Metadata},
 };
+use crate::files::{self, escape};
 
-/// Attempts in a row that may bring nothing before the download fails.
+/// Attempts in a row that may bring next to nothing before the download fails.
 const ATTEMPTS: u32 = 5;
+/// Bytes without which an attempt has brought next to nothing.
+const PROGRESS: u64 = 1 << 20;
+/// Attempts at one file that may be cut off in all, however much each brought.
+const CUTS: u32 = 100;
+/// Time in which as many bytes as [`PROGRESS`] must come, on the slowest of connections.
+const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Downloads `name` of repository `id` at `commit`; returns its place in the cache.
-pub fn fetch(
-    client: &Client,
-    cache: &Cache,
-    id: &str,
-    commit: &str,
-    name: &str,
-    progress: Option<&Download>,
-) -> Result<PathBuf, Failure> {
+/// What to download, and how.
+pub struct Request<'a> {
+    pub client: &'a Client,
+    pub cache: &'a Cache,
+    /// The repository.
+    pub id: &'a str,
+    pub commit: &'a str,
+    /// The file.
+    pub name: &'a str,
+    pub progress: Option<&'a Download>,
+    /// Bytes that a file of unstated size may have.
+    pub unstated: u64,
+}
+
+/// Downloads a file; returns its place in the cache.
+pub fn fetch(request: &Request<'_>) -> Result<PathBuf, Failure> {
+    let &Request { client, cache, id, commit, name, progress, unstated } = request;
     if Path::new(name).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
         return Err(Failure::Answer(format!("`{name}` is no file name")));
     }
@@ -41,8 +56,14 @@ pub fn fetch(
     let complete = fs::metadata(&blob).is_ok_and(|found| metadata.size.is_none_or(|size| found.len() == size));
     if !complete {
         let partial = cache.partial(&metadata.etag);
-        let transfer = Transfer { client, url: &url, name, partial: &partial, progress };
-        transfer.run(&metadata)?;
+        let transfer = Transfer { client, url: &url, name, partial: &partial, progress, unstated };
+        let brought = transfer.run(&metadata);
+        let useless = matches!(brought, Err(Failure::Endless { .. })) || transfer.length() == 0;
+        if brought.is_err() && useless {
+            // A later attempt cannot go on from nothing, nor from what has no end.
+            let _ = fs::remove_file(&partial);
+        }
+        brought?;
         fs::rename(&partial, &blob).map_err(|e| Failure::Disk(blob.clone(), e))?;
     }
     cache.publish(&metadata.etag, commit, name).map_err(|e| Failure::Disk(blob, e))
@@ -63,7 +84,7 @@ pub fn retry<T>(mut request: impl FnMut() -> Result<T, Failure>) -> Result<T, Fa
 }
 
 fn wait(failed: u32, failure: &Failure) {
-    tracing::warn!(%failure, "trying again");
+    tracing::warn!(failure = %escape(&failure.to_string()), "trying again");
     std::thread::sleep(Duration::from_millis(200 << failed));
 }
 
@@ -73,13 +94,15 @@ struct Transfer<'a> {
     name: &'a str,
     partial: &'a Path,
     progress: Option<&'a Download>,
+    unstated: u64,
 }
 
 impl Transfer<'_> {
     /// Brings the partial file to its full size.
     fn run(&self, metadata: &Metadata) -> Result<(), Failure> {
         let mut size = metadata.size;
-        let mut failed = 0;
+        let (mut failed, mut cuts) = (0, 0);
+        self.check_space(size)?;
         loop {
             let start = self.length();
             if size == Some(start) && self.partial.exists() {
@@ -92,14 +115,28 @@ impl Transfer<'_> {
                 Ok(()) => {}
                 Err(failure) if !failure.is_transient() => return Err(failure),
                 Err(failure) => {
-                    // An attempt that brought some bytes is no failure in a row.
-                    failed = if self.length() > start { 0 } else { failed + 1 };
-                    if failed == ATTEMPTS {
+                    // A server that cuts off every attempt would otherwise be asked for ever.
+                    cuts += 1;
+                    failed = if self.length() >= start.saturating_add(PROGRESS) { 0 } else { failed + 1 };
+                    if failed == ATTEMPTS || cuts == CUTS {
                         return Err(failure);
                     }
                     wait(failed, &failure);
                 }
             }
+        }
+    }
+
+    /// Checks that what is missing of `size` bytes fits on the disk.
+    fn check_space(&self, size: Option<u64>) -> Result<(), Failure> {
+        let missing = size.unwrap_or(0).saturating_sub(self.length());
+        match self.partial.parent().and_then(files::free_space) {
+            Some(free) if missing > free => {
+                let reason = format!("{} needs {missing} bytes, and {free} are free", self.name);
+                let error = std::io::Error::new(std::io::ErrorKind::StorageFull, reason);
+                Err(Failure::Disk(self.partial.to_owned(), error))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -148,6 +185,7 @@ impl Transfer<'_> {
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 18];
         let mut done = start;
+        let mut pace = Pace::new(PATIENCE, PROGRESS);
         loop {
             let read = match body.read(&mut buffer) {
                 Ok(0) if size.is_some_and(|size| done < size) => return Err(cut(done, "end of answer".into())),
@@ -156,12 +194,18 @@ impl Transfer<'_> {
                 Err(error) => return Err(cut(done, error.to_string())),
             };
             done += read as u64;
+            if size.is_none() && done > self.unstated {
+                return Err(Failure::Endless { name: self.name.to_owned(), limit: self.unstated });
+            }
             if size.is_some_and(|size| done > size) {
                 self.open(0)?;
                 return Err(Failure::Answer(format!("{} is longer than the Hub states", self.url)));
             }
             file.write_all(&buffer[..read]).map_err(|e| Failure::Disk(self.partial.to_owned(), e))?;
             self.report(done, size.unwrap_or(done));
+            if !pace.keeps_up(read as u64) {
+                return Err(cut(done, "it comes too slowly".into()));
+            }
         }
     }
 
@@ -169,6 +213,29 @@ impl Transfer<'_> {
         if let Some(progress) = self.progress {
             progress(self.name, done, total);
         }
+    }
+}
+
+/// Tells a slow connection from one that holds its other end up on purpose.
+struct Pace {
+    patience: Duration,
+    expected: u64,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(patience: Duration, expected: u64) -> Self {
+        Self { patience, expected, since: Instant::now(), bytes: 0 }
+    }
+
+    /// Counts `bytes`; false when too few have come for too long.
+    fn keeps_up(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        if self.bytes >= self.expected {
+            *self = Self::new(self.patience, self.expected);
+        }
+        self.since.elapsed() <= self.patience
     }
 }
 
@@ -184,4 +251,22 @@ fn stated_size(response: &Response<Body>, start: u64, url: &str) -> Result<Optio
         return Err(Failure::Answer(format!("{url} was asked for bytes from {start} and gave `{range}`")));
     };
     Ok(total.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_is_told_from_a_slow_connection() {
+        let mut slow = Pace::new(Duration::from_millis(200), 100);
+        for _ in 0..4 {
+            std::thread::sleep(Duration::from_millis(80));
+            assert!(slow.keeps_up(60));
+        }
+        let mut trickle = Pace::new(Duration::from_millis(50), 100);
+        assert!(trickle.keeps_up(1));
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(!trickle.keeps_up(1));
+    }
 }

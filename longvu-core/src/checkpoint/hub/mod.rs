@@ -22,7 +22,7 @@ use self::{
     client::{Client, Failure},
 };
 use super::{Download, RepoOptions};
-use crate::{Error, Result};
+use crate::{Error, Limits, Result};
 
 /// A repository of the Hub and its cache.
 #[derive(Clone)]
@@ -33,6 +33,7 @@ pub struct HubRepo {
     remote: Option<Arc<Client>>,
     listing: Arc<OnceLock<Listing>>,
     progress: Option<Download>,
+    limits: Limits,
 }
 
 /// What the Hub says about a repository.
@@ -53,6 +54,7 @@ impl HubRepo {
             remote,
             listing: Arc::default(),
             progress: options.progress.clone(),
+            limits: options.limits,
         })
     }
 
@@ -84,8 +86,16 @@ impl HubRepo {
             return Ok(None);
         }
         tracing::info!(repo = self.id, file = name, "downloading");
-        let fetched = download::fetch(remote, &self.cache, &self.id, &listing.commit, name, self.progress.as_ref());
-        fetched.map(Some).map_err(|failure| self.error(&failure))
+        let request = download::Request {
+            client: remote,
+            cache: &self.cache,
+            id: &self.id,
+            commit: &listing.commit,
+            name,
+            progress: self.progress.as_ref(),
+            unstated: self.limits.unstated_download_bytes,
+        };
+        download::fetch(&request).map(Some).map_err(|failure| self.error(&failure))
     }
 
     /// Offline, a file that is not cached counts as absent, unless nothing of the repository is cached at all.
@@ -132,7 +142,9 @@ impl HubRepo {
                  to use the cache alone"
             }
             Failure::Disk(..) => "check the space and the permissions of the cache; HF_HOME moves it elsewhere",
-            Failure::Answer(_) => "check HF_ENDPOINT: the server does not answer as the Hub does",
+            Failure::Answer(_) | Failure::Endless { .. } => {
+                "check HF_ENDPOINT: the server does not answer as the Hub does"
+            }
         };
         Error::Hub { repo: self.id.clone(), reason: format!("{failure}; {hint}") }
     }
