@@ -8,8 +8,8 @@ use crate::{
     Result,
     compress::{Budget, FrameScorer, FrameSelector, Preset, QueryStage, TokenPruner},
     core::{
-        Device, Dtype, LoadOptions, Quantize, check,
-        checkpoint::{Checkpoint, Download, RepoOptions},
+        Device, Dtype, Limits, LoadOptions, Quantize, check,
+        checkpoint::{Checkpoint, Download, Mapping, RepoOptions},
         config::LongVuConfig,
         load,
     },
@@ -179,6 +179,20 @@ impl LongVuBuilder {
     #[must_use]
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
         self.repo.revision = Some(revision.into());
+        self
+    }
+
+    /// What is too large in the model's files.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.repo.limits = limits;
+        self
+    }
+
+    /// Whether safetensors files are mapped, or read into memory: see [`Mapping`].
+    #[must_use]
+    pub fn mapping(mut self, mapping: Mapping) -> Self {
+        self.repo.mapping = mapping;
         self
     }
 

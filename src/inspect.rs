@@ -38,7 +38,7 @@ pub struct PartSize {
 impl PartSize {
     /// Bytes that the parameters take at `element` bytes a number.
     pub fn bytes(&self, element: usize) -> usize {
-        self.parameters * element
+        self.parameters.saturating_mul(element)
     }
 }
 
@@ -64,12 +64,12 @@ pub struct Inspection {
 impl Inspection {
     /// Bytes of all weights at `element` bytes a number.
     pub fn weight_bytes(&self, element: usize) -> usize {
-        self.parts.iter().map(|part| part.bytes(element)).sum()
+        self.parts.iter().map(|part| part.bytes(element)).fold(0, usize::saturating_add)
     }
 
     /// Bytes of the key/value cache of a full window.
     pub fn kv_bytes(&self, element: usize) -> usize {
-        self.kv_numbers_per_position * self.max_len * element
+        self.kv_numbers_per_position.saturating_mul(self.max_len).saturating_mul(element)
     }
 }
 

@@ -70,7 +70,7 @@ impl ModelFiles {
         overrides: &Map<String, Value>,
     ) -> Result<Self> {
         let repo = Repo::find(model, options)?;
-        let config = LongVuConfig::read_with(&repo.get("config.json")?, overrides)?;
+        let config = LongVuConfig::read_within(&repo.get("config.json")?, overrides, &options.limits)?;
         let refs = config.towers()?;
         let tower = |family: TowerFamily| {
             let found = refs.iter().find(|t| t.family == family).unwrap_or(&refs[0]);
@@ -80,6 +80,8 @@ impl ModelFiles {
         let (siglip_config, dinov2_config) = (siglip.siglip_config()?, dinov2.dinov2_config()?);
         let (siglip_pixels, dinov2_pixels) = (siglip.preprocessor()?, dinov2.preprocessor()?);
         check_siglip_size(&siglip_config, &siglip_pixels, &siglip.repo)?;
+        let asks = dinov2.repo.local_path("preprocessor_config.json");
+        dinov2_config.check_input_side(&asks, dinov2_pixels.size, &options.limits)?;
         Ok(Self { repo, config, siglip, siglip_config, siglip_pixels, dinov2, dinov2_config, dinov2_pixels })
     }
 

@@ -11,13 +11,16 @@ use crate::{
     Error, Result,
     core::{
         self, Dtype, TensorRole, TensorSpec,
-        checkpoint::{Repo, RepoOptions, SafetensorsWriter, synthetic_values},
+        checkpoint::{Repo, RepoOptions, SafetensorsWriter, synthetic_range},
         config::{LanguageModel, PreprocessorConfig},
     },
     inspect::part_specs,
     llm::synthetic_tokenizer,
     model_files::ModelFiles,
 };
+
+/// Values that are made at a time: enough for all threads, and nothing beside a model.
+const BLOCK: usize = 1 << 24;
 
 /// How far writing has come, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +37,11 @@ pub struct SynthProgress {
 ///
 /// `config_dir` holds LongVU's `config.json`, and the towers' in its subfolders `siglip` and `dinov2` (or wherever a
 /// model's towers are found). `out` gets the same layout with weights stored as `dtype` and a byte-level tokenizer.
-/// One tensor is in memory at a time, and a failed run leaves nothing behind.
+/// A part of one tensor is in memory at a time, and a failed run leaves nothing behind.
 ///
 /// # Errors
-/// Incomplete or inconsistent configurations, an `out` that exists, a vocabulary too small for a tokenizer, a full disk.
+/// Incomplete or inconsistent configurations, an `out` that exists, a vocabulary too small for a tokenizer, a disk
+/// that is full or has less space than the weights take.
 pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, mut progress: impl FnMut(&SynthProgress)) -> Result<()> {
     let name = config_dir.to_string_lossy();
     let files = ModelFiles::find(&name, None, &RepoOptions::default())?;
@@ -62,9 +66,11 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl F
         (out.join("dinov2"), &files.dinov2.repo, specs.dinov2),
     ];
     let bytes = |specs: &[TensorSpec]| {
-        specs.iter().filter(|s| published(s)).map(|s| (s.num_elements() * dtype.size()) as u64).sum::<u64>()
+        let sizes = specs.iter().filter(|s| published(s)).map(|s| s.num_elements().saturating_mul(dtype.size()) as u64);
+        sizes.fold(0, u64::saturating_add)
     };
-    let total = parts.iter().map(|(_, _, specs)| bytes(specs)).sum();
+    let total = parts.iter().map(|(_, _, specs)| bytes(specs)).fold(0, u64::saturating_add);
+    check_space(out, total)?;
     let mut state = SynthProgress { file: PathBuf::new(), done: 0, total };
     for (folder, repo, specs) in &parts {
         fs::create_dir_all(folder).map_err(core::Error::io(folder))?;
@@ -75,6 +81,19 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl F
     write_preprocessor(&out.join("siglip"), &files.siglip_pixels)?;
     write_preprocessor(&out.join("dinov2"), &files.dinov2_pixels)?;
     write_tokenizer(files, out)
+}
+
+/// Checks that `total` bytes fit on the disk that `out` will be on.
+fn check_space(out: &Path, total: u64) -> Result<()> {
+    let exists = std::path::absolute(out).ok();
+    let exists = exists.as_deref().and_then(|out| out.ancestors().find(|folder| folder.is_dir()));
+    match exists.and_then(core::files::free_space) {
+        Some(free) if total > free => {
+            let reason = format!("the weights take {total} bytes, and the disk has {free} free");
+            Err(core::Error::Write { path: out.to_owned(), reason }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a published file of this layout has the tensor.
@@ -98,7 +117,8 @@ fn write_weights(
     let specs: Vec<TensorSpec> = specs.iter().filter(|s| published(s)).cloned().collect();
     let mut writer = SafetensorsWriter::create(&state.file, &specs, dtype)?;
     for spec in &specs {
-        writer.write(&synthetic_values(&spec.name, &spec.shape))?;
+        let blocks = (0..spec.num_elements()).step_by(BLOCK).map(|start| start..spec.num_elements().min(start + BLOCK));
+        writer.write_blocks(blocks.map(|range| synthetic_range(&spec.name, &spec.shape, range)))?;
         state.done += (spec.num_elements() * dtype.size()) as u64;
         progress(state);
     }

@@ -1,15 +1,13 @@
 //! Finding the vision towers, and having them in memory when they are needed.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use crate::{
     Error, Result,
     core::{
         checkpoint::{Checkpoint, Repo, RepoOptions},
         config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
+        files::escape,
     },
     part::{Loader, Passing, Residency},
     vision::Preprocessor,
@@ -25,34 +23,54 @@ pub struct TowerFiles {
 }
 
 impl TowerFiles {
-    /// Looks for `tower` in `folder` if given, inside and beside the model, and then on the Hub.
+    /// Looks for `tower` in `folder` if given, else inside and beside the model, and then in its own repository of the
+    /// Hub. No name in `config.json` leads elsewhere.
     pub(crate) fn find(tower: &TowerRef, folder: Option<&Path>, model: &Repo, options: &RepoOptions) -> Result<Self> {
-        let mut looked_for = Vec::new();
-        for base in places(folder, model) {
-            for name in tower.folder_names() {
-                let path = base.join(&name);
-                if path.join("config.json").is_file() {
-                    return Ok(Self { tower: tower.clone(), repo: Repo::folder(path) });
-                }
-                looked_for.push(path.display().to_string());
+        let found = |repo: Repo| Ok(Self { tower: tower.clone(), repo });
+        let places = places(folder, model, options);
+        let candidates =
+            || places.iter().flat_map(|place| tower.folder_names().into_iter().map(|n| place.subfolder(&n)));
+        // The revision belongs to the model's own repository.
+        let own = Repo::hub(&tower.repo, &RepoOptions { revision: None, ..options.clone() });
+        // What is on this machine comes first, and asks nobody.
+        for repo in candidates() {
+            if repo.without_downloads().try_get("config.json")?.is_some() {
+                return found(repo);
             }
         }
-        let fail = |reason: String| Error::TowerNotFound {
+        if let Ok(own) = &own
+            && let Ok(Some(_)) = own.without_downloads().try_get("config.json")
+        {
+            return found(own.clone());
+        }
+        let fail = |error: crate::core::Error| Error::TowerNotFound {
             family: family_name(tower.family),
-            looked_for: looked_for.clone(),
-            repo: tower.repo.clone(),
-            reason,
+            looked_for: candidates().map(|repo| escape(&repo.describe()).into_owned()).collect(),
+            repo: escape(&tower.repo).into_owned(),
+            reason: error.to_string(),
         };
-        // The revision belongs to the model's own repository.
-        let options = RepoOptions { revision: None, ..options.clone() };
-        let repo = Repo::find(&tower.repo, &options).map_err(|e| fail(e.to_string()))?;
-        repo.get("config.json").map_err(|e| fail(e.to_string()))?;
-        Ok(Self { tower: tower.clone(), repo })
+        for repo in candidates().filter(|repo| repo.as_folder().is_none()) {
+            match repo.try_get("config.json") {
+                Ok(Some(_)) => return found(repo),
+                Ok(None) => {}
+                // The tower's own repository may still be reached.
+                Err(_) => break,
+            }
+        }
+        let own = own.map_err(|error| match error {
+            crate::core::Error::NotFound { path, hint } => {
+                let hint = format!("{hint}, and a folder that config.json names elsewhere is not followed");
+                fail(crate::core::Error::NotFound { path, hint })
+            }
+            error => fail(error),
+        })?;
+        own.get("config.json").map_err(fail)?;
+        found(own)
     }
 
     pub(crate) fn preprocessor(&self) -> Result<PreprocessorConfig> {
         match self.repo.try_get("preprocessor_config.json")? {
-            Some(path) => Ok(PreprocessorConfig::read(&path, &self.tower)?),
+            Some(path) => Ok(PreprocessorConfig::read_within(&path, &self.tower, self.repo.limits())?),
             None => {
                 let path = self.repo.local_path("preprocessor_config.json");
                 match self.tower.resolution {
@@ -68,11 +86,11 @@ impl TowerFiles {
     }
 
     pub(crate) fn siglip_config(&self) -> Result<SiglipConfig> {
-        Ok(SiglipConfig::read(&self.repo.get("config.json")?)?)
+        Ok(SiglipConfig::read_within(&self.repo.get("config.json")?, self.repo.limits())?)
     }
 
     pub(crate) fn dinov2_config(&self) -> Result<Dinov2Config> {
-        Ok(Dinov2Config::read(&self.repo.get("config.json")?)?)
+        Ok(Dinov2Config::read_within(&self.repo.get("config.json")?, self.repo.limits())?)
     }
 
     /// The tower's weights, no data read.
@@ -84,14 +102,15 @@ impl TowerFiles {
     }
 }
 
-/// Folders that may hold tower folders.
-fn places(folder: Option<&Path>, model: &Repo) -> Vec<PathBuf> {
+/// Folders that may hold tower folders: of the file system, or the model's repository.
+fn places(folder: Option<&Path>, model: &Repo, options: &RepoOptions) -> Vec<Repo> {
+    let at = |path: &Path| Repo::folder(path).with_options(options);
     if let Some(folder) = folder {
-        return vec![folder.to_owned()];
+        return vec![at(folder)];
     }
-    let Some(model) = model.as_folder() else { return Vec::new() };
-    let beside = model.canonicalize().ok().and_then(|m| m.parent().map(Path::to_owned));
-    [model.to_owned()].into_iter().chain(beside).collect()
+    let beside = model.as_folder().and_then(|folder| folder.canonicalize().ok());
+    let beside = beside.and_then(|folder| folder.parent().map(at));
+    [model.clone()].into_iter().chain(beside).collect()
 }
 
 fn family_name(family: TowerFamily) -> &'static str {
