@@ -50,11 +50,20 @@ impl TowerFiles {
             reason: error.to_string(),
         };
         for repo in candidates().filter(|repo| repo.as_folder().is_none()) {
-            if repo.try_get("config.json").map_err(fail)?.is_some() {
-                return found(repo);
+            match repo.try_get("config.json") {
+                Ok(Some(_)) => return found(repo),
+                Ok(None) => {}
+                // The tower's own repository may still be reached.
+                Err(_) => break,
             }
         }
-        let own = own.map_err(fail)?;
+        let own = own.map_err(|error| match error {
+            crate::core::Error::NotFound { path, hint } => {
+                let hint = format!("{hint}, and a folder that config.json names elsewhere is not followed");
+                fail(crate::core::Error::NotFound { path, hint })
+            }
+            error => fail(error),
+        })?;
         own.get("config.json").map_err(fail)?;
         found(own)
     }
@@ -117,7 +126,7 @@ pub(crate) struct Tower<M> {
     pub preprocessor: Preprocessor,
 }
 
-impl<M: Send> Tower<M> {
+impl<M> Tower<M> {
     pub fn new(load: Loader<M>, residency: Residency, pixels: &PreprocessorConfig) -> Self {
         Self { model: Passing::new(load, residency), preprocessor: Preprocessor::new(pixels.clone()) }
     }

@@ -90,6 +90,7 @@ fn names_of_towers_do_not_lead_elsewhere() {
             error.contains("SigLIP tower was not found: looked for ") && error.contains("models/model/siglip"),
             "{error}"
         );
+        assert!(error.contains("elsewhere is not followed"), "{error}");
         // The user's own word counts.
         let found = find(Some(&outside)).unwrap();
         assert_eq!(found.siglip.repo.as_folder(), Some(siglip.as_path()));

@@ -57,6 +57,7 @@ pub fn available_devices() -> Vec<String> {
 /// Whether `device` computes on the processor, in the machine's own memory; with gradients or without.
 ///
 /// Right in every build: one without the CPU backends has no such device.
+#[allow(deprecated, reason = "burn's ndarray backend is, and a device string names it")]
 pub fn is_cpu(device: &Device) -> bool {
     let cpus: &[Device] = &[
         #[cfg(feature = "flex")]

@@ -144,7 +144,7 @@ impl std::fmt::Display for Mismatch {
             }
             write!(f, "\n  {} {title}:", lines.len())?;
             for line in lines.iter().take(LISTED) {
-                write!(f, "\n    {}", escape(line))?;
+                write!(f, "\n    {}", told(&escape(line)))?;
             }
             if lines.len() > LISTED {
                 write!(f, "\n    ... and {} more", lines.len() - LISTED)?;
