@@ -34,13 +34,14 @@ impl LongVu {
     /// scored against the text after the last placeholder.
     ///
     /// # Errors
-    /// A prompt whose text leaves no room, another number of places than of videos, or a video that another model
-    /// encoded.
+    /// A prompt whose text leaves no room or that has ids which the language model has not, another number of places
+    /// than of videos, or a video that another model encoded.
     pub fn prepare(&self, prompt: &PromptIds, visuals: &[&EncodedVideo]) -> Result<PreparedPrompt> {
         let (places, given) = (prompt.num_placeholders(), visuals.len());
         if places != given {
             return Err(Error::PlaceholderCount { places, given });
         }
+        prompt.check_embedding(self.parts.config.decoder.vocab_size)?;
         let budget = self.parts.stages.budget;
         let text_ids = prompt.text_ids_without_placeholders().len();
         if budget.room(text_ids) == 0 {

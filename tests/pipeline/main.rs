@@ -6,3 +6,4 @@ mod encoded_file;
 mod facade;
 mod streaming;
 mod support;
+mod text_files;
