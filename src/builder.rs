@@ -15,7 +15,7 @@ use crate::{
     },
     error::Error,
     fingerprint::fingerprint,
-    llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids},
+    llm::{self, ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{LongVu, Parts, Stages},
     model_files::{CONNECTOR, ModelFiles},
     part::{Lasting, Residency, loader},
@@ -42,6 +42,7 @@ pub struct LongVuBuilder {
     pruner: Option<Arc<dyn TokenPruner>>,
     spill: SpillSettings,
     repo: RepoOptions,
+    text_limits: llm::Limits,
 }
 
 impl LongVuBuilder {
@@ -61,6 +62,7 @@ impl LongVuBuilder {
             pruner: None,
             spill: SpillSettings::default(),
             repo: RepoOptions::default(),
+            text_limits: llm::Limits::default(),
         }
     }
 
@@ -193,6 +195,13 @@ impl LongVuBuilder {
     #[must_use]
     pub fn mapping(mut self, mapping: Mapping) -> Self {
         self.repo.mapping = mapping;
+        self
+    }
+
+    /// What is too large among the files of the text side, and too much work for a chat template.
+    #[must_use]
+    pub fn text_limits(mut self, limits: llm::Limits) -> Self {
+        self.text_limits = limits;
         self
     }
 
@@ -330,10 +339,18 @@ impl LongVuBuilder {
 
     fn load_text(&self, files: &ModelFiles) -> Result<(Tokenizer, ChatTemplate, Vec<u32>)> {
         let dir = &files.text_folder()?;
-        let (tokenizer, template) = files.load_text(dir)?;
+        let (tokenizer, template) = files.load_text_with(dir, &self.text_limits)?;
         let decoder = &files.config.decoder;
         let declared = decoder.eos_token_id.as_ref().map_or(&[][..], |ids| ids.as_slice());
-        let mut eos = load_eos_token_ids(dir, declared)?;
+        let mut eos = load_eos_token_ids_with(dir, declared, &self.text_limits)?;
+        eos.retain(|&id| {
+            let known = (id as usize) < decoder.vocab_size;
+            if !known {
+                let rows = decoder.vocab_size;
+                tracing::warn!(id, rows, "answers are to end at a token that the language model does not have");
+            }
+            known
+        });
         eos.extend(tokenizer.end_of_turn_ids());
         eos.sort_unstable();
         eos.dedup();

@@ -36,8 +36,9 @@ impl LongVu {
     /// share, and its frames are scored against the text after the last placeholder.
     ///
     /// # Errors
-    /// A prompt whose text leaves no room, videos and images that do not fit beside it, another number of places than of
-    /// videos and images, or one that was encoded by another model or with other settings.
+    /// A prompt whose text leaves no room or that has ids which the language model has not, videos and images that do not
+    /// fit beside it, another number of places than of videos and images, or one that was encoded by another model or
+    /// with other settings.
     pub fn prepare(&self, prompt: &PromptIds, visuals: &[&EncodedVideo]) -> Result<PreparedPrompt> {
         let (places, given) = (prompt.num_placeholders(), visuals.len());
         if places != given {
@@ -45,6 +46,7 @@ impl LongVu {
         }
         let settings = self.encoding_settings();
         visuals.iter().try_for_each(|visual| settings.check(&visual.settings, None))?;
+        prompt.check_embedding(self.parts.config.decoder.vocab_size)?;
         let budget = self.parts.stages.budget;
         let text_ids = prompt.text_ids_without_placeholders().len();
         if budget.room(text_ids) == 0 {

@@ -11,7 +11,7 @@ use crate::{
         checkpoint::{Repo, RepoOptions},
         config::{Dinov2Config, LanguageModel, LongVuConfig, PreprocessorConfig, SiglipConfig, TowerFamily},
     },
-    llm::{ChatTemplate, Tokenizer},
+    llm::{ChatTemplate, Limits, Tokenizer},
     towers::{TowerFiles, check_siglip_size},
     vision::{AggregatorConfig, MmProjector, SpatialVisionAggregator},
 };
@@ -105,13 +105,23 @@ impl ModelFiles {
     /// The tokenizer in `folder`, and the layout of conversations that goes with it and this language model.
     ///
     /// # Errors
-    /// Missing or malformed files.
+    /// Missing, malformed and too large files, and tokens that the language model has no row for.
     pub fn load_text(&self, folder: &Path) -> Result<(Tokenizer, ChatTemplate)> {
+        self.load_text_with(folder, &Limits::default())
+    }
+
+    /// The same, within other limits.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::load_text`].
+    pub fn load_text_with(&self, folder: &Path, limits: &Limits) -> Result<(Tokenizer, ChatTemplate)> {
         let template = match self.config.language_model() {
             LanguageModel::Qwen2 => ChatTemplate::ChatMl,
-            LanguageModel::Llama => ChatTemplate::for_llama(folder)?,
+            LanguageModel::Llama => ChatTemplate::for_llama_with(folder, limits)?,
         };
-        Ok((Tokenizer::from_dir(folder)?, template))
+        let tokenizer = Tokenizer::from_dir_with(folder, limits)?;
+        tokenizer.check_embedding(self.config.decoder.vocab_size)?;
+        Ok((tokenizer, template))
     }
 
     /// Takes aggregator and projector from the root of a checkpoint.

@@ -1,18 +1,19 @@
 //! A Qwen2 tokenizer from the older files `vocab.json` and `merges.txt`.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
-use tokenizers::models::bpe::BPE;
+use tokenizers::SplitDelimiterBehavior;
 use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
+use crate::bpe::{self, Added, Merge};
 use crate::error::{Error, Result};
-use crate::files::read_json_if_present;
+use crate::files::{read_json_if_present, read_text_if_present};
+use crate::limits::Limits;
 use crate::tokenizer_config;
 
 /// Where Qwen2 cuts a text before merging: contractions, words with one leading mark, single
@@ -28,69 +29,61 @@ const QWEN2_PATTERN: &str = concat!(
 );
 
 /// Builds the tokenizer of `vocab.json`, `merges.txt` and the files that list added tokens.
-pub(crate) fn load(dir: &Path) -> Result<tokenizers::Tokenizer> {
-    let vocab_file = dir.join("vocab.json");
-    let merges_file = dir.join("merges.txt");
-    if !vocab_file.exists() || !merges_file.exists() {
+pub(crate) fn load(dir: &Path, limits: &Limits) -> Result<tokenizers::Tokenizer> {
+    let (vocab_file, merges_file) = (dir.join("vocab.json"), dir.join("merges.txt"));
+    let vocab = read_json_if_present::<HashMap<String, u32>>(&vocab_file, limits.tokenizer_bytes);
+    let vocab = vocab.map_err(|error| match error {
+        Error::Json { path, source } => Error::tokenizer_file(&path, &source.to_string()),
+        other => other,
+    })?;
+    let merges = read_text_if_present(&merges_file, limits.tokenizer_bytes)?;
+    let (Some(vocab), Some(merges)) = (vocab, merges) else {
         return Err(Error::TokenizerMissing { dir: dir.into() });
-    }
-    let failed = |source| Error::TokenizerFile { path: dir.into(), source };
-    let model =
-        BPE::from_file(&vocab_file.to_string_lossy(), &merges_file.to_string_lossy()).build().map_err(failed)?;
+    };
+    let merges = parse_merges(&merges).map_err(|reason| Error::tokenizer_file(&merges_file, &reason))?;
+    let failed = |reason: String| Error::tokenizer_file(dir, &reason);
+    let added = listed_tokens(dir, limits)?;
+    let model = bpe::model(vocab, merges, &added, false, limits).map_err(failed)?;
     let split = Split::new(SplitPattern::Regex(QWEN2_PATTERN.into()), SplitDelimiterBehavior::Isolated, false)
-        .map_err(failed)?;
+        .map_err(|error| failed(error.to_string()))?;
     let byte_level = ByteLevel::new(false, true, false);
 
     let mut tokenizer = tokenizers::Tokenizer::new(model);
-    tokenizer.with_normalizer(Some(NFC)).map_err(failed)?;
+    tokenizer.with_normalizer(Some(NFC)).map_err(|error| failed(error.to_string()))?;
     tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![
         PreTokenizerWrapper::Split(split),
         PreTokenizerWrapper::ByteLevel(byte_level),
     ])));
     tokenizer.with_decoder(Some(byte_level));
-    add_tokens(&mut tokenizer, dir)?;
+    bpe::add(&mut tokenizer, added).map_err(failed)?;
     Ok(tokenizer)
 }
 
-/// Adds the listed tokens and checks that each got the id that the list gives it.
-fn add_tokens(tokenizer: &mut tokenizers::Tokenizer, dir: &Path) -> Result<()> {
-    for (id, (token, listed_in)) in listed_tokens(dir)? {
-        let content = token.content.clone();
-        let failed = |source| Error::TokenizerFile { path: listed_in.clone(), source };
-        tokenizer.add_tokens([token]).map_err(failed)?;
-        // Ids are handed out one after the other, so a gap in the list would shift every later
-        // token to another row of the embedding.
-        let got = tokenizer.token_to_id(&content);
-        if got != Some(id) {
-            return Err(failed(format!("it lists {content:?} as token {id}, but the next free id is {got:?}").into()));
-        }
-    }
-    Ok(())
+/// The merges of `merges.txt`: one a line, after lines that say a version.
+fn parse_merges(text: &str) -> Result<Vec<Merge>, String> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"));
+    let merge = |(index, line)| {
+        Merge::from_line(line).ok_or_else(|| format!("line {} is not two tokens with a space between", index + 1))
+    };
+    lines.map(merge).collect()
 }
 
-/// The added tokens by id, each with the file that lists it.
-fn listed_tokens(dir: &Path) -> Result<BTreeMap<u32, (AddedToken, PathBuf)>> {
+/// The added tokens by id: those of `added_tokens.json`, and in their place those of `tokenizer_config.json`.
+fn listed_tokens(dir: &Path, limits: &Limits) -> Result<Vec<Added>> {
     let mut tokens = BTreeMap::new();
     let plain_file = dir.join("added_tokens.json");
-    let plain: Option<BTreeMap<String, u32>> = read_json_if_present(&plain_file)?;
+    let plain: Option<BTreeMap<String, u32>> = read_json_if_present(&plain_file, limits.json_bytes)?;
     for (content, id) in plain.unwrap_or_default() {
         // The plain list does not tell special tokens apart; in Qwen2 they have this shape.
         let special = content.starts_with("<|") && content.ends_with("|>");
-        let token = AddedToken::from(content, special).normalized(false);
-        tokens.insert(id, (token, plain_file.clone()));
+        let token = Added { id, content, special, single_word: false, lstrip: false, rstrip: false, normalized: false };
+        tokens.insert(id, token);
     }
     let config_file = dir.join(tokenizer_config::FILE_NAME);
-    for (id, entry) in tokenizer_config::load(dir)?.added_tokens_decoder {
-        let id = id.parse().map_err(|_| Error::TokenizerFile {
-            path: config_file.clone(),
-            source: format!("added_tokens_decoder has the key {id:?}, which is not an id").into(),
-        })?;
-        let token = AddedToken::from(entry.content, entry.special)
-            .single_word(entry.single_word)
-            .lstrip(entry.lstrip)
-            .rstrip(entry.rstrip)
-            .normalized(entry.normalized);
-        tokens.insert(id, (token, config_file.clone()));
+    for (id, entry) in tokenizer_config::load(dir, limits)?.added_tokens_decoder {
+        let not_an_id = || format!("added_tokens_decoder has the key {id:?}, which is not an id");
+        let id = id.parse().map_err(|_| Error::tokenizer_file(&config_file, &not_an_id()))?;
+        tokens.insert(id, entry.into_added(id));
     }
-    Ok(tokens)
+    Ok(tokens.into_values().collect())
 }

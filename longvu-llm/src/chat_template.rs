@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::jinja::JinjaTemplate;
+use crate::limits::Limits;
 use crate::prompt::{Message, Role};
 
 /// The layout of a prompt.
@@ -26,10 +27,19 @@ impl ChatTemplate {
     /// # Errors
     ///
     /// [`Error::Read`](crate::Error::Read) or [`Error::Json`](crate::Error::Json) when a file
-    /// is unreadable, [`Error::ChatTemplate`](crate::Error::ChatTemplate) when the template does
-    /// not parse.
+    /// is unreadable or too large, [`Error::ChatTemplate`](crate::Error::ChatTemplate) when the
+    /// template does not parse, or none of several is the default.
     pub fn for_llama(dir: impl AsRef<Path>) -> Result<Self> {
-        Ok(JinjaTemplate::from_dir(dir)?.map_or(Self::Llama3, Self::Jinja))
+        Self::for_llama_with(dir, &Limits::default())
+    }
+
+    /// The same, within other limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChatTemplate::for_llama`].
+    pub fn for_llama_with(dir: impl AsRef<Path>, limits: &Limits) -> Result<Self> {
+        Ok(JinjaTemplate::from_dir_with(dir, limits)?.map_or(Self::Llama3, Self::Jinja))
     }
 
     /// Writes the messages as one text that ends where the assistant's next answer begins. A

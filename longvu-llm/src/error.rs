@@ -1,7 +1,10 @@
 //! What can go wrong in this crate, and what to do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use longvu_core::files::escape;
+
+use crate::limits::QUOTED_CHARACTERS;
 use crate::prompt::Role;
 
 /// The result of this crate's fallible calls.
@@ -15,7 +18,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// A file exists but cannot be read.
-    #[error("cannot read {path}: {source}; check the path and its permissions")]
+    #[error("cannot read {path}: {source}; check the path and its permissions", path = shown(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -24,7 +27,7 @@ pub enum Error {
     },
 
     /// A JSON file does not hold what it should.
-    #[error("{path} is not the JSON expected there: {source}; download the file again or correct it")]
+    #[error("{path} is not the JSON expected there: {source}; download the file again or correct it", path = shown(path))]
     Json {
         /// The file.
         path: PathBuf,
@@ -35,7 +38,8 @@ pub enum Error {
     /// A checkpoint folder holds no tokenizer.
     #[error(
         "no tokenizer in {dir}: it needs tokenizer.json, or vocab.json together with merges.txt; \
-         download them from the checkpoint's page"
+         download them from the checkpoint's page",
+        dir = shown(dir)
     )]
     TokenizerMissing {
         /// The folder looked into.
@@ -43,7 +47,7 @@ pub enum Error {
     },
 
     /// The tokenizer's files exist but cannot be used.
-    #[error("cannot load the tokenizer from {path}: {source}; download the file again")]
+    #[error("cannot load the tokenizer from {path}: {source}; download the file again", path = shown(path))]
     TokenizerFile {
         /// The file or folder.
         path: PathBuf,
@@ -51,10 +55,28 @@ pub enum Error {
         source: Cause,
     },
 
+    /// The tokenizer has tokens that the language model does not know.
+    #[error(
+        "the tokenizer's token {id}, {token:?}, has no row in the language model's embedding, which has {rows} \
+         ({count} tokens have none); use the tokenizer that the model was trained with, or leave out the tokens that \
+         were added to it"
+    )]
+    TokenBeyondEmbedding {
+        /// The first such token's text.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// Rows of the embedding: ids below this are known.
+        rows: usize,
+        /// Tokens without a row.
+        count: usize,
+    },
+
     /// The tokenizer is of a kind that LongVU's language models do not have.
     #[error(
         "the tokenizer in {path} is not a byte-level BPE (its decoder is {found}); \
-         use the tokenizer of a Qwen2 or Llama 3 checkpoint"
+         use the tokenizer of a Qwen2 or Llama 3 checkpoint",
+        path = shown(path)
     )]
     TokenizerKind {
         /// The file.
@@ -75,7 +97,8 @@ pub enum Error {
     /// The checkpoint's chat template cannot be parsed or rendered.
     #[error(
         "the chat template in {path} failed: {reason}; \
-         correct it, or remove it to use the built-in template"
+         correct it, or remove it to use the built-in template",
+        path = shown(path)
     )]
     ChatTemplate {
         /// The file that holds the template.
@@ -154,4 +177,17 @@ pub enum Error {
         /// Its value.
         value: f32,
     },
+}
+
+impl Error {
+    /// An [`Error::TokenizerFile`] with a reason that may repeat the file's text.
+    pub(crate) fn tokenizer_file(path: &Path, reason: &str) -> Self {
+        let quoted: String = reason.chars().take(QUOTED_CHARACTERS).collect();
+        Self::TokenizerFile { path: path.into(), source: escape(&quoted).into_owned().into() }
+    }
+}
+
+/// A path as a terminal may be given it.
+fn shown(path: &Path) -> String {
+    escape(&path.to_string_lossy()).into_owned()
 }

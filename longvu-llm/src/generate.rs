@@ -3,10 +3,13 @@
 use burn::tensor::{DType, Tensor};
 use serde::Serialize;
 
-use crate::{Decoder, GenerationConfig, KvCache, LogitsSampler, Result};
+use crate::{Decoder, Error, GenerationConfig, KvCache, LogitsSampler, Result};
 
 /// Prompt positions pushed through the decoder at once.
 pub const PREFILL_CHUNK: usize = 1024;
+
+/// Positions for an answer's tokens that are allocated at once: few answers come near to `max_new_tokens`.
+const ANSWER_CHUNK: usize = 1024;
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,6 +29,8 @@ pub struct Generation<'a> {
     cache: KvCache,
     sampler: LogitsSampler,
     config: GenerationConfig,
+    /// Positions that the cache was told to have room for.
+    reserved: usize,
     /// Final-norm output of the last position, `[1, 1, hidden_size]`, while its logits are not yet used.
     last: Option<Tensor<3>>,
     generated: Vec<u32>,
@@ -39,7 +44,7 @@ impl<'a> Generation<'a> {
     /// - `inputs_embeds`: `[positions, hidden_size]`, at least one position
     ///
     /// # Errors
-    /// Settings out of range.
+    /// Settings out of range, and no position at all.
     pub fn new(
         decoder: &'a Decoder,
         inputs_embeds: Tensor<2>,
@@ -48,14 +53,21 @@ impl<'a> Generation<'a> {
     ) -> Result<Self> {
         config.validate()?;
         let positions = inputs_embeds.dims()[0];
-        let mut cache = cache.unwrap_or_else(|| decoder.new_cache(positions + config.max_new_tokens));
-        cache.reserve(cache.len() + positions + config.max_new_tokens);
+        if positions == 0 {
+            let (name, value, expected) = ("the prompt's length in tokens", "0".into(), "at least 1");
+            return Err(Error::InvalidSetting { name, value, expected });
+        }
+        let answer = config.max_new_tokens.min(ANSWER_CHUNK);
+        let mut cache = cache.unwrap_or_else(|| decoder.new_cache(positions + answer));
+        let reserved = cache.len() + positions + answer;
+        cache.reserve(reserved);
         let last = decoder.prefill(inputs_embeds.unsqueeze(), &mut cache, PREFILL_CHUNK);
         Ok(Self {
             decoder,
             cache,
             sampler: LogitsSampler::new(config)?,
             config: config.clone(),
+            reserved,
             last: Some(last),
             generated: Vec::new(),
             finished: None,
@@ -90,6 +102,11 @@ impl<'a> Generation<'a> {
             (Some(last), _) => last,
             (None, newest) => {
                 let newest = newest.copied().unwrap_or_default();
+                if self.cache.len() >= self.reserved {
+                    let left = self.config.max_new_tokens.saturating_sub(self.generated.len());
+                    self.reserved = self.cache.len() + left.clamp(1, ANSWER_CHUNK);
+                    self.cache.reserve(self.reserved);
+                }
                 let embeds = self.decoder.embed(&[newest]).unsqueeze();
                 self.decoder.forward(embeds, &mut self.cache)
             }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::read_json_if_present;
+use crate::limits::{Limits, MAX_NEW_TOKENS};
 
 /// Settings of generation, under Hugging Face's names.
 ///
@@ -14,7 +15,7 @@ use crate::files::read_json_if_present;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GenerationConfig {
-    /// The most tokens an answer may have; at least 1. 128 as in LongVU's example.
+    /// The most tokens an answer may have; at least 1, at most [`MAX_NEW_TOKENS`]. 128 as in LongVU's example.
     pub max_new_tokens: usize,
     /// How much the logits are flattened before a token is drawn. `None` and 0 take the likeliest
     /// token instead, and `top_p`, `top_k` and `seed` do nothing.
@@ -62,7 +63,8 @@ impl GenerationConfig {
     ///
     /// [`Error::InvalidSetting`] names the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
-        check(self.max_new_tokens >= 1, "max_new_tokens", self.max_new_tokens, "at least 1")?;
+        let in_range = (1..=MAX_NEW_TOKENS).contains(&self.max_new_tokens);
+        check(in_range, "max_new_tokens", self.max_new_tokens, "at least 1 and at most 1000000")?;
         if let Some(temperature) = self.temperature {
             let in_range = temperature.is_finite() && temperature >= 0.0;
             let expected = "a finite number, 0 (greedy) or more; common values are 0.2 to 1";
@@ -109,8 +111,17 @@ struct EosTokens {
 ///
 /// [`Error::Read`] or [`Error::Json`] when `generation_config.json` is there but unusable.
 pub fn load_eos_token_ids(dir: impl AsRef<Path>, config_eos: &[u32]) -> Result<Vec<u32>> {
+    load_eos_token_ids_with(dir, config_eos, &Limits::default())
+}
+
+/// The same, within other limits.
+///
+/// # Errors
+///
+/// As [`load_eos_token_ids`].
+pub fn load_eos_token_ids_with(dir: impl AsRef<Path>, config_eos: &[u32], limits: &Limits) -> Result<Vec<u32>> {
     let path = dir.as_ref().join("generation_config.json");
-    let file: Option<EosTokens> = read_json_if_present(&path)?;
+    let file: Option<EosTokens> = read_json_if_present(&path, limits.json_bytes)?;
     let mut ids = match file.and_then(|file| file.eos_token_id) {
         Some(TokenIds::One(id)) => vec![id],
         Some(TokenIds::Many(ids)) => ids,
@@ -142,6 +153,8 @@ mod tests {
         let good = GenerationConfig::default();
         let bad = [
             ("max_new_tokens", GenerationConfig { max_new_tokens: 0, ..good.clone() }),
+            ("max_new_tokens", GenerationConfig { max_new_tokens: MAX_NEW_TOKENS + 1, ..good.clone() }),
+            ("max_new_tokens", GenerationConfig { max_new_tokens: usize::MAX >> 1, ..good.clone() }),
             ("temperature", GenerationConfig { temperature: Some(-0.1), ..good.clone() }),
             ("temperature", GenerationConfig { temperature: Some(f32::NAN), ..good.clone() }),
             ("temperature", GenerationConfig { temperature: Some(f32::INFINITY), ..good.clone() }),

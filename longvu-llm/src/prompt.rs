@@ -82,6 +82,27 @@ impl PromptIds {
         }
     }
 
+    /// Refuses ids that an embedding of `rows` has no row for, and a prompt without ids.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidSetting`] names the first such id.
+    pub fn check_embedding(&self, rows: usize) -> Result<()> {
+        if self.0.is_empty() {
+            let (name, value, expected) = ("the prompt's length in tokens", "0".into(), "at least 1");
+            return Err(Error::InvalidSetting { name, value, expected });
+        }
+        let beyond = |id: &&i64| usize::try_from(**id).is_ok_and(|id| id >= rows);
+        match self.0.iter().find(beyond) {
+            Some(id) => Err(Error::InvalidSetting {
+                name: "a prompt id",
+                value: format!("{id} with an embedding of {rows} rows"),
+                expected: "the id of a token that the language model has",
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// The ids, placeholders included.
     pub fn as_slice(&self) -> &[i64] {
         &self.0
@@ -164,6 +185,15 @@ mod tests {
         let ids = PromptIds::from_raw(vec![1, 2]).unwrap();
         assert!(ids.ids_after_first_placeholder().is_empty());
         assert_eq!(ids.text_segments(), [vec![1, 2]]);
+    }
+
+    #[test]
+    fn ids_without_a_row_are_refused() {
+        let ids = PromptIds::from_raw(vec![1, -200, 7]).unwrap();
+        ids.check_embedding(8).unwrap();
+        assert!(PromptIds::from_raw(Vec::new()).unwrap().check_embedding(8).is_err());
+        let message = ids.check_embedding(7).unwrap_err().to_string();
+        assert!(message.contains("7 with an embedding of 7 rows"), "{message}");
     }
 
     #[test]

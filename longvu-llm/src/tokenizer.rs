@@ -3,11 +3,26 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tokenizers::DecoderWrapper;
+use longvu_core::files::escape;
+use tokenizers::SplitDelimiterBehavior;
+use tokenizers::normalizers::utils::Lowercase;
+use tokenizers::normalizers::{NormalizerWrapper, unicode};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::punctuation::Punctuation;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 
-use crate::bpe_files;
 use crate::byte_level::token_bytes;
 use crate::error::{Error, Result};
+use crate::files::{read_if_present, without_mark};
+use crate::limits::{Limits, QUOTED_CHARACTERS};
+use crate::tokenizer_file::{Pattern, Step, TokenizerFile};
+use crate::{bpe, bpe_files};
+
+/// The file's name in a checkpoint folder.
+const FILE_NAME: &str = "tokenizer.json";
 
 /// Tokens that end a turn in the prompts of Qwen2 and Llama 3.
 const END_OF_TURN_TOKENS: [&str; 2] = ["<|im_end|>", "<|eot_id|>"];
@@ -30,13 +45,22 @@ impl Tokenizer {
     ///
     /// [`Error::TokenizerMissing`] when neither is there, or as [`Tokenizer::from_file`].
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::from_dir_with(dir, &Limits::default())
+    }
+
+    /// The same, within other limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::from_dir`].
+    pub fn from_dir_with(dir: impl AsRef<Path>, limits: &Limits) -> Result<Self> {
         let dir = dir.as_ref();
-        let file = dir.join("tokenizer.json");
+        let file = dir.join(FILE_NAME);
         if file.exists() {
-            return Self::from_file(file);
+            return Self::from_file_with(file, limits);
         }
         tracing::debug!(dir = %dir.display(), "no tokenizer.json, trying vocab.json and merges.txt");
-        Self::new(bpe_files::load(dir)?, dir)
+        Ok(Self::new(bpe_files::load(dir, limits)?))
     }
 
     /// Loads a `tokenizer.json`. Truncation and padding set in the file are ignored: they would
@@ -44,27 +68,37 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] when the file cannot be read, [`Error::TokenizerFile`] when it is not a
-    /// tokenizer, [`Error::TokenizerKind`] when it is not a byte-level one.
+    /// [`Error::Read`] when the file cannot be read or is too large, [`Error::TokenizerKind`]
+    /// when it is not a byte-level one, [`Error::TokenizerFile`] when it is not a tokenizer, or
+    /// asks for what byte-level BPE has not, or contradicts itself.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        let inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|source| Error::TokenizerFile { path: path.into(), source })?;
-        Self::new(inner, path)
+        Self::from_file_with(path, &Limits::default())
     }
 
-    fn new(mut inner: tokenizers::Tokenizer, path: &Path) -> Result<Self> {
+    /// The same, within other limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::from_file`].
+    pub fn from_file_with(path: impl AsRef<Path>, limits: &Limits) -> Result<Self> {
+        let path = path.as_ref();
+        let not_found = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let bytes = read_if_present(path, limits.tokenizer_bytes)?;
+        let bytes = bytes.ok_or_else(|| Error::Read { path: path.into(), source: not_found() })?;
+        let failed = |reason: String| Error::tokenizer_file(path, &reason);
+        let file: TokenizerFile =
+            serde_json::from_slice(&without_mark(bytes)).map_err(|error| failed(error.to_string()))?;
         // The text stream turns ids into bytes one at a time, which is the whole decoding only
         // for byte-level vocabularies.
-        if !matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
-            let found = inner.get_decoder().map_or("absent".into(), decoder_name);
-            return Err(Error::TokenizerKind { path: path.into(), found });
+        let decoder = file.decoder_kind();
+        if decoder != "ByteLevel" {
+            return Err(Error::TokenizerKind { path: path.into(), found: escape(&decoder).into_owned() });
         }
-        inner
-            .with_truncation(None)
-            .map_err(|source| Error::TokenizerFile { path: path.into(), source })?
-            .with_padding(None);
+        file.check().map_err(failed)?;
+        Ok(Self::new(build(file, limits).map_err(failed)?))
+    }
+
+    fn new(inner: tokenizers::Tokenizer) -> Self {
         let mut special: Vec<_> = inner
             .get_added_tokens_decoder()
             .into_iter()
@@ -73,7 +107,20 @@ impl Tokenizer {
             .collect();
         special.sort_unstable();
         let special_tokens = special.into_iter().map(|(_, content)| content).collect();
-        Ok(Self { inner: Arc::new(inner), special_tokens })
+        Self { inner: Arc::new(inner), special_tokens }
+    }
+
+    /// Refuses ids that an embedding of `rows` has no row for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TokenBeyondEmbedding`] with the first such token.
+    pub fn check_embedding(&self, rows: usize) -> Result<()> {
+        let vocab = self.inner.get_vocab(true);
+        let beyond = || vocab.iter().filter(|&(_, &id)| id as usize >= rows);
+        let Some((token, &id)) = beyond().min_by_key(|&(_, &id)| id) else { return Ok(()) };
+        let token = token.chars().take(QUOTED_CHARACTERS).collect();
+        Err(Error::TokenBeyondEmbedding { token, id, rows, count: beyond().count() })
     }
 
     /// The ids of a text. Special tokens written out in the text, such as `<|im_end|>`, become
@@ -133,10 +180,48 @@ impl Tokenizer {
     }
 }
 
-/// The decoder's type name as `tokenizer.json` writes it.
-fn decoder_name(decoder: &DecoderWrapper) -> String {
-    serde_json::to_value(decoder)
-        .ok()
-        .and_then(|value| value.get("type")?.as_str().map(str::to_owned))
-        .unwrap_or_else(|| "unknown".into())
+/// A tokenizer of checked parts.
+fn build(file: TokenizerFile, limits: &Limits) -> Result<tokenizers::Tokenizer, String> {
+    let model = file.model;
+    let ignore_merges = model.ignore_merges.unwrap_or_default();
+    let model = bpe::model(model.vocab, model.merges, &file.added_tokens, ignore_merges, limits)?;
+    let mut tokenizer = tokenizers::Tokenizer::new(model);
+    let normalizers: Vec<_> = file.normalizer.iter().filter_map(normalizer).collect();
+    if !normalizers.is_empty() {
+        let chained = tokenizers::normalizers::Sequence::new(normalizers);
+        tokenizer.with_normalizer(Some(chained)).map_err(|error| error.to_string())?;
+    }
+    let steps = file.pre_tokenizer.into_iter().map(pre_tokenizer).collect::<Result<Vec<_>, String>>()?;
+    tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
+    tokenizer.with_decoder(Some(ByteLevel::default()));
+    bpe::add(&mut tokenizer, file.added_tokens)?;
+    Ok(tokenizer)
+}
+
+fn normalizer(step: &Step) -> Option<NormalizerWrapper> {
+    Some(match step.kind.as_str() {
+        "NFC" => NormalizerWrapper::NFC(unicode::NFC),
+        "NFD" => NormalizerWrapper::NFD(unicode::NFD),
+        "NFKC" => NormalizerWrapper::NFKC(unicode::NFKC),
+        "NFKD" => NormalizerWrapper::NFKD(unicode::NFKD),
+        "Lowercase" => NormalizerWrapper::Lowercase(Lowercase),
+        _ => return None,
+    })
+}
+
+fn pre_tokenizer(step: Step) -> Result<PreTokenizerWrapper, String> {
+    Ok(match (step.kind.as_str(), step.pattern) {
+        ("Digits", _) => Digits::new(step.individual_digits.unwrap_or_default()).into(),
+        ("Punctuation", _) => Punctuation::new(step.behavior.unwrap_or(SplitDelimiterBehavior::Isolated)).into(),
+        ("Split", Some(pattern)) => {
+            let pattern = match pattern {
+                Pattern::String(text) => SplitPattern::String(text),
+                Pattern::Regex(regex) => SplitPattern::Regex(regex),
+            };
+            let behavior = step.behavior.unwrap_or(SplitDelimiterBehavior::Isolated);
+            let split = Split::new(pattern, behavior, step.invert.unwrap_or_default());
+            split.map_err(|error| format!("a pattern of its pre_tokenizer cannot be used: {error}"))?.into()
+        }
+        _ => ByteLevel::new(step.add_prefix_space.unwrap_or(true), true, step.use_regex.unwrap_or(true)).into(),
+    })
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::error::Result;
+use crate::bpe::Added;
 use crate::files::read_json_if_present;
+use crate::limits::Limits;
 
 /// The file's name in a checkpoint folder.
 pub(crate) const FILE_NAME: &str = "tokenizer_config.json";
@@ -41,6 +42,14 @@ pub(crate) struct AddedTokenEntry {
     pub normalized: bool,
 }
 
+impl AddedTokenEntry {
+    /// The token with its id.
+    pub fn into_added(self, id: u32) -> Added {
+        let Self { content, special, single_word, lstrip, rstrip, normalized } = self;
+        Added { id, content, special, single_word, lstrip, rstrip, normalized }
+    }
+}
+
 /// A special token, written as its text or as an object with its text.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -57,12 +66,13 @@ impl SpecialToken {
     }
 }
 
-/// One template, or several with names.
+/// One template, or several with names: as a list, or as an object.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum ChatTemplateEntry {
     One(String),
     Named(Vec<NamedTemplate>),
+    Object(BTreeMap<String, String>),
 }
 
 /// A template of a list.
@@ -73,20 +83,22 @@ pub(crate) struct NamedTemplate {
 }
 
 impl ChatTemplateEntry {
-    /// The template for plain conversations: the one named `default`, or the only one there is.
-    pub fn into_default(self) -> Option<String> {
-        match self {
-            Self::One(template) => Some(template),
-            Self::Named(mut templates) => {
-                let default = templates.iter().position(|t| t.name == "default");
-                let only = (templates.len() == 1).then_some(0);
-                default.or(only).map(|i| templates.swap_remove(i).template)
-            }
-        }
+    /// The template for plain conversations: the only one, or of those with names the one named `default`, the last
+    /// where several are. The error says which names there are.
+    pub fn into_default(self) -> Result<String, String> {
+        let mut named = match self {
+            Self::One(template) => return Ok(template),
+            Self::Named(templates) => templates.into_iter().map(|t| (t.name, t.template)).collect(),
+            Self::Object(templates) => templates,
+        };
+        named.remove("default").ok_or_else(|| {
+            let names: Vec<String> = named.into_keys().map(|name| format!("{name:?}")).collect();
+            format!("it has several templates and none is named \"default\" (there are: {})", names.join(", "))
+        })
     }
 }
 
 /// The folder's `tokenizer_config.json`, empty where there is none.
-pub(crate) fn load(dir: &Path) -> Result<TokenizerConfig> {
-    Ok(read_json_if_present(&dir.join(FILE_NAME))?.unwrap_or_default())
+pub(crate) fn load(dir: &Path, limits: &Limits) -> crate::Result<TokenizerConfig> {
+    Ok(read_json_if_present(&dir.join(FILE_NAME), limits.json_bytes)?.unwrap_or_default())
 }

@@ -92,12 +92,16 @@ fn vocab_and_merges_give_the_same_tokenizer() {
 }
 
 #[test]
-fn an_added_token_with_another_id_is_refused() {
+fn an_added_token_has_the_id_that_its_list_gives_it() {
     let dir = tempfile::tempdir().unwrap();
     write_bpe_files(dir.path());
     write(dir.path(), "added_tokens.json", r#"{"<|im_start|>": 900}"#);
+    let tokenizer = Tokenizer::from_dir(dir.path()).unwrap();
+    assert_eq!(tokenizer.encode("<|im_start|>").unwrap(), [900]);
+    assert!(tokenizer.check_embedding(900).is_err());
+    write(dir.path(), "added_tokens.json", r#"{"<|im_start|>": 9}"#);
     let message = Tokenizer::from_dir(dir.path()).unwrap_err().to_string();
-    assert!(message.contains("added_tokens.json") && message.contains("900"), "{message}");
+    assert!(message.contains("both have the id 9"), "{message}");
 }
 
 #[test]

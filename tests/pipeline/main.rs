@@ -7,3 +7,4 @@ mod facade;
 mod several;
 mod streaming;
 mod support;
+mod text_files;

@@ -52,7 +52,7 @@ fn template(source: &str) -> JinjaTemplate {
         pad_token: None,
         unk_token: None,
     };
-    JinjaTemplate::new(source.into(), "chat_template.jinja".into(), tokens).unwrap()
+    JinjaTemplate::new(source, "chat_template.jinja".into(), tokens, &Limits::default()).unwrap()
 }
 
 fn messages() -> Vec<Message> {

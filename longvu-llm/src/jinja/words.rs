@@ -1,0 +1,113 @@
+//! Letters, words and white space as Python sees them.
+
+use minijinja::{Error, Value};
+
+use super::arguments::Arguments;
+
+/// Python's white space: Unicode's, and four separators of ASCII.
+pub(super) fn is_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// `text.split(maxsplit=most - 1)`: at runs of white space, of which those at the ends give nothing.
+pub(super) fn split(text: &str, most: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim_start_matches(is_space);
+    while !rest.is_empty() {
+        if parts.len() + 1 >= most {
+            // The last part keeps the white space at its end, unless there is nothing to split.
+            parts.push(rest);
+            break;
+        }
+        let end = rest.find(is_space).unwrap_or(rest.len());
+        parts.push(&rest[..end]);
+        rest = rest[end..].trim_start_matches(is_space);
+    }
+    parts
+}
+
+/// The same, from the end on.
+pub(super) fn split_from_the_right(text: &str, most: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim_end_matches(is_space);
+    while !rest.is_empty() {
+        if parts.len() + 1 >= most {
+            parts.push(rest);
+            break;
+        }
+        let start = rest.char_indices().rev().find(|&(_, c)| is_space(c)).map_or(0, |(place, c)| place + c.len_utf8());
+        parts.push(&rest[start..]);
+        rest = rest[..start].trim_end_matches(is_space);
+    }
+    parts.reverse();
+    parts
+}
+
+/// Words in Jinja's sense: runs of letters, digits and underscores.
+pub(super) fn count(text: &str) -> usize {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).count()
+}
+
+fn is_cased(c: char) -> bool {
+    c.is_uppercase() || c.is_lowercase()
+}
+
+pub(super) fn change_case(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+    Arguments::bind("a change of case", [], args)?;
+    let mut changed = String::with_capacity(text.len());
+    let mut after_letter = false;
+    for c in text.chars() {
+        let upper = match method {
+            "title" => !after_letter,
+            "capitalize" => changed.is_empty(),
+            "swapcase" => c.is_lowercase(),
+            _ => false,
+        };
+        match (upper, c) {
+            (true, c) => changed.extend(c.to_uppercase()),
+            (false, 'ß') if method == "casefold" => changed.push_str("ss"),
+            (false, c) => changed.extend(c.to_lowercase()),
+        }
+        after_letter = is_cased(c);
+    }
+    Ok(Value::from(changed))
+}
+
+pub(super) fn is_of_kind(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+    Arguments::bind("a question about a string", [], args)?;
+    let all = |kind: fn(char) -> bool| !text.is_empty() && text.chars().all(kind);
+    Ok(Value::from(match method {
+        "isspace" => all(is_space),
+        "isdecimal" => all(|c| c.is_numeric() && c.is_ascii_digit() || is_decimal(c)),
+        "isdigit" => all(|c| is_decimal(c) || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨')),
+        "isnumeric" => all(char::is_numeric),
+        "isidentifier" => {
+            let mut characters = text.chars();
+            characters.next().is_some_and(|c| c == '_' || c.is_alphabetic())
+                && characters.all(|c| c == '_' || c.is_alphanumeric())
+        }
+        "isprintable" => text.chars().all(|c| c == ' ' || !(c.is_control() || c.is_whitespace())),
+        _ => is_title(text),
+    }))
+}
+
+/// Whether a character is a decimal digit of some script: their blocks of ten begin at a multiple of sixteen or six
+/// above it.
+fn is_decimal(c: char) -> bool {
+    c.is_ascii_digit()
+        || (c.is_numeric()
+            && matches!(u32::from(c),
+                0x660..=0x669 | 0x6F0..=0x6F9 | 0x966..=0x96F | 0x9E6..=0x9EF | 0xE50..=0xE59 | 0xFF10..=0xFF19))
+}
+
+fn is_title(text: &str) -> bool {
+    let (mut any, mut after_letter) = (false, false);
+    for c in text.chars() {
+        if (c.is_uppercase() && after_letter) || (c.is_lowercase() && !after_letter) {
+            return false;
+        }
+        after_letter = is_cased(c);
+        any |= after_letter;
+    }
+    any
+}
