@@ -3,9 +3,11 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::boxes::bytes;
 use crate::crop::Crop;
 use crate::heif::Still;
-use crate::{Error, Result, matroska, mp4};
+use crate::limits::SNIFF_BYTES;
+use crate::{Error, Result, matroska, mp4, sniff};
 
 /// The facts of one track.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +30,8 @@ pub(crate) enum Headers {
     Other,
     Mp4(mp4::Facts),
     Matroska(Vec<Track>),
+    /// One of the others, which says that it is encrypted.
+    Encrypted,
 }
 
 impl Headers {
@@ -35,9 +39,12 @@ impl Headers {
     pub fn read<R: Read + Seek>(reader: &mut R) -> Self {
         let found = mp4::Facts::read(reader).map(Self::Mp4);
         let found = found.or_else(|| matroska::tracks(reader).map(Self::Matroska));
+        let found = found.unwrap_or_else(|| {
+            if sniff::is_encrypted(&bytes(reader, 0..SNIFF_BYTES)) { Self::Encrypted } else { Self::Other }
+        });
         // The start is where FFmpeg goes on; where that fails, so does it.
         let _ = reader.seek(SeekFrom::Start(0));
-        found.unwrap_or_default()
+        found
     }
 
     /// The picture of a HEIF or AVIF file without tracks.
@@ -51,7 +58,7 @@ impl Headers {
     /// The facts of an FFmpeg stream, the `place`-th with moving pictures.
     pub fn track(&self, id: i32, place: usize) -> Option<&Track> {
         match self {
-            Self::Other => None,
+            Self::Other | Self::Encrypted => None,
             Self::Mp4(facts) => facts.tracks.iter().find(|track| i64::try_from(track.id) == Ok(i64::from(id))),
             Self::Matroska(tracks) => tracks.iter().filter(|track| track.is_video).nth(place),
         }
@@ -59,7 +66,11 @@ impl Headers {
 
     /// Refuses what FFmpeg would take for something else, or for damage.
     pub fn check(&self, path: &Path) -> Result<()> {
-        let Self::Mp4(facts) = self else { return Ok(()) };
+        let facts = match self {
+            Self::Mp4(facts) => facts,
+            Self::Encrypted => return Err(Error::Encrypted { path: path.to_owned() }),
+            Self::Other | Self::Matroska(_) => return Ok(()),
+        };
         if facts.is_reference && facts.tracks.is_empty() {
             return Err(Error::Playlist { path: path.to_owned(), kind: "a QuickTime reference movie" });
         }

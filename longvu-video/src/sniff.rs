@@ -59,10 +59,13 @@ pub(crate) fn guess(head: &[u8]) -> Guess {
     if let Some(text) = as_text(head) {
         return guess_text(&text);
     }
-    if is_scrambled_transport_stream(head) || has_asf_encryption(head) {
-        return Guess::Encrypted;
-    }
-    Guess::Unknown
+    if is_encrypted(head) { Guess::Encrypted } else { Guess::Unknown }
+}
+
+/// Whether a file that begins with `head` says that its contents are encrypted, in one of the containers of which FFmpeg does
+/// not look at that.
+pub(crate) fn is_encrypted(head: &[u8]) -> bool {
+    is_scrambled_transport_stream(head) || is_scrambled_disc(head) || has_asf_encryption(head)
 }
 
 fn guess_text(text: &str) -> Guess {
@@ -143,6 +146,19 @@ fn is_scrambled_transport_stream(head: &[u8]) -> bool {
     })
 }
 
+/// Whether some of a DVD's sectors say that their contents are scrambled.
+fn is_scrambled_disc(head: &[u8]) -> bool {
+    const PACK: [u8; 4] = [0, 0, 1, 0xba];
+    let packs: Vec<&[u8]> = head.chunks_exact(2048).filter(|sector| sector.starts_with(&PACK)).collect();
+    // After the pack's header of 14 bytes comes a packet of video or sound, whose flags begin with the bits 10.
+    let is_scrambled = |sector: &&&[u8]| {
+        let (packet, flags) = (sector.get(14..18), sector.get(20).copied().unwrap_or(0));
+        matches!(packet, Some([0, 0, 1, 0xbd | 0xc0..=0xef])) && flags >> 6 == 2 && flags & 0x30 != 0
+    };
+    let scrambled = packs.iter().filter(is_scrambled).count();
+    packs.len() >= 4 && scrambled * 8 > packs.len()
+}
+
 /// Whether an ASF (WMV) header has one of the objects that describe its encryption.
 fn has_asf_encryption(head: &[u8]) -> bool {
     const HEADER: [u8; 4] = [0x30, 0x26, 0xb2, 0x75];
@@ -197,6 +213,16 @@ mod tests {
         };
         assert_eq!(guess(&packets(0xd0)), Guess::Encrypted);
         assert_eq!(guess(&packets(0x10)), Guess::Unknown);
+    }
+
+    #[test]
+    fn scrambled_sectors() {
+        let sectors = |flags: u8| -> Vec<u8> {
+            let sector = [&[0, 0, 1, 0xba][..], &[0x44; 10], &[0, 0, 1, 0xe0, 7, 0xec, flags], &[0x99; 2027]].concat();
+            sector.repeat(8)
+        };
+        assert_eq!(guess(&sectors(0x90)), Guess::Encrypted);
+        assert_eq!(guess(&sectors(0x80)), Guess::Unknown);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Files to test with: the golden videos, and small ones made by the `ffmpeg` program.
 #![allow(dead_code)]
 
+pub mod boxes;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
