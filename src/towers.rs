@@ -126,7 +126,7 @@ pub(crate) struct Tower<M> {
     pub preprocessor: Preprocessor,
 }
 
-impl<M> Tower<M> {
+impl<M: Send> Tower<M> {
     pub fn new(load: Loader<M>, residency: Residency, pixels: &PreprocessorConfig) -> Self {
         Self { model: Passing::new(load, residency), preprocessor: Preprocessor::new(pixels.clone()) }
     }
