@@ -111,3 +111,25 @@ fn times_past_the_end() {
     run(ask(video("video3.mp4"), "What?").args(["--start", "1:40"])).fails(1, &["100 s to the end", "lasts 5.120 s"]);
     run(ask(video("video3.mp4"), "What?").args(["--timestamps", "99"])).fails(1, &["99 s", "lasts 5.120 s"]);
 }
+
+/// A pipe that nobody writes to is no reason to wait.
+#[test]
+#[cfg(unix)]
+fn pipes_are_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("clip.mp4");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let out = folder.path().join("clip.longvu");
+    let (model, out) = (model(), out.as_path());
+    for arguments in [
+        &["ask".as_ref(), pipe.as_os_str(), "What?".as_ref(), "-m".as_ref(), model.as_os_str()][..],
+        &["chat".as_ref(), pipe.as_os_str(), "-m".as_ref(), model.as_os_str()],
+        &["encode".as_ref(), pipe.as_os_str(), "-o".as_ref(), out.as_os_str(), "-m".as_ref(), model.as_os_str()],
+        &["probe".as_ref(), pipe.as_os_str()],
+        &["plan".as_ref(), model.as_os_str(), "--video".as_ref(), pipe.as_os_str()],
+    ] {
+        let mut command = std::process::Command::new("timeout");
+        command.args(["10", env!("CARGO_BIN_EXE_longvu")]).args(arguments).env("LONGVU_NO_MEMORY_CHECK", "1");
+        run(&mut command).fails(1, &["clip.mp4", "not a regular file"]);
+    }
+}
