@@ -442,7 +442,8 @@ none
 }
 
 ERRORS = [
-    'none < 1', '"a" < 1', '[1] < 1', '{} < {}', '1 in none', '1 in "1"', '1 in 1', 'absent < 1', '"a" is odd', 'none is even',
+    'tools < 1', 'bos_token < 1', 'messages < 1', 'messages[0] < messages[1]', '1 in tools', '1 in bos_token', '1 in add_generation_prompt',
+    'absent < 1', '"a" is odd', 'none is even',
     '"%s %s" % "a"', '"%s" % ("a", "b")', '"%d" % "x"', '"abc" % 1', '"%q" % 1', '"%(a)s" % 1', '1 + "a"', '"a" + 1', 'absent + 1',
     'absent.a.b', '"a".partition("")', '"a".absent()', '[1].append(2)', '"a"|absent', '1 is absent', '1 % 0', '1 / 0', '", ".join([1])',
     '[1, 2]|tojson(wrong=1)', 'absent|tojson', 'raise_exception("no")', '"a".index("x")', '[1] + (2,)', 'messages.absent()', '"a".split("")',
