@@ -162,6 +162,13 @@ impl LongVuBuilder {
         self
     }
 
+    /// What is too large among the files of the text side, and too much work for a chat template.
+    #[must_use]
+    pub fn text_limits(mut self, limits: llm::Limits) -> Self {
+        self.text_limits = limits;
+        self
+    }
+
     /// Frames of a long video that may wait in memory until it is known which of them are kept; 16 unless set. The others
     /// wait in a temporary file. Results do not depend on it.
     #[must_use]
@@ -195,13 +202,6 @@ impl LongVuBuilder {
     #[must_use]
     pub fn mapping(mut self, mapping: Mapping) -> Self {
         self.repo.mapping = mapping;
-        self
-    }
-
-    /// What is too large among the files of the text side, and too much work for a chat template.
-    #[must_use]
-    pub fn text_limits(mut self, limits: llm::Limits) -> Self {
-        self.text_limits = limits;
         self
     }
 

@@ -19,7 +19,7 @@ pub struct Limits {
     /// Bytes of a chat template. Published ones have up to 30 KB.
     pub template_bytes: u64,
     /// Steps of rendering a prompt: about one for each instruction of the template, and one for each 64 bytes of text
-    /// that it makes, so that memory is bounded too; messages bring eight more for each of their bytes. Hundreds of turns
+    /// that it makes, so that memory is bounded too; messages bring sixteen more for each of their bytes. Hundreds of turns
     /// take tens of thousands, or millions where the text so far is copied for each.
     pub template_steps: u64,
 }
@@ -32,7 +32,7 @@ impl Default for Limits {
             vocabulary: 1 << 20,
             merges: 1 << 21,
             template_bytes: 1 << 20,
-            template_steps: 10_000_000,
+            template_steps: 5_000_000,
         }
     }
 }

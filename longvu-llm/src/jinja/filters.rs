@@ -5,6 +5,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::arguments::Arguments;
 use super::json::to_json;
+use super::namespace::Namespace;
 use super::operators::Number;
 use super::printf;
 use super::printf::size;
@@ -38,6 +39,11 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_filter("int", int);
     environment.add_filter("float", float);
     environment.add_test("callable", |value: &Value| is_callable(value));
+    environment.add_test("iterable", |value: &Value| is_iterable(value));
+    environment.add_test("sequence", |value: &Value| is_iterable(value));
+    environment.add_test("mapping", |value: &Value| value.kind() == ValueKind::Map && is_iterable(value));
+    environment.add_test("odd", |value: &Value| is_odd(value));
+    environment.add_test("even", |value: &Value| is_odd(value).map(|odd| !odd));
 }
 
 /// Lets a template refuse its messages.
@@ -156,4 +162,21 @@ fn float(value: &Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
 /// Whether a value can be called: a function, a macro, and in Jinja also an undefined value, which then fails.
 fn is_callable(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Plain | ValueKind::Undefined)
+}
+
+/// Whether a value has items: an undefined one has none, and Python's mappings are sequences to Jinja as well.
+fn is_iterable(value: &Value) -> bool {
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::String | ValueKind::Bytes | ValueKind::Seq | ValueKind::Iterable => true,
+        ValueKind::Map => value.downcast_object_ref::<Namespace>().is_none(),
+        _ => false,
+    }
+}
+
+fn is_odd(value: &Value) -> Result<bool, Error> {
+    match Number::of(value) {
+        Some(Number::Whole(number)) => Ok(number % 2 != 0),
+        Some(Number::Float(number)) => Ok(number.rem_euclid(2.0) == 1.0),
+        None => Err(refuse(format!("only a number is odd or even, and not {}", value.kind()))),
+    }
 }

@@ -32,7 +32,7 @@ use strftime::strftime;
 const TEMPLATE_FILE: &str = "chat_template.jinja";
 
 /// Steps that each byte of a message may take beyond [`Limits::template_steps`].
-const STEPS_A_BYTE: u64 = 8;
+const STEPS_A_BYTE: u64 = 16;
 
 /// A chat template with the surroundings that Hugging Face gives it: the special tokens by name,
 /// `raise_exception`, `tojson` as Python writes JSON, `generation` blocks, loop controls, Python's

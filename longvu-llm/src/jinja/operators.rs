@@ -54,15 +54,13 @@ pub(super) fn add_to(environment: &mut Environment) {
         (GREATER, |a, b| a > b),
         (GREATER_OR_EQUAL, |a, b| a >= b),
     ] {
+        let any = name == EQUAL || name == UNEQUAL;
         environment.add_function(name, move |state: &State, left: &Value, right: &Value| {
             pay_for(state, [left, right])?;
-            Ok::<bool, Error>(compare(left, right))
+            if any || have_order(left, right) { Ok(compare(left, right)) } else { Err(impossible(name, left, right)) }
         });
     }
-    environment.add_function(WITHIN, |state: &State, item: &Value, container: &Value| {
-        pay_for(state, [item, container])?;
-        minijinja::tests::is_in(state, item, container)
-    });
+    environment.add_function(WITHIN, within);
     environment.add_function(FILTER, filter);
     environment.add_function(TEST, test);
     environment.add_function(PAY, |state: &State| state.consume_fuel(STEPS_TO_LOOK).map(|()| true));
@@ -108,6 +106,26 @@ impl Number {
 fn checked(state: &State, value: Value) -> Result<Value, Error> {
     check_size(state, &value)?;
     Ok(value)
+}
+
+/// Whether one of two values can be less than the other.
+fn have_order(left: &Value, right: &Value) -> bool {
+    let both = |kind: fn(&Value) -> bool| kind(left) && kind(right);
+    both(|value| Number::of(value).is_some())
+        || both(|value| value.as_str().is_some())
+        || (both(is_sequence) && left.is_tuple() == right.is_tuple())
+}
+
+/// `item in container`.
+fn within(state: &State, item: &Value, container: &Value) -> Result<bool, Error> {
+    pay_for(state, [item, container])?;
+    match container.kind() {
+        ValueKind::String if item.as_str().is_none() => Err(impossible("in", item, container)),
+        ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::Plain => {
+            Err(impossible("in", item, container))
+        }
+        _ => minijinja::tests::is_in(state, item, container),
+    }
 }
 
 /// `args|name`, with the name last.

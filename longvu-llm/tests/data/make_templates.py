@@ -258,6 +258,12 @@ true and 1 and "x" or 0
 "a"|tojson|length
 namespace is callable ~ "a".upper is callable ~ (absent is callable)
 "\\q\\/ \\101 \\a|\\v|\\b|\\f|\\U0001f408\\U00000041"
+(none is iterable) ~ ("a" is iterable) ~ (1 is iterable) ~ (absent is iterable) ~ ({} is iterable) ~ (messages[1:] is iterable)
+(none is sequence) ~ ("a" is sequence) ~ (messages[1:] is sequence) ~ ({} is sequence) ~ (range(3) is sequence) ~ (1 is sequence)
+(messages[0] is mapping) ~ ([] is mapping) ~ (namespace() is mapping) ~ ("a" is mapping)
+tools is iterable and tools|length > 0
+(1.5 is odd) ~ (3.0 is odd) ~ (true is odd) ~ (2 is even) ~ (-3 is odd)
+1 in absent
 "abc"|string ~ [1]|string ~ none|string ~ 1.5|string
 "abc"|wordcount ~ ""|wordcount ~ "it's 5 o'clock"|wordcount
 "AbC".swapcase() ~ "ab cd".title() ~ "aB".casefold() ~ "x".isalpha() ~ "é".isalpha() ~ "１".isdigit() ~ "²".isdigit() ~ "½".isnumeric() ~ "a b".isspace()
@@ -436,6 +442,8 @@ none
 }
 
 ERRORS = [
+    'tools < 1', 'bos_token < 1', 'messages < 1', 'messages[0] < messages[1]', '1 in tools', '1 in bos_token', '1 in add_generation_prompt',
+    'absent < 1', '"a" is odd', 'none is even',
     '"%s %s" % "a"', '"%s" % ("a", "b")', '"%d" % "x"', '"abc" % 1', '"%q" % 1', '"%(a)s" % 1', '1 + "a"', '"a" + 1', 'absent + 1',
     'absent.a.b', '"a".partition("")', '"a".absent()', '[1].append(2)', '"a"|absent', '1 is absent', '1 % 0', '1 / 0', '", ".join([1])',
     '[1, 2]|tojson(wrong=1)', 'absent|tojson', 'raise_exception("no")', '"a".index("x")', '[1] + (2,)', 'messages.absent()', '"a".split("")',
