@@ -10,7 +10,7 @@ use ffmpeg::format::stream::Disposition;
 use ffmpeg::{Dictionary, Packet, media};
 use ffmpeg_next as ffmpeg;
 
-use crate::{Error, Result, ffi, formats, sniff};
+use crate::{Error, Limits, MAX_PIXELS, Result, ffi, formats, sniff};
 
 /// Bytes read at once.
 const BUFFER_SIZE: usize = 128 * 1024;
@@ -71,10 +71,10 @@ impl<R: Seek> Seek for Watched<R> {
 impl Demuxer {
     /// Opens a file and chooses its main video stream.
     ///
-    /// No picture of more than `max_pixels` is decoded on the way.
-    pub fn open(path: &Path, max_pixels: u64) -> Result<Self> {
+    /// No picture over the limits is decoded on the way.
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let file = open_file(path)?;
-        Self::from_reader(file, path, max_pixels).map_err(|error| match error {
+        Self::from_reader(file, path, limits).map_err(|error| match error {
             Error::NotAVideo { path, .. } if lacks_index(&path) => Error::NoIndex { path },
             Error::NotAVideo { path, reason } => match formats::refused_by_extension(&path) {
                 Some(format) => Error::UnsupportedFormat { path, format: format.name.into(), advice: format.note },
@@ -88,7 +88,7 @@ impl Demuxer {
     ///
     /// FFmpeg gets bytes rather than a path: a path would be taken for a URL if it has a colon, must be UTF-8, and its
     /// extension could turn a text file into a "video" of ANSI art.
-    pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path, max_pixels: u64) -> Result<Self> {
+    pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path, limits: &Limits) -> Result<Self> {
         ffi::silence();
         let failure = Failure::default();
         let refused = |error: ffmpeg::Error| match failure.get() {
@@ -100,14 +100,23 @@ impl Demuxer {
         let mut settings = Dictionary::new();
         // A playlist must not make us open other places.
         settings.set("protocol_whitelist", "file");
-        let accept = |container: &str| match formats::refused_demuxer(container) {
-            _ if container == "tty" => Err(Error::NotAVideo { path: path.to_owned(), reason: "it is text".into() }),
+        let accept = |input: &Input| match formats::refused_demuxer(input.format().name()) {
+            _ if input.format().name() == "tty" => {
+                Err(Error::NotAVideo { path: path.to_owned(), reason: "it is text".into() })
+            }
             Some(format) => {
                 let (path, format) = (path.to_owned(), format!("the picture format {format}"));
                 Err(Error::UnsupportedFormat { path, format, advice: formats::CONVERT })
             }
-            None => Ok(()),
+            None => match input.streams().best(media::Type::Video) {
+                Some(stream) if !stream.disposition().contains(Disposition::ATTACHED_PIC) => {
+                    limits.check_picture(path, ffi::picture_size(&stream.parameters()))
+                }
+                _ => Ok(()),
+            },
         };
+        // A lower limit is told apart from damage once the size is known.
+        let max_pixels = limits.pixels.max(MAX_PIXELS);
         let mut input = ffi::open_input(io, settings, max_pixels, accept, refused)?;
 
         let video = input.streams().best(media::Type::Video);
@@ -205,7 +214,6 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::MAX_PIXELS;
     use crate::decoder::Decoder;
 
     /// A file on a disk that cannot be read past some byte.
@@ -244,7 +252,7 @@ mod tests {
     #[test]
     fn a_failing_read_while_opening_or_scanning_is_an_error() {
         for good in [0, 100, 200_000, 300_000] {
-            let opened = Demuxer::from_reader(disk(good).0, Path::new("a.ts"), MAX_PIXELS);
+            let opened = Demuxer::from_reader(disk(good).0, Path::new("a.ts"), &Limits::default());
             let error = opened.and_then(|mut demuxer| crate::scan::Scan::run(&mut demuxer).map(|_| ())).unwrap_err();
             assert!(matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")), "{good}: {error}");
         }
@@ -253,7 +261,7 @@ mod tests {
     #[test]
     fn frames_before_a_failing_read_still_come() {
         let (disk, good) = disk(u64::MAX);
-        let demuxer = Demuxer::from_reader(disk, Path::new("a.ts"), MAX_PIXELS).unwrap();
+        let demuxer = Demuxer::from_reader(disk, Path::new("a.ts"), &Limits::default()).unwrap();
         good.store(300_000, Ordering::Relaxed);
         let mut decoder = Decoder::new(demuxer, crate::feed::Feed::First(usize::MAX), MAX_PIXELS).unwrap();
         let error = loop {

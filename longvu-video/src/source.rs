@@ -21,7 +21,7 @@ impl Source {
     pub fn open(path: &Path, pictures: Option<&Facts>, feed: Feed, limits: &Limits) -> Result<Self> {
         Ok(match pictures {
             Some(facts) => Self::Pictures(Box::new(Pictures::open(path, facts, limits)?)),
-            None => Self::Stream(Box::new(Decoder::new(Demuxer::open(path, limits.pixels)?, feed, limits.pixels)?)),
+            None => Self::Stream(Box::new(Decoder::new(Demuxer::open(path, limits)?, feed, limits.pixels)?)),
         })
     }
 
