@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use ffmpeg::format::context::{Input, StreamIo};
+use ffmpeg::format::stream::Disposition;
 use ffmpeg::{Dictionary, Packet, media};
 use ffmpeg_next as ffmpeg;
 use image::metadata::Orientation;
@@ -16,7 +17,7 @@ use crate::heif::Still;
 use crate::limits::SNIFF_BYTES;
 use crate::select::{self, Candidate};
 use crate::sniff::{self, Guess};
-use crate::{Error, Result, containers, ffi, formats, orientation};
+use crate::{Error, Limits, MAX_PIXELS, Result, containers, ffi, formats, orientation};
 
 /// Bytes read at once.
 const BUFFER_SIZE: usize = 128 * 1024;
@@ -88,16 +89,16 @@ impl<R: Seek> Seek for Watched<R> {
 }
 
 impl Demuxer {
-    /// Opens a file and chooses its video stream; no picture of more than `max_pixels` is decoded on the way.
-    pub fn open(path: &Path, max_pixels: u64) -> Result<Self> {
+    /// Opens a file and chooses its video stream; no picture over the limits is decoded on the way.
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let mut file = open_file(path)?;
         let headers = Headers::read(&mut file);
         headers.check(path)?;
         let failure = Failure::default();
-        let input = open_input(file, path, max_pixels, &failure).map_err(|error| explain(error, &headers))?;
+        let input = open_input(file, path, limits, &failure).map_err(|error| explain(error, &headers))?;
         let mut candidates = select::candidates(&input, &headers);
         if candidates.len() > 1 && candidates.iter().any(|candidate| candidate.packets.is_none()) {
-            count_packets(path, max_pixels, &mut candidates)?;
+            count_packets(path, limits, &mut candidates)?;
         }
         let mut demuxer = Self::choose(input, candidates, path, failure)?;
         demuxer.still = headers.still().cloned();
@@ -105,9 +106,9 @@ impl Demuxer {
     }
 
     /// Opens a file again, to read a stream that was chosen before.
-    pub fn reopen(path: &Path, stream: usize, max_pixels: u64) -> Result<Self> {
+    pub fn reopen(path: &Path, stream: usize, limits: &Limits) -> Result<Self> {
         let failure = Failure::default();
-        let input = open_input(open_file(path)?, path, max_pixels, &failure)?;
+        let input = open_input(open_file(path)?, path, limits, &failure)?;
         let candidates = select::candidates(&input, &Headers::Other);
         let chosen = candidates.into_iter().filter(|candidate| candidate.stream == stream).collect();
         Self::choose(input, chosen, path, failure)
@@ -115,9 +116,9 @@ impl Demuxer {
 
     /// Opens any reader; `path` only names it in messages.
     #[cfg(test)]
-    pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path, max_pixels: u64) -> Result<Self> {
+    pub fn from_reader<R: Read + Seek + Send + 'static>(reader: R, path: &Path, limits: &Limits) -> Result<Self> {
         let failure = Failure::default();
-        let input = open_input(reader, path, max_pixels, &failure)?;
+        let input = open_input(reader, path, limits, &failure)?;
         let candidates = select::candidates(&input, &Headers::Other);
         Self::choose(input, candidates, path, failure)
     }
@@ -241,7 +242,7 @@ impl Demuxer {
 fn open_input<R: Read + Seek + Send + 'static>(
     reader: R,
     path: &Path,
-    max_pixels: u64,
+    limits: &Limits,
     failure: &Failure,
 ) -> Result<Input> {
     ffi::silence();
@@ -255,7 +256,86 @@ fn open_input<R: Read + Seek + Send + 'static>(
     // No other file, device or place is opened, whatever this one says.
     settings.set("protocol_whitelist", "none");
     settings.set("format_whitelist", &containers::allowed());
-    ffi::open_input(io, settings, max_pixels, refused)
+    let accept = |input: &Input| match input.streams().best(media::Type::Video) {
+        Some(stream) if !stream.disposition().contains(Disposition::ATTACHED_PIC) => {
+            limits.check_picture(path, ffi::picture_size(&stream.parameters()))
+        }
+        _ => Ok(()),
+    };
+    // A lower limit is told apart from damage once the size is known.
+    ffi::open_input(io, settings, limits.pixels.max(MAX_PIXELS), accept, refused)
+}
+
+/// A better word on a file that FFmpeg refused, or was not let have, from its first bytes.
+fn explain(error: Error, headers: &Headers) -> Error {
+    let Error::NotAVideo { path, reason } = error else { return error };
+    if headers.lacks_index() {
+        return Error::NoIndex { path };
+    }
+    let mut head = Vec::new();
+    // What could be read before an error is looked at like a file that ends there.
+    let _ = File::open(&path).map(|file| file.take(SNIFF_BYTES).read_to_end(&mut head));
+    match sniff::guess(&head) {
+        Guess::Playlist(kind) => Error::Playlist { path, kind },
+        Guess::Encrypted => Error::Encrypted { path },
+        Guess::NotAVideo(reason) => Error::NotAVideo { path, reason: reason.to_owned() },
+        Guess::Unknown => match ffi::format_of(&head) {
+            // FFmpeg knows it, and it is not on the list of what is read.
+            Some(name) if !containers::is_allowed(&name) => match formats::refused_demuxer(&name) {
+                Some(format) => {
+                    let format = format!("the picture format {format}");
+                    Error::UnsupportedFormat { path, format, advice: formats::CONVERT }
+                }
+                None => Error::NotAVideo { path, reason: format!("its format, {name}, is none of video or pictures") },
+            },
+            _ => match formats::refused_by_extension(&path) {
+                Some(format) => Error::UnsupportedFormat { path, format: format.name.into(), advice: format.note },
+                None => Error::NotAVideo { path, reason },
+            },
+        },
+    }
+}
+
+/// Reads `hours:minutes:seconds`.
+fn seconds(text: &str) -> Option<f64> {
+    text.trim().split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
+}
+
+/// Counts the packets of each candidate, by reading the whole file.
+fn has_audio(&self) -> bool {
+        has_audio(&self.input)
+    }
+}
+
+/// Opens a container.
+///
+/// FFmpeg gets bytes rather than a path: a path would be taken for a URL if it has a colon, must be UTF-8, and its
+/// extension could turn a text file into a "video" of ANSI art.
+fn open_input<R: Read + Seek + Send + 'static>(
+    reader: R,
+    path: &Path,
+    limits: &Limits,
+    failure: &Failure,
+) -> Result<Input> {
+    ffi::silence();
+    let refused = |error: ffmpeg::Error| match failure.get() {
+        Some(reason) => Error::Read { path: path.to_owned(), packets: 0, reason },
+        None => Error::NotAVideo { path: path.to_owned(), reason: error.to_string() },
+    };
+    let watched = Watched { reader, failure: failure.clone() };
+    let io = StreamIo::from_read_seek_with_capacity(watched, BUFFER_SIZE).map_err(refused)?;
+    let mut settings = Dictionary::new();
+    // No other file, device or place is opened, whatever this one says.
+    settings.set("protocol_whitelist", "none");
+    settings.set("format_whitelist", &containers::allowed());
+    let accept = |input: &Input| match input.streams().best(media::Type::Video) {
+        Some(stream) if !stream.disposition().contains(Disposition::ATTACHED_PIC) => {
+            limits.check_picture(path, ffi::picture_size(&stream.parameters()))
+        }
+        _ => Ok(()),
+    };
+    // A lower limit is told apart from damage once the size is known.
+    ffi::open_input(io, settings, limits.pixels.max(MAX_PIXELS), accept, refused)
 }
 
 /// A better word on a file that FFmpeg refused, or was not let have, from its first bytes.
@@ -344,7 +424,6 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::MAX_PIXELS;
     use crate::decoder::Decoder;
 
     /// A file on a disk that cannot be read past some byte.
@@ -383,7 +462,7 @@ mod tests {
     #[test]
     fn a_failing_read_while_opening_or_scanning_is_an_error() {
         for good in [0, 100, 200_000, 300_000] {
-            let opened = Demuxer::from_reader(disk(good).0, Path::new("a.ts"), MAX_PIXELS);
+            let opened = Demuxer::from_reader(disk(good).0, Path::new("a.ts"), &Limits::default());
             let error = opened.and_then(|mut demuxer| crate::scan::Scan::run(&mut demuxer).map(|_| ())).unwrap_err();
             assert!(matches!(&error, Error::Read { reason, .. } if reason.contains("bad sector")), "{good}: {error}");
         }
@@ -392,7 +471,7 @@ mod tests {
     #[test]
     fn frames_before_a_failing_read_still_come() {
         let (disk, good) = disk(u64::MAX);
-        let demuxer = Demuxer::from_reader(disk, Path::new("a.ts"), MAX_PIXELS).unwrap();
+        let demuxer = Demuxer::from_reader(disk, Path::new("a.ts"), &Limits::default()).unwrap();
         good.store(300_000, Ordering::Relaxed);
         let mut decoder = Decoder::new(demuxer, crate::feed::Feed::First(usize::MAX), MAX_PIXELS).unwrap();
         let error = loop {

@@ -110,7 +110,7 @@ pub enum Error {
     },
 
     /// There is a video stream, but not one frame could be decoded.
-    #[error("{}: the video stream has no frame that can be decoded; the file is cut short or damaged: fetch it again", path.display())]
+    #[error("{}: the video stream has no frame that can be decoded; the file is cut short or damaged, or its pictures are over the limits: fetch it again or scale it down", path.display())]
     NoFrames {
         /// The path as given.
         path: PathBuf,
@@ -248,7 +248,7 @@ pub enum Error {
     },
 
     /// An image file that the `image` crate cannot read.
-    #[error("{}: cannot be read as an image: {source}; give a PNG, JPEG, WebP, GIF or BMP file", path.display())]
+    #[error("{}: cannot be read as an image: {source}; fetch the file again if it should be one, or give a PNG, JPEG, WebP, GIF or BMP file", path.display())]
     Image {
         /// The path as given.
         path: PathBuf,
@@ -404,6 +404,10 @@ pub enum Warning {
     /// Other pictures follow the first in the file, of another size or as files of their own.
     #[error("other pictures follow the first in the file; only the first is used")]
     MorePictures,
+
+    /// The first picture of a GIF leaves part of the canvas free, for which programs choose different colours.
+    #[error("the first picture does not cover the file's canvas; what the rest looks like is a guess")]
+    Uncovered,
 
     /// A picture of 16-bit grey, of which the upper 8 bits are used; Pillow's `convert("RGB")` cuts at 255 instead.
     #[error("the picture is 16-bit grey; its levels are scaled to 8 bits")]

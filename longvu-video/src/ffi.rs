@@ -30,11 +30,12 @@ pub(crate) fn silence() {
 
 /// Opens a container and looks at the beginning of its streams, as `ffmpeg::format::input_from_stream` does, with decoders
 /// that take no pictures of more than `max_pixels`: the look decodes what the headers leave open, before their sizes can be
-/// compared with anything.
+/// compared with anything. `accept` gets the container before that and may refuse it.
 pub(crate) fn open_input(
     mut io: StreamIo,
     settings: Dictionary,
     max_pixels: u64,
+    accept: impl FnOnce(&Input) -> Result<()>,
     failed: impl Fn(ffmpeg::Error) -> crate::Error,
 ) -> Result<Input> {
     // SAFETY: the context is allocated here and checked, gets the reader before it is opened, and goes either into an
@@ -54,6 +55,7 @@ pub(crate) fn open_input(
             return Err(failed(ffmpeg::Error::from(status)));
         }
         let mut input = Input::wrap_with_custom_io(context, io);
+        accept(&input)?;
         let status = find_stream_info(&mut input, max_pixels);
         if status < 0 { Err(failed(ffmpeg::Error::from(status))) } else { Ok(input) }
     }

@@ -6,7 +6,7 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use crate::demuxer::open_file;
-use crate::{Error, Frame, Limits, Result, Warning, orientation, picture};
+use crate::{Error, Frame, Limits, Result, Warning, formats, orientation, picture};
 
 /// A picture from an image file, and what its user should know about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,8 +101,11 @@ pub fn open_image_with(path: impl AsRef<Path>, options: &ImageOptions) -> Result
     Ok(Image { frame: Frame::from_rgb(width, height, rgb)?, warnings: facts.warnings })
 }
 
-/// What to say of a file that is none of the images, in the words of the `image` crate.
+/// What to say of a file that is none of the images, in the words of the `image` crate unless its name tells more.
 fn not_an_image(path: &Path) -> Error {
+    if let Some(format) = formats::refused_by_extension(path) {
+        return Error::UnsupportedFormat { path: path.to_owned(), format: format.name.into(), advice: format.note };
+    }
     let unknown = image::error::ImageFormatHint::Unknown;
     let source = image::ImageError::Unsupported(unknown.into());
     Error::Image { path: path.to_owned(), source }

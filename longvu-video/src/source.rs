@@ -24,7 +24,7 @@ impl Source {
         Ok(match &plan.pictures {
             Some(facts) => Self::Pictures(Box::new(Pictures::open(path, facts, limits)?)),
             None => {
-                let demuxer = Demuxer::reopen(path, plan.stream, limits.pixels)?;
+                let demuxer = Demuxer::reopen(path, plan.stream, limits)?;
                 Self::Stream(Box::new(Decoder::new(demuxer, feed, limits.pixels)?))
             }
         })

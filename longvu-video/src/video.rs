@@ -57,7 +57,7 @@ impl Video {
         {
             return Self::of_pictures(path, &options, facts);
         }
-        let mut demuxer = Demuxer::open(path, options.limits.pixels)?;
+        let mut demuxer = Demuxer::open(path, &options.limits)?;
         let (mut info, coded_size, mut warnings) = describe(&demuxer, path, &options.limits)?;
         let mut scan = Scan::run(&mut demuxer)?;
         if facts.as_ref().is_some_and(Facts::is_animated) && scan.duration > 0.0 {
@@ -66,7 +66,11 @@ impl Video {
             (scan.rate.average, scan.rate.sampling) = (rate, rate);
         }
         warnings.splice(0..0, scan.warnings);
-        warnings.extend(facts.iter().flat_map(|facts| facts.warnings.clone()));
+        let is_of_an_end =
+            |warning: &Warning| matches!(warning, Warning::Truncated { .. } | Warning::DamagedEnd { .. });
+        let known = warnings.iter().any(is_of_an_end);
+        let more = facts.into_iter().flat_map(|facts| facts.warnings);
+        warnings.extend(more.filter(|warning| !(known && is_of_an_end(warning))));
         let stored_as = demuxer.orientation().unwrap_or_else(|| {
             warnings.push(Warning::UnusualRotation);
             Orientation::NoTransforms

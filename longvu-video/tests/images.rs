@@ -5,9 +5,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{ffmpeg, golden_video, scratch};
+use common::{every, ffmpeg, golden_video, picture_file, read_all, scratch};
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
-use longvu_video::{Error, Frame, is_image, open_image};
+use longvu_video::{Error, Frame, ImageOptions, Video, Warning, formats, is_image, open_image, open_image_with};
 
 /// 3 x 2, red at the top left, otherwise grey.
 fn picture() -> RgbImage {
@@ -107,12 +107,262 @@ fn bad_images() {
         let error = open_image(write("cut.png", &bytes[..length])).unwrap_err();
         assert!(matches!(error, Error::Image { .. }), "{length}: {error}");
     }
-    // A bitmap header that claims 60000 x 60000.
-    let small = folder.path().join("small.bmp");
-    picture().save(&small).unwrap();
-    let mut bytes = std::fs::read(&small).unwrap();
-    bytes[18..22].copy_from_slice(&60_000_i32.to_le_bytes());
-    bytes[22..26].copy_from_slice(&60_000_i32.to_le_bytes());
-    let error = open_image(write("huge.bmp", &bytes)).unwrap_err();
-    assert!(matches!(error, Error::TooLarge { width: 60_000, height: 60_000, .. }), "{error}");
+}
+
+/// What reading a file warns of, which opening it as a video says too.
+fn warnings(path: &Path) -> Vec<Warning> {
+    let image = open_image(path).unwrap();
+    assert_eq!(Video::open(path).unwrap().warnings(), image.warnings, "{}", path.display());
+    image.warnings
+}
+
+#[test]
+fn whole_jpegs_of_every_kind_are_read_without_a_warning() {
+    for name in ["baseline.jpg", "progressive.jpg", "restarts.jpg", "gray.jpg", "cmyk.jpg", "pair.mpo"] {
+        assert_eq!(warnings(&picture_file(name)), [], "{name}");
+        assert!(is_image(picture_file(name)), "{name}");
+    }
+    for name in ["baseline.jpg", "progressive.jpg", "restarts.jpg", "pair.mpo"] {
+        let frame = open_image(picture_file(name)).unwrap().frame;
+        assert_eq!((frame.width, frame.height, red_at(&frame).1), (48, 32, 0), "{name}");
+        assert!(frame.rgb[..3].iter().zip([254, 0, 0]).all(|(a, b): (&u8, u8)| a.abs_diff(b) < 6), "{name}");
+    }
+    let inks = open_image(picture_file("cmyk.jpg")).unwrap().frame;
+    assert!(inks.rgb.chunks(3).all(|p| p.iter().zip([50, 140, 185]).all(|(a, b): (&u8, u8)| a.abs_diff(b) < 3)));
+}
+
+#[test]
+fn cut_jpegs_are_warned_of_or_refused() {
+    let folder = scratch();
+    for name in ["baseline.jpg", "progressive.jpg", "restarts.jpg", "gray.jpg", "cmyk.jpg"] {
+        let bytes = std::fs::read(picture_file(name)).unwrap();
+        let path = folder.path().join(name);
+        // Without the end marker alone, a baseline picture is still whole.
+        for length in (bytes.len() / 8..bytes.len() - 3).step_by(7) {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            match open_image(&path) {
+                Ok(image) => assert!(
+                    matches!(image.warnings[..], [Warning::DamagedPicture { .. }]),
+                    "{name}, {length} of {} bytes: {:?}",
+                    bytes.len(),
+                    image.warnings
+                ),
+                Err(error) => assert!(matches!(error, Error::Image { .. }), "{name}: {error}"),
+            }
+        }
+        if name == "progressive.jpg" {
+            continue;
+        }
+        let half = bytes.len() - 20;
+        std::fs::write(&path, &bytes[..half]).unwrap();
+        let said = warnings(&path);
+        assert!(said[0].to_string().contains("end before the picture is complete"), "{name}: {said:?}");
+    }
+}
+
+#[test]
+fn changed_jpeg_data_are_warned_of() {
+    let folder = scratch();
+    let path = folder.path().join("a.jpg");
+    for name in ["baseline.jpg", "progressive.jpg", "restarts.jpg"] {
+        let bytes = std::fs::read(picture_file(name)).unwrap();
+        let data = bytes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
+        let mut changed = bytes.clone();
+        changed[data + 10..data + 22].fill(0x55);
+        std::fs::write(&path, &changed).unwrap();
+        match open_image(&path) {
+            Ok(image) => assert!(matches!(image.warnings[..], [Warning::DamagedPicture { .. }]), "{name}"),
+            Err(error) => assert!(matches!(error, Error::Image { .. }), "{name}: {error}"),
+        }
+    }
+    // A restart marker that was lost.
+    let bytes = std::fs::read(picture_file("restarts.jpg")).unwrap();
+    let marker = bytes.windows(2).position(|pair| pair == [0xff, 0xd1]).unwrap();
+    let mut changed = bytes.clone();
+    changed[marker + 1] = 0xd5;
+    std::fs::write(&path, changed).unwrap();
+    assert!(warnings(&path)[0].to_string().contains("restart marker"));
+}
+
+#[test]
+fn cut_files_of_other_formats_are_errors() {
+    let folder = scratch();
+    for name in ["a.png", "a.webp", "a.gif", "a.bmp"] {
+        let whole = folder.path().join(name);
+        RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8 * 3, y as u8, (x * y) as u8])).save(&whole).unwrap();
+        for part in [3, 5, 7] {
+            let path = common::cut(&whole, part, 8, &folder.path().join("cut"));
+            match open_image(&path) {
+                Ok(image) => assert!(!image.warnings.is_empty(), "{name}, {part} eighths"),
+                Err(error) => assert!(matches!(error, Error::Image { .. }), "{name}: {error}"),
+            }
+            let read = Video::open(&path).and_then(|video| video.frames()?.collect::<Result<Vec<_>, _>>());
+            assert_eq!(read.is_ok(), open_image(&path).is_ok(), "{name}, {part} eighths");
+        }
+    }
+}
+
+#[test]
+fn jpegs_in_a_row_are_a_video() {
+    let folder = scratch();
+    let raw = ffmpeg("-f lavfi -i testsrc=s=64x48:d=2:r=10 -c:v mjpeg -f mjpeg", &folder.path().join("raw.mjpeg"));
+    assert!(!is_image(&raw));
+    let video = Video::open_with(&raw, every()).unwrap();
+    let (frames, _) = read_all(&video);
+    assert_eq!((video.info().frame_count, frames.len()), (20, 20));
+    assert!(frames.windows(2).any(|pair| pair[0].rgb != pair[1].rgb));
+    let first = open_image(&raw).unwrap();
+    assert_eq!(first.warnings, [Warning::MorePictures]);
+
+    // Any name, padding between the pictures.
+    let one = std::fs::read(picture_file("baseline.jpg")).unwrap();
+    let path = folder.path().join("a.jpg");
+    std::fs::write(&path, [&one[..], &[0; 30], &one, &one].concat()).unwrap();
+    assert!(!is_image(&path));
+    assert_eq!(read_all(&Video::open_with(&path, every()).unwrap()).0.len(), 3);
+}
+
+#[test]
+fn one_jpeg_with_something_behind_it_is_an_image() {
+    let folder = scratch();
+    let path = folder.path().join("a.jpg");
+    let one = std::fs::read(picture_file("baseline.jpg")).unwrap();
+    for rest in [&b"\0\0\0\0"[..], b"\0\0\0\x18ftypmp42", b"\xff\xff\xff", b"any bytes"] {
+        std::fs::write(&path, [&one, rest].concat()).unwrap();
+        assert!(is_image(&path), "{rest:?}");
+        assert_eq!(warnings(&path), [], "{rest:?}");
+    }
+    // A preview of another size.
+    let other = std::fs::read(picture_file("cmyk.jpg")).unwrap();
+    std::fs::write(&path, [&one[..], &other].concat()).unwrap();
+    assert!(is_image(&path));
+    assert_eq!(warnings(&path), [Warning::MorePictures]);
+    // Of files that belong together the first is the main one.
+    assert!(is_image(picture_file("pair.mpo")));
+}
+
+#[test]
+fn png_after_png_is_warned_of() {
+    let folder = scratch();
+    let path = folder.path().join("a.png");
+    picture().save(&path).unwrap();
+    let one = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&one[..], &one].concat()).unwrap();
+    assert_eq!(warnings(&path), [Warning::MorePictures]);
+}
+
+const EXIF_TURNED: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+
+#[test]
+fn orientation_in_webp_and_png() {
+    let folder = scratch();
+    for prefix in [&b""[..], b"Exif\0\0"] {
+        let exif = [prefix, EXIF_TURNED].concat();
+        let webp = folder.path().join("a.webp");
+        picture().save(&webp).unwrap();
+        let plain = std::fs::read(&webp).unwrap();
+        // The extended header, with the flag for EXIF, then the picture, then EXIF.
+        let mut body = b"WEBPVP8X\x0a\0\0\0\x08\0\0\0\x02\0\0\x01\0\0".to_vec();
+        body.extend(&plain[12..]);
+        body.extend([&b"EXIF"[..], &(exif.len() as u32).to_le_bytes(), &exif].concat());
+        std::fs::write(&webp, [&b"RIFF"[..], &(body.len() as u32).to_le_bytes(), &body].concat()).unwrap();
+
+        let png = folder.path().join("a.png");
+        let mut encoder = png::Encoder::new(std::fs::File::create(&png).unwrap(), 3, 2);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header().unwrap();
+        // Behind the picture, where the standard allows it too.
+        writer.write_image_data(&picture().into_raw()).unwrap();
+        writer.write_chunk(png::chunk::ChunkType(*b"eXIf"), &exif).unwrap();
+        writer.finish().unwrap();
+
+        for path in [&webp, &png] {
+            let frame = open_image(path).unwrap().frame;
+            assert_eq!((frame.width, frame.height, red_at(&frame)), (2, 3, (1, 0)), "{}", path.display());
+            let video = Video::open(path).unwrap();
+            assert_eq!(video.info().rotation, 90);
+            assert_eq!(read_all(&video).0, [frame], "{}", path.display());
+            let stored = open_image_with(path, &ImageOptions::default().with_autorotate(false)).unwrap().frame;
+            assert_eq!((stored.width, stored.height, red_at(&stored)), (3, 2, (0, 0)), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn deep_pictures_keep_their_upper_bytes() {
+    let folder = scratch();
+    let path = folder.path().join("a.png");
+    image::ImageBuffer::from_pixel(1, 1, Rgb([0x12ff_u16, 0x0080, 0xffff])).save(&path).unwrap();
+    assert_eq!(open_image(&path).unwrap().frame.rgb, [0x12, 0, 0xff]);
+    assert_eq!(warnings(&path), []);
+    image::ImageBuffer::from_pixel(1, 1, image::Luma([0x1234_u16])).save(&path).unwrap();
+    assert_eq!(open_image(&path).unwrap().frame.rgb, [0x12; 3]);
+    assert_eq!(warnings(&path), [Warning::DeepGray]);
+    image::ImageBuffer::from_pixel(1, 1, image::LumaA([40_u8, 0])).save(&path).unwrap();
+    assert_eq!(open_image(&path).unwrap().frame.rgb, [40; 3]);
+}
+
+#[test]
+fn formats_that_are_not_read_are_refused_by_name() {
+    let folder = scratch();
+    let size = "-f lavfi -i testsrc=s=64x48 -frames:v 1 -update 1";
+    for (name, said) in [
+        ("a.tiff", "TIFF"),
+        ("a.jp2", "JPEG 2000"),
+        ("a.exr", "OpenEXR"),
+        ("a.dpx", "DPX"),
+        ("a.ppm", "portable map"),
+        ("a.pgm", "portable map"),
+        ("a.pam", "portable map"),
+        ("a.tga", "Targa"),
+        ("a.pcx", "PCX"),
+        ("a.sgi", "SGI"),
+        ("a.sun", "Sun raster"),
+        ("a.xbm", "XBM"),
+        ("a.qoi", "QOI"),
+        ("a.fits", "FITS"),
+        ("a.xwd", "xwd"),
+    ] {
+        let path = ffmpeg(size, &folder.path().join(name));
+        // What it is called does not matter where the content tells.
+        let renamed = folder.path().join("a.jpg");
+        std::fs::copy(&path, &renamed).unwrap();
+        for path in [&path, &renamed] {
+            let error = Video::open(path).unwrap_err();
+            if path == &renamed && name == "a.tga" {
+                assert!(matches!(error, Error::NotAVideo { .. }), "{error}");
+                continue;
+            }
+            assert!(matches!(error, Error::UnsupportedFormat { .. }), "{name}: {error}");
+            assert!(error.to_string().contains(said) && error.to_string().contains("convert it to PNG"), "{error}");
+            assert!(open_image(path).is_err() && !is_image(path), "{name}");
+        }
+    }
+    for (bytes, said) in [
+        (&b"8BPS\0\x01"[..], "Photoshop"),
+        (b"%PDF-1.4", "PDF"),
+        (b"\xff\x0a\xcb\x06", "JPEG XL"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"DDS \x7c\0\0\0", "DirectDraw"),
+        (b"#?RADIANCE\n", "Radiance HDR"),
+        (b"\xff\xd8\xff\xc9\0\x0b\x08\0\x10\0\x10\x01\x01\x11\0\xff\xd9", "arithmetic coding"),
+        (b"\xff\xd8\xff\xc1\0\x0b\x0c\0\x10\0\x10\x01\x01\x11\0\xff\xd9", "more than 8 bits"),
+    ] {
+        let path = folder.path().join("b");
+        std::fs::write(&path, bytes).unwrap();
+        for error in [open_image(&path).unwrap_err(), Video::open(&path).unwrap_err()] {
+            assert!(matches!(error, Error::UnsupportedFormat { .. }), "{said}: {error}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+    assert!(formats().iter().any(|format| !format.read && format.name.starts_with("TIFF")));
+    assert!(formats().iter().any(|format| format.read && format.extensions.contains(&"webp")));
+}
+
+#[test]
+fn a_gif_that_does_not_cover_its_canvas_is_warned_of() {
+    let path = scratch().keep().join("a.gif");
+    common::write_gif(&path, (4, 4), &[10]);
+    assert_eq!(warnings(&path), [Warning::Uncovered]);
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }

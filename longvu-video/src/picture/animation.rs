@@ -1,17 +1,14 @@
 //! The pictures of an animated PNG or WebP, or a single picture, one after the other as a decoder of videos gives them.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use ffmpeg::frame;
 use ffmpeg_next as ffmpeg;
 use image::ImageFormat;
-use image_webp::WebPDecoder;
 
 use super::apng::Apng;
+use super::webp_animation::WebPAnimation;
 use super::{Facts, still};
-use crate::demuxer::open_file;
 use crate::{Error, Limits, Result, Warning, ffi};
 
 /// Decodes pictures in order; holds the canvas and the latest.
@@ -30,7 +27,7 @@ pub(crate) struct Pictures {
 
 enum Source {
     Png(Box<Apng>),
-    WebP(Box<WebPDecoder<BufReader<File>>>, Vec<u8>),
+    WebP(Box<WebPAnimation>),
     Still(Box<Facts>, Limits),
 }
 
@@ -40,7 +37,10 @@ impl Pictures {
             ImageFormat::Png if facts.is_animated() => {
                 Source::Png(Box::new(Apng::open(path, limits).map_err(|error| failed(path, error))?))
             }
-            ImageFormat::WebP if facts.is_animated() => open_webp(path, facts)?,
+            ImageFormat::WebP if facts.is_animated() => {
+                let animation = WebPAnimation::new(super::open(path)?, facts.size);
+                Source::WebP(Box::new(animation.ok_or_else(|| failed(path, "its canvas is too large"))?))
+            }
             _ => Source::Still(Box::new(facts.clone()), *limits),
         };
         let count = facts.delays.len().max(1);
@@ -74,14 +74,13 @@ impl Pictures {
                 let (size, rgb) = still::read_first(path, facts, limits)?;
                 fill(&mut self.picture, size, &rgb, 3)
             }
-            Source::Png(decoder) => {
-                let size = decoder.size();
-                let canvas = decoder.next_picture().map_err(|error| failed(path, error))?;
-                fill(&mut self.picture, size, canvas, 4)
+            Source::Png(animation) => {
+                animation.advance().map_err(|error| failed(path, error))?;
+                fill(&mut self.picture, animation.canvas.size(), &animation.canvas.pixels, 4)
             }
-            Source::WebP(decoder, canvas) => {
-                decoder.read_frame(canvas).map_err(|error| failed(path, error))?;
-                fill(&mut self.picture, decoder.dimensions(), canvas, if decoder.has_alpha() { 4 } else { 3 })
+            Source::WebP(animation) => {
+                animation.advance().map_err(|error| failed(path, error))?;
+                fill(&mut self.picture, animation.canvas.size(), &animation.canvas.pixels, 4)
             }
         };
         done.ok_or_else(|| Error::Decode {
@@ -94,23 +93,6 @@ impl Pictures {
 
 fn failed(path: &Path, error: impl std::fmt::Display) -> Error {
     Error::Animation { path: path.to_owned(), reason: error.to_string() }
-}
-
-fn open_webp(path: &Path, facts: &Facts) -> Result<Source> {
-    // The decoder counts the canvas's bytes in 32 bits.
-    let (width, height) = facts.size;
-    let limit = u64::from(u32::MAX / 4);
-    if u64::from(width) * u64::from(height) > limit {
-        return Err(Error::TooLarge { path: path.to_owned(), width, height, limit });
-    }
-    let mut decoder = WebPDecoder::new(BufReader::new(open_file(path)?)).map_err(|error| failed(path, error))?;
-    // Without a colour the decoder would not clear what a picture asks to have cleared.
-    decoder.set_background_color([0; 4]).map_err(|error| failed(path, error))?;
-    let canvas = vec![0; decoder.output_buffer_size().unwrap_or(0)];
-    if !decoder.is_animated() || canvas.is_empty() {
-        return Err(failed(path, "it has no animation"));
-    }
-    Ok(Source::WebP(Box::new(decoder), canvas))
 }
 
 /// Copies pixels of three or four bytes into a picture, without the fourth.

@@ -7,7 +7,7 @@ use image::ImageFormat;
 
 use super::walker::Walker;
 use super::{Context, Facts};
-use crate::Result;
+use crate::{Result, Warning};
 
 const EXTENSION: u8 = 0x21;
 const IMAGE: u8 = 0x2c;
@@ -24,26 +24,20 @@ pub(super) fn look<R: Read + Seek>(walker: &mut Walker<R>, context: &Context<'_>
     context.check(facts.size)?;
     let _ = skip_colours(walker, flags);
     let mut delay = Duration::ZERO;
-    while let Some(kind) = walker.byte() {
-        let whole = match kind {
-            EXTENSION => extension(walker, &mut delay),
-            IMAGE => {
-                let Some([_, _, _, _, w0, w1, h0, h1, flags]) = walker.bytes() else { break };
-                let part = (u16::from_le_bytes([w0, w1]).into(), u16::from_le_bytes([h0, h1]).into());
-                context.check(part)?;
-                let whole = picture(walker, flags);
-                if whole.is_some() {
-                    facts.add_delay(std::mem::take(&mut delay));
-                }
-                whole
-            }
-            TRAILER => return Ok(facts),
-            _ => None,
+    let mut whole = Some(());
+    while whole.is_some() {
+        whole = match walker.byte() {
+            Some(EXTENSION) => extension(walker, &mut delay),
+            Some(IMAGE) => picture(walker, context, &mut facts, &mut delay)?,
+            Some(TRAILER) | None => break,
+            Some(_) => None,
         };
-        if whole.is_none() {
-            facts.damaged("the file ends within a picture, or has bytes that are no GIF");
-            break;
-        }
+    }
+    let found = facts.delays.len();
+    if whole.is_none() && found > 1 {
+        facts.warnings.push(Warning::DamagedEnd { found });
+    } else if whole.is_none() {
+        facts.damaged("the file ends within the picture, or goes on with bytes that are no GIF");
     }
     Ok(facts)
 }
@@ -71,11 +65,25 @@ fn extension<R: Read + Seek>(walker: &mut Walker<R>, delay: &mut Duration) -> Op
     skip_blocks(walker)
 }
 
-/// A picture's colours and data.
-fn picture<R: Read + Seek>(walker: &mut Walker<R>, flags: u8) -> Option<()> {
-    skip_colours(walker, flags)?;
-    walker.byte()?;
-    skip_blocks(walker)
+/// A picture, which counts if its data are all there.
+fn picture<R: Read + Seek>(
+    walker: &mut Walker<R>,
+    context: &Context<'_>,
+    facts: &mut Facts,
+    delay: &mut Duration,
+) -> Result<Option<()>> {
+    let Some([x0, x1, y0, y1, w0, w1, h0, h1, flags]) = walker.bytes() else { return Ok(None) };
+    let size = (u16::from_le_bytes([w0, w1]).into(), u16::from_le_bytes([h0, h1]).into());
+    context.check(size)?;
+    if skip_colours(walker, flags).is_none() || walker.byte().is_none() || skip_blocks(walker).is_none() {
+        return Ok(None);
+    }
+    let covers = [x0, x1, y0, y1] == [0; 4] && size.0 >= facts.size.0 && size.1 >= facts.size.1;
+    if facts.delays.is_empty() && !covers {
+        facts.warnings.push(Warning::Uncovered);
+    }
+    facts.add_delay(std::mem::take(delay));
+    Ok(Some(()))
 }
 
 fn skip_blocks<R: Read + Seek>(walker: &mut Walker<R>) -> Option<()> {

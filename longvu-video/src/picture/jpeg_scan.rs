@@ -6,6 +6,9 @@
 use super::jpeg::{EOI, SOI, SOS};
 use super::jpeg_bits::{Bits, Huffman};
 
+/// The decoder takes no more scans either. A scan of a few bytes can be a whole pass over the picture.
+const MAX_SCANS: usize = 100;
+
 /// What is wrong with a JPEG's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -74,7 +77,7 @@ struct Scan {
 
 impl Checker {
     fn run(&mut self, data: &[u8]) -> Result<(), Fault> {
-        let mut position = 0;
+        let (mut position, mut scans) = (0, 0);
         loop {
             let Some(marker) = next_marker(data, &mut position) else {
                 // Some cameras leave the last marker out, which only a progressive picture needs.
@@ -89,8 +92,13 @@ impl Checker {
             match marker {
                 0xc0..=0xc2 => self.frame(marker, body)?,
                 0xc4 => self.tables(body)?,
+                0xdb => quantization(body)?,
                 0xdd => self.restart_interval = word(body, 0).ok_or(Fault::Segment)?,
                 SOS => {
+                    scans += 1;
+                    if scans > MAX_SCANS {
+                        return Err(Fault::Segment);
+                    }
                     let scan = self.scan_header(body)?;
                     if !self.has_tables(&scan) {
                         // Pictures of a stream may rely on the standard's example tables.
@@ -189,8 +197,10 @@ impl Checker {
         for unit in 0..across * down {
             if self.restart_interval > 0 && unit > 0 && unit % self.restart_interval == 0 {
                 position = bits.finish()?;
-                if next_marker(data, &mut position) != Some(0xd0 + restarts) {
-                    return Err(Fault::Restart);
+                match next_marker(data, &mut position) {
+                    Some(marker) if marker == 0xd0 + restarts => {}
+                    None | Some(EOI) => return Err(Fault::Short),
+                    Some(_) => return Err(Fault::Restart),
                 }
                 restarts = (restarts + 1) % 8;
                 bits = Bits::new(data, position);
@@ -340,14 +350,25 @@ fn refine(
     Ok(())
 }
 
+/// Tables of quantization, in which nothing is zero.
+fn quantization(mut body: &[u8]) -> Result<(), Fault> {
+    while let Some((head, rest)) = body.split_first() {
+        let bytes = if head >> 4 == 0 { 64 } else { 128 };
+        let (table, rest) = rest.split_at_checked(bytes).ok_or(Fault::Segment)?;
+        if table.chunks(bytes / 64).any(|value| value.iter().all(|byte| *byte == 0)) {
+            return Err(Fault::Segment);
+        }
+        body = rest;
+    }
+    Ok(())
+}
+
 /// The marker at or after `position`, past fill bytes and anything else that is none; `position` goes behind it.
 fn next_marker(data: &[u8], position: &mut usize) -> Option<u8> {
-    loop {
-        let rest = data.get(*position..)?;
-        let found = rest.windows(2).position(|pair| matches!(pair, [0xff, 0x01..=0xfe]))?;
-        *position += found + 2;
-        return rest.get(found + 1).copied();
-    }
+    let rest = data.get(*position..)?;
+    let found = rest.windows(2).position(|pair| matches!(pair, [0xff, 0x01..=0xfe]))?;
+    *position += found + 2;
+    rest.get(found + 1).copied()
 }
 
 /// The bytes of a segment; `position` goes behind it.

@@ -3,6 +3,7 @@
 mod animation;
 mod apng;
 mod bmp;
+mod canvas;
 mod exif;
 mod gif;
 mod jpeg;
@@ -13,6 +14,7 @@ mod rgb;
 mod still;
 mod walker;
 mod webp;
+mod webp_animation;
 
 use std::fs::File;
 use std::path::Path;
@@ -69,7 +71,8 @@ impl Facts {
 
     /// Whether FFmpeg is not needed: a still picture, or an animated PNG or WebP.
     pub fn has_own_decoder(&self) -> bool {
-        !self.is_stream && !(self.is_animated() && self.format == ImageFormat::Gif)
+        let is_for_ffmpeg = self.is_stream || (self.is_animated() && self.format == ImageFormat::Gif);
+        !is_for_ffmpeg
     }
 
     /// Names of container and codec, in FFmpeg's way.

@@ -14,10 +14,9 @@ const ANIMATED: u8 = 0x02;
 /// Size, pictures, times and orientation of a WebP.
 pub(super) fn look<R: Read + Seek>(walker: &mut Walker<R>, context: &Context<'_>) -> Result<Facts> {
     let mut facts = Facts::new(ImageFormat::WebP);
-    let Some([_, _, _, _, s0, s1, s2, s3, _, _, _, _]) = walker.bytes() else {
+    let Some(end) = header(walker) else {
         return Ok(facts);
     };
-    let end = u64::from(u32::from_le_bytes([s0, s1, s2, s3])) + 8;
     let mut animated = false;
     let mut cut = end > walker.length();
     while let Some((kind, chunk_end, next)) = chunk(walker, end) {
@@ -68,8 +67,14 @@ pub(super) fn look<R: Read + Seek>(walker: &mut Walker<R>, context: &Context<'_>
     Ok(facts)
 }
 
+/// Passes the file's header; returns where the file says it ends.
+pub(super) fn header<R: Read + Seek>(walker: &mut Walker<R>) -> Option<u64> {
+    let [_, _, _, _, s0, s1, s2, s3, _, _, _, _] = walker.bytes()?;
+    Some(u64::from(u32::from_le_bytes([s0, s1, s2, s3])) + 8)
+}
+
 /// Kind of the next chunk, the end of its data, and the place of the chunk after it, before `end`.
-fn chunk<R: Read + Seek>(walker: &mut Walker<R>, end: u64) -> Option<([u8; 4], u64, u64)> {
+pub(super) fn chunk<R: Read + Seek>(walker: &mut Walker<R>, end: u64) -> Option<([u8; 4], u64, u64)> {
     if walker.position() + 8 > end {
         return None;
     }
@@ -103,6 +108,7 @@ fn bitstream_size<R: Read + Seek>(walker: &mut Walker<R>, kind: [u8; 4]) -> (u32
     ((u16::from_le_bytes([w0, w1]) & 0x3fff).into(), (u16::from_le_bytes([h0, h1]) & 0x3fff).into())
 }
 
-fn three([low, middle, high]: [u8; 3]) -> u32 {
+/// A number of three bytes.
+pub(super) fn three([low, middle, high]: [u8; 3]) -> u32 {
     u32::from_le_bytes([low, middle, high, 0])
 }

@@ -66,3 +66,31 @@ pub fn mean_rgb(frame: &Frame) -> [f64; 3] {
     }
     sums.map(|sum| sum as f64 / (frame.rgb.len() / 3) as f64)
 }
+
+/// The most memory that this process has had, in bytes, whether it was touched or not; 0 where the system does not tell.
+pub fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// A file of the folder `tests/pictures`.
+pub fn picture_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures").join(name)
+}
+
+/// Writes a GIF whose pictures are single pixels, shown for the given hundredths of a second, on a canvas of `size`.
+pub fn write_gif(path: &Path, size: (u16, u16), delays: &[u16]) {
+    let mut bytes = b"GIF89a".to_vec();
+    bytes.extend([size.0.to_le_bytes(), size.1.to_le_bytes()].concat());
+    bytes.extend([0x80, 0, 0, 255, 0, 0, 0, 0, 255]);
+    for (number, delay) in delays.iter().enumerate() {
+        bytes.extend([0x21, 0xf9, 4, 0]);
+        bytes.extend(delay.to_le_bytes());
+        bytes.extend([0, 0, 0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0]);
+        // Clear, one pixel of colour 0 or 1, end, as codes of three bits.
+        bytes.extend([2, 2, if number % 2 == 0 { 0x44 } else { 0x4c }, 0x01, 0]);
+    }
+    bytes.push(0x3b);
+    std::fs::write(path, bytes).expect("a written file");
+}
