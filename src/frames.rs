@@ -23,7 +23,8 @@ impl Frame {
     /// # Errors
     /// When the buffer is not of that length, or empty.
     pub fn new(index: usize, timestamp: f64, width: u32, height: u32, rgb: Vec<u8>) -> Result<Self> {
-        let expected = u64::from(width) * u64::from(height) * 3;
+        // Sides near the largest number would wrap; no buffer is that long.
+        let expected = (u64::from(width) * u64::from(height)).saturating_mul(3);
         let found = rgb.len() as u64;
         if expected != found || expected == 0 {
             return Err(crate::vision::Error::FrameSize { width, height, expected, found }.into());
@@ -129,5 +130,18 @@ impl IntoClip for &crate::video::Video {
         let expected = Some(self.sampled_indices().len());
         let frames = self.frames()?.map(|frame| frame.map(Frame::from).map_err(crate::Error::from));
         Ok(Clip::from_frames(frames, expected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_would_wrap_are_refused() {
+        for (width, height) in [(u32::MAX, u32::MAX), (3_000_000_000, 2_900_000_000), (0, 9), (1, 2)] {
+            assert!(Frame::new(0, 0.0, width, height, vec![0; 3]).is_err(), "{width}x{height}");
+        }
+        assert!(Frame::new(0, 0.0, 1, 1, vec![0; 3]).is_ok());
     }
 }
