@@ -23,6 +23,7 @@ impl Frame {
     /// # Errors
     /// When the buffer is not of that length, or empty.
     pub fn new(index: usize, timestamp: f64, width: u32, height: u32, rgb: Vec<u8>) -> Result<Self> {
+        // Sides near the largest number would wrap; no buffer is that long.
         let expected = (u64::from(width) * u64::from(height)).saturating_mul(3);
         let found = rgb.len() as u64;
         if expected != found || expected == 0 {

@@ -129,50 +129,6 @@ const PICTURES: &[&str] = &[
     "yuv4mpegpipe",
 ];
 
-/// Those of single pictures.
-const STILLS: &[&str] = &[
-    "bmp_pipe",
-    "brender_pix",
-    "cri_pipe",
-    "dds_pipe",
-    "dpx_pipe",
-    "exr_pipe",
-    "fits",
-    "gem_pipe",
-    "gif_pipe",
-    "hdr_pipe",
-    "ico",
-    "j2k_pipe",
-    "jpeg_pipe",
-    "jpegls_pipe",
-    "jpegxl_anim",
-    "jpegxl_pipe",
-    "jpegxs_pipe",
-    "pam_pipe",
-    "pbm_pipe",
-    "pcx_pipe",
-    "pfm_pipe",
-    "pgm_pipe",
-    "pgmyuv_pipe",
-    "pgx_pipe",
-    "phm_pipe",
-    "photocd_pipe",
-    "pictor_pipe",
-    "png_pipe",
-    "ppm_pipe",
-    "psd_pipe",
-    "qdraw_pipe",
-    "qoi_pipe",
-    "sgi_pipe",
-    "sunrast_pipe",
-    "tiff_pipe",
-    "vbn_pipe",
-    "webp_pipe",
-    "xbm_pipe",
-    "xpm_pipe",
-    "xwd_pipe",
-];
-
 /// Those of sound alone, opened so that the error can say so.
 const SOUND: &[&str] = &[
     "aac", "aax", "ac3", "ac4", "aiff", "amr", "amrnb", "amrwb", "ape", "au", "caf", "dsf", "dts", "dtshd", "eac3",
@@ -182,7 +138,7 @@ const SOUND: &[&str] = &[
 
 /// All of them, as FFmpeg's option `format_whitelist` takes them.
 pub(crate) fn allowed() -> String {
-    [PICTURES, STILLS, SOUND].concat().join(",")
+    [PICTURES, SOUND].concat().join(",")
 }
 
 /// Whether a format with these names of FFmpeg's, joined by commas, is read.

@@ -302,81 +302,9 @@ fn seconds(text: &str) -> Option<f64> {
 }
 
 /// Counts the packets of each candidate, by reading the whole file.
-fn has_audio(&self) -> bool {
-        has_audio(&self.input)
-    }
-}
-
-/// Opens a container.
-///
-/// FFmpeg gets bytes rather than a path: a path would be taken for a URL if it has a colon, must be UTF-8, and its
-/// extension could turn a text file into a "video" of ANSI art.
-fn open_input<R: Read + Seek + Send + 'static>(
-    reader: R,
-    path: &Path,
-    limits: &Limits,
-    failure: &Failure,
-) -> Result<Input> {
-    ffi::silence();
-    let refused = |error: ffmpeg::Error| match failure.get() {
-        Some(reason) => Error::Read { path: path.to_owned(), packets: 0, reason },
-        None => Error::NotAVideo { path: path.to_owned(), reason: error.to_string() },
-    };
-    let watched = Watched { reader, failure: failure.clone() };
-    let io = StreamIo::from_read_seek_with_capacity(watched, BUFFER_SIZE).map_err(refused)?;
-    let mut settings = Dictionary::new();
-    // No other file, device or place is opened, whatever this one says.
-    settings.set("protocol_whitelist", "none");
-    settings.set("format_whitelist", &containers::allowed());
-    let accept = |input: &Input| match input.streams().best(media::Type::Video) {
-        Some(stream) if !stream.disposition().contains(Disposition::ATTACHED_PIC) => {
-            limits.check_picture(path, ffi::picture_size(&stream.parameters()))
-        }
-        _ => Ok(()),
-    };
-    // A lower limit is told apart from damage once the size is known.
-    ffi::open_input(io, settings, limits.pixels.max(MAX_PIXELS), accept, refused)
-}
-
-/// A better word on a file that FFmpeg refused, or was not let have, from its first bytes.
-fn explain(error: Error, headers: &Headers) -> Error {
-    let Error::NotAVideo { path, reason } = error else { return error };
-    if headers.lacks_index() {
-        return Error::NoIndex { path };
-    }
-    let mut head = Vec::new();
-    // What could be read before an error is looked at like a file that ends there.
-    let _ = File::open(&path).map(|file| file.take(SNIFF_BYTES).read_to_end(&mut head));
-    match sniff::guess(&head) {
-        Guess::Playlist(kind) => Error::Playlist { path, kind },
-        Guess::Encrypted => Error::Encrypted { path },
-        Guess::NotAVideo(reason) => Error::NotAVideo { path, reason: reason.to_owned() },
-        Guess::Unknown => match ffi::format_of(&head) {
-            // FFmpeg knows it, and it is not on the list of what is read.
-            Some(name) if !containers::is_allowed(&name) => match formats::refused_demuxer(&name) {
-                Some(format) => {
-                    let format = format!("the picture format {format}");
-                    Error::UnsupportedFormat { path, format, advice: formats::CONVERT }
-                }
-                None => Error::NotAVideo { path, reason: format!("its format, {name}, is none of video or pictures") },
-            },
-            _ => match formats::refused_by_extension(&path) {
-                Some(format) => Error::UnsupportedFormat { path, format: format.name.into(), advice: format.note },
-                None => Error::NotAVideo { path, reason },
-            },
-        },
-    }
-}
-
-/// Reads `hours:minutes:seconds`.
-fn seconds(text: &str) -> Option<f64> {
-    text.trim().split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
-}
-
-/// Counts the packets of each candidate, by reading the whole file.
-fn count_packets(path: &Path, max_pixels: u64, candidates: &mut [Candidate]) -> Result<()> {
+fn count_packets(path: &Path, limits: &Limits, candidates: &mut [Candidate]) -> Result<()> {
     let failure = Failure::default();
-    let mut input = open_input(open_file(path)?, path, max_pixels, &failure)?;
+    let mut input = open_input(open_file(path)?, path, limits, &failure)?;
     let mut counts = vec![0_usize; candidates.len()];
     let mut invalid = 0;
     while invalid <= MAX_INVALID_READS {
@@ -424,6 +352,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::MAX_PIXELS;
     use crate::decoder::Decoder;
 
     /// A file on a disk that cannot be read past some byte.

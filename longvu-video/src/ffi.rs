@@ -119,7 +119,7 @@ pub(crate) fn has_declared_duration(input: &ffmpeg::format::context::Input) -> b
 pub(crate) fn format_of(head: &[u8]) -> Option<String> {
     let mut padded = head.to_vec();
     padded.resize(head.len() + ffi::AVPROBE_PADDING_SIZE as usize, 0);
-    let mut data = ffi::AVProbeData {
+    let data = ffi::AVProbeData {
         filename: c"".as_ptr(),
         buf: padded.as_mut_ptr(),
         buf_size: c_int::try_from(head.len()).ok()?,
@@ -128,7 +128,7 @@ pub(crate) fn format_of(head: &[u8]) -> Option<String> {
     let mut score = ffi::AVPROBE_SCORE_MAX as c_int / 4;
     // SAFETY: the data lead to a live buffer with the padding that the call asks for; null or a static format comes back.
     unsafe {
-        let format = ffi::av_probe_input_format2(&mut data, 1, &mut score);
+        let format = ffi::av_probe_input_format2(&data, 1, &mut score);
         text((!format.is_null()).then(|| (*format).name)?)
     }
 }
@@ -190,7 +190,7 @@ fn is_yuv(format: ffi::AVPixelFormat) -> bool {
     unsafe {
         let description = ffi::av_pix_fmt_desc_get(format).as_ref();
         let not_yuv = (ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL | ffi::AV_PIX_FMT_FLAG_BITSTREAM) as u64;
-        description.is_some_and(|format| format.nb_components >= 3 && format.flags as u64 & not_yuv == 0)
+        description.is_some_and(|format| format.nb_components >= 3 && format.flags & not_yuv == 0)
     }
 }
 

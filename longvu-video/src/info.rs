@@ -19,7 +19,7 @@ pub struct VideoInfo {
     pub height: u32,
     /// Frames in the file, counted, not as declared.
     pub frame_count: usize,
-    /// Frames a second on average, as the container gives it; 0 if unknown.
+    /// Frames a second on average, as the container gives it, or counted where it gives none or a wrong one; 0 if unknown.
     pub average_fps: f64,
     /// Seconds from the first frame to the end of the last.
     pub duration: f64,

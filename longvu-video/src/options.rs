@@ -8,7 +8,9 @@ use crate::{Error, Limits, Result};
 #[non_exhaustive]
 pub enum Sampling {
     /// About this many frames a second, as the LongVU package counts them: every `s`-th frame from the first, where `s` is
-    /// the video's average frame rate over this rate, rounded (halves to even) and at least 1.
+    /// the video's frame rate over this rate, rounded (halves to even) and at least 1. The frame rate is the average that the
+    /// file's headers give. Where they give none, or one that the frames' times contradict by more than half, it is frames
+    /// over time; within 4 % of a rate that cameras aim at, such as 30, that one.
     Fps(f64),
     /// Every so-many-th frame from the first.
     Every(usize),

@@ -33,7 +33,8 @@ impl Preprocessor {
     /// # Errors
     /// [`Error::FrameSize`] when the buffer is not of that length or the frame is empty.
     pub fn resize(&self, rgb: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
-        let expected = u64::from(width) * u64::from(height) * 3;
+        // Sides near the largest number would wrap; no buffer is that long.
+        let expected = (u64::from(width) * u64::from(height)).saturating_mul(3);
         let found = rgb.len() as u64;
         if expected != found || expected == 0 {
             return Err(Error::FrameSize { width, height, expected, found });
@@ -66,5 +67,22 @@ impl Preprocessor {
             let (mean, std) = (self.config.image_mean[c], self.config.image_std[c]);
             std::array::from_fn(|byte| ((byte as f64 * (1.0 / 255.0)) as f32 - mean) / std)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_would_wrap_are_refused() {
+        let config = PreprocessorConfig { size: 4, image_mean: [0.5; 3], image_std: [0.5; 3] };
+        let preprocessor = Preprocessor::new(config);
+        for (width, height) in [(u32::MAX, u32::MAX), (u32::MAX, u32::MAX - 1), (3_000_000_000, 2_900_000_000), (0, 9)]
+        {
+            let refused = preprocessor.resize(&[], width, height);
+            assert!(matches!(refused, Err(Error::FrameSize { .. })), "{width}x{height}");
+        }
+        assert_eq!(preprocessor.resize(&[7; 12], 2, 2).unwrap(), [7; 48]);
     }
 }

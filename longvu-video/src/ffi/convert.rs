@@ -69,7 +69,8 @@ impl Key {
         };
         let (format, source) = (picture.format(), (picture.width(), picture.height()));
         // Only chroma that is shared by rows makes a difference; heights of other sizes have no whole rows of it in a field.
-        let by_field = picture.is_interlaced() && shares_chroma(format) && source.1 % 4 == 0 && target.1 % 2 == 0;
+        let has_fields = source.1.is_multiple_of(4) && target.1.is_multiple_of(2);
+        let by_field = has_fields && picture.is_interlaced() && shares_chroma(format);
         Self { format, source, target, matrix, full_range, by_field }
     }
 }

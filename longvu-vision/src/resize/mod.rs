@@ -10,9 +10,9 @@ mod taps;
 use rayon::prelude::*;
 
 use passes::{Passes, ROWS};
-use taps::Taps;
 #[cfg(test)]
-use taps::{HALF, to_byte};
+use taps::to_byte;
+use taps::{HALF, Taps};
 
 /// Frames above this many pixels are shared out to rayon's threads; below, handing out costs more than it gives where
 /// frames are prepared beside the decoder and the towers.
@@ -36,39 +36,43 @@ fn resize_with(passes: Passes, rgb: &[u8], size: (usize, usize), target: usize, 
     let taps = Taps::new(side, target);
     let is_large = width * height > PARALLEL_PIXELS;
 
-    let horizontal = passes.horizontal(&taps);
+    // Of each sum only the part over the frame differs from row to row.
+    let (columns, beside) = taps.within(left..left + width);
+    let base: Vec<[i32; 3]> = beside.iter().map(|sum| fill.map(|level| HALF + sum * i32::from(level))).collect();
+    let horizontal = passes.horizontal(&columns, &base);
     let stride = passes::stride(target);
     let mut narrow = vec![0; height.next_multiple_of(ROWS) * stride];
-    let padded_rows = || -> [Vec<u8>; ROWS] { std::array::from_fn(|_| row_of(fill, side, horizontal.row_len())) };
-    // Rows of a frame as wide as the square are taken as they stand while enough of the frame follows them.
-    let whole_rows =
-        if width == side { (rgb.len() + 1).saturating_sub(horizontal.row_len()).div_ceil(width * 3) } else { 0 };
-    let filter = |padded: &mut [Vec<u8>; ROWS], (group, out): (usize, &mut [u8])| {
+    let row_buffers = || -> [Vec<u8>; ROWS] { std::array::from_fn(|_| vec![0; horizontal.row_len().max(width * 3)]) };
+    // Rows are taken as they stand while enough of the frame follows them.
+    let whole_rows = (rgb.len() + 1).saturating_sub(horizontal.row_len()).div_ceil(width * 3);
+    let filter = |buffers: &mut [Vec<u8>; ROWS], (group, out): (usize, &mut [u8])| {
         let first = group * ROWS;
         if first + ROWS <= whole_rows {
             horizontal.run(std::array::from_fn(|r| &rgb[(first + r) * width * 3..]), out, stride);
         } else {
-            for (row, pixels) in padded.iter_mut().zip(rgb[first * width * 3..].chunks(width * 3)) {
-                row[left * 3..(left + width) * 3].copy_from_slice(pixels);
+            for (row, pixels) in buffers.iter_mut().zip(rgb[first * width * 3..].chunks(width * 3)) {
+                row[..width * 3].copy_from_slice(pixels);
             }
-            horizontal.run(std::array::from_fn(|r| &padded[r][..]), out, stride);
+            horizontal.run(std::array::from_fn(|r| &buffers[r][..]), out, stride);
         }
     };
     let group = stride * ROWS;
     if is_large {
-        narrow.par_chunks_mut(group).enumerate().for_each_init(padded_rows, filter);
+        narrow.par_chunks_mut(group).enumerate().for_each_init(row_buffers, filter);
     } else {
-        let mut rows = padded_rows();
+        let mut rows = row_buffers();
         narrow.chunks_mut(group).enumerate().for_each(|group| filter(&mut rows, group));
     }
 
     let padding = row_of(fill, target, stride);
     let mut output = vec![0; target * target * 3];
+    let (lines, above_and_below) = taps.within(top..top + height);
     let sum = |(y, out): (usize, &mut [u8])| {
-        let (first, coefficients) = taps.of(y);
-        let row_at = |y: usize| y.checked_sub(top).filter(|y| *y < height);
-        let rows = (first..).map(|y| row_at(y).map_or(&padding[..], |y| &narrow[y * stride..][..stride]));
-        passes.vertical(rows.zip(coefficients.iter().copied()), out);
+        let (first, coefficients) = lines.of(y);
+        let rows = narrow.chunks_exact(stride).take(height).skip(first).zip(coefficients.iter().copied());
+        // All rows of padding are alike.
+        let padding = (above_and_below[y] != 0).then_some((&padding[..], above_and_below[y]));
+        passes.vertical(rows.chain(padding), out);
     };
     if is_large {
         output.par_chunks_mut(target * 3).enumerate().for_each(sum);
@@ -141,6 +145,30 @@ mod tests {
             let expected = by_definition(&rgb, (w, h), target, fill);
             for passes in [Passes::Portable, Passes::fastest()] {
                 prop_assert_eq!(&resize_with(passes, &rgb, (w, h), target, fill), &expected, "{:?}", passes);
+            }
+        }
+    }
+
+    /// The time grows with the pixels of the frame, not with those of the square around it, which has ten billion.
+    #[test]
+    fn very_long_frames_take_no_long_time() {
+        let started = std::time::Instant::now();
+        for size in [(2, 100_000), (16, 65_000), (100_000, 2)] {
+            let resized = pad_and_resize(&vec![255; size.0 * size.1 * 3], size.0, size.1, 384, [0; 3]);
+            assert!(resized.iter().any(|level| *level != 0), "{size:?}: something of the frame is left");
+            assert!(resized[..3] == [0; 3] && resized[resized.len() - 3..] == [0; 3], "{size:?}");
+        }
+        assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn long_frames_are_those_of_the_definition() {
+        for (size, target) in [((2, 900), 30), ((900, 2), 30), ((1, 700), 7), ((5, 300), 200), ((3, 40), 90)] {
+            let rgb = noise(size.0 * size.1 * 3, 9);
+            let expected = by_definition(&rgb, size, target, [123, 116, 103]);
+            for passes in [Passes::Portable, Passes::fastest()] {
+                let resized = resize_with(passes, &rgb, size, target, [123, 116, 103]);
+                assert!(resized == expected, "{size:?} to {target}, {passes:?}");
             }
         }
     }

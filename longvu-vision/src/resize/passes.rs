@@ -34,12 +34,12 @@ impl Passes {
         Self::Portable
     }
 
-    /// The horizontal pass with the given filter.
-    pub fn horizontal(self, taps: &Taps) -> Horizontal<'_> {
+    /// The horizontal pass with the given filter; the sum of each output position starts from its `base`, which rounds.
+    pub fn horizontal<'a>(self, taps: &'a Taps, base: &'a [[i32; 3]]) -> Horizontal<'a> {
         match self {
-            Self::Portable => Horizontal::Portable(taps),
+            Self::Portable => Horizontal::Portable(taps, base),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(available) => Horizontal::Avx2(avx2::Horizontal::new(available, taps)),
+            Self::Avx2(available) => Horizontal::Avx2(avx2::Horizontal::new(available, taps, base)),
         }
     }
 
@@ -57,7 +57,7 @@ impl Passes {
 
 /// The horizontal pass with one filter.
 pub enum Horizontal<'a> {
-    Portable(&'a Taps),
+    Portable(&'a Taps, &'a [[i32; 3]]),
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Horizontal<'a>),
 }
@@ -66,7 +66,7 @@ impl Horizontal<'_> {
     /// Bytes that a source row must have: its pixels, then any others, which are read but do not count.
     pub fn row_len(&self) -> usize {
         match self {
-            Self::Portable(taps) => taps.reach(taps.width()) * 3,
+            Self::Portable(taps, _) => taps.reach(taps.width()) * 3,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(pass) => pass.row_len,
         }
@@ -75,8 +75,8 @@ impl Horizontal<'_> {
     /// Filters `rows`, each of [`row_len`](Self::row_len) bytes, into the same number of rows of `out`, each of `stride` bytes.
     pub fn run(&self, rows: [&[u8]; ROWS], out: &mut [u8], stride: usize) {
         match self {
-            Self::Portable(taps) => {
-                rows.iter().zip(out.chunks_mut(stride)).for_each(|(row, out)| filter_row(row, out, taps))
+            Self::Portable(taps, base) => {
+                rows.iter().zip(out.chunks_mut(stride)).for_each(|(row, out)| filter_row(row, out, taps, base))
             }
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(pass) => pass.run(rows, out, stride),
@@ -84,11 +84,11 @@ impl Horizontal<'_> {
     }
 }
 
-fn filter_row(row: &[u8], out: &mut [u8], taps: &Taps) {
+fn filter_row(row: &[u8], out: &mut [u8], taps: &Taps, base: &[[i32; 3]]) {
     let pixels = row.as_chunks::<3>().0;
-    for (x, pixel) in out.as_chunks_mut::<3>().0.iter_mut().take(taps.len()).enumerate() {
+    for ((x, pixel), base) in out.as_chunks_mut::<3>().0.iter_mut().take(taps.len()).enumerate().zip(base) {
         let (first, coefficients) = taps.of(x);
-        let mut sums = [HALF; 3];
+        let mut sums = *base;
         for (p, &c) in pixels[first..].iter().zip(coefficients) {
             (0..3).for_each(|i| sums[i] += i32::from(p[i]) * c);
         }
@@ -117,7 +117,7 @@ mod avx2 {
 
     use std::arch::x86_64::*;
 
-    use super::{HALF, ROWS, Taps};
+    use super::{ROWS, Taps};
 
     /// Pixels in one step of the horizontal pass.
     const STEP: usize = 4;
@@ -153,6 +153,7 @@ mod avx2 {
     /// The horizontal pass with one filter.
     pub struct Horizontal<'a> {
         taps: &'a Taps,
+        base: &'a [[i32; 3]],
         /// Steps of each output pixel.
         steps: usize,
         coefficients: Vec<Coefficients>,
@@ -162,7 +163,7 @@ mod avx2 {
     }
 
     impl<'a> Horizontal<'a> {
-        pub fn new(available: Available, taps: &'a Taps) -> Self {
+        pub fn new(available: Available, taps: &'a Taps, base: &'a [[i32; 3]]) -> Self {
             let steps = taps.width().div_ceil(STEP);
             let mut coefficients = Vec::with_capacity(taps.len() * steps);
             for x in 0..taps.len() {
@@ -171,7 +172,7 @@ mod avx2 {
                 coefficients.extend(taps.of(x).1.chunks(STEP).map(|chunk| unsafe { spread(four(chunk)) }));
             }
             // Every step loads 16 bytes, four more than its pixels have.
-            Self { taps, steps, coefficients, row_len: taps.reach(steps * STEP) * 3 + 4, available }
+            Self { taps, base, steps, coefficients, row_len: taps.reach(steps * STEP) * 3 + 4, available }
         }
 
         pub fn run(&self, rows: [&[u8]; ROWS], out: &mut [u8], stride: usize) {
@@ -183,7 +184,8 @@ mod avx2 {
         #[target_feature(enable = "avx2")]
         fn filter(&self, rows: [&[u8]; ROWS], out: &mut [u8], stride: usize) {
             assert!(rows.iter().all(|row| row.len() >= self.row_len), "rows are as long as the last step reaches");
-            for (x, coefficients) in self.coefficients.chunks_exact(self.steps).enumerate() {
+            for ((x, coefficients), base) in self.coefficients.chunks_exact(self.steps).enumerate().zip(self.base) {
+                let base = _mm_setr_epi32(base[0], base[1], base[2], 0);
                 let mut low = [_mm256_setzero_si256(); ROWS];
                 let mut high = low;
                 let first = self.taps.of(x).0 * 3;
@@ -200,7 +202,7 @@ mod avx2 {
                 }
                 for r in 0..ROWS {
                     // The fourth byte is overwritten by the next pixel, or lies in the slack.
-                    out[r * stride + x * 3..][..4].copy_from_slice(&to_pixel(low[r], high[r]).to_le_bytes());
+                    out[r * stride + x * 3..][..4].copy_from_slice(&to_pixel(low[r], high[r], base).to_le_bytes());
                 }
             }
         }
@@ -231,12 +233,12 @@ mod avx2 {
         }
     }
 
-    /// Adds up a pixel and rounds it to bytes: red, green, blue, 0.
+    /// Adds up a pixel on its base and cuts it to bytes: red, green, blue, 0.
     #[target_feature(enable = "avx2")]
-    fn to_pixel(low: __m256i, high: __m256i) -> u32 {
+    fn to_pixel(low: __m256i, high: __m256i, base: __m128i) -> u32 {
         let sums = _mm256_add_epi32(_mm256_slli_epi32::<{ LOW_BITS as i32 }>(high), low);
         let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-        let levels = _mm_srai_epi32::<22>(_mm_add_epi32(sums, _mm_set1_epi32(HALF)));
+        let levels = _mm_srai_epi32::<22>(_mm_add_epi32(sums, base));
         // Both steps saturate, the second to 0..=255.
         let levels = _mm_packus_epi16(_mm_packs_epi32(levels, levels), _mm_setzero_si128());
         _mm_cvtsi128_si32(levels).cast_unsigned()

@@ -1,5 +1,7 @@
 //! The bicubic filter as fixed-point numbers.
 
+use std::ops::Range;
+
 /// Fractional bits of a filter coefficient.
 const PRECISION: u32 = 32 - 8 - 2;
 
@@ -42,6 +44,29 @@ impl Taps {
             }
         }
         Self { starts: (0..target).map(|i| range(i).start).collect(), coefficients, width }
+    }
+
+    /// The same filter where only the source positions of `kept` vary: taps of positions from its start, and for each output
+    /// position the sum of the coefficients that are left out.
+    pub fn within(&self, kept: Range<usize>) -> (Self, Vec<i32>) {
+        let part = |i: usize| {
+            let first = self.starts[i];
+            let start = kept.start.clamp(first, first + self.width) - first;
+            start..kept.end.clamp(first + start, first + self.width) - first
+        };
+        let width = (0..self.len()).map(|i| part(i).len()).max().unwrap_or(0).max(1);
+        let mut coefficients = vec![0; self.len() * width];
+        let (mut starts, mut left_out) = (vec![0; self.len()], vec![0; self.len()]);
+        for (i, row) in coefficients.chunks_mut(width).enumerate() {
+            let (first, all) = self.of(i);
+            let part = part(i);
+            row[..part.len()].copy_from_slice(&all[part.clone()]);
+            left_out[i] = all[..part.start].iter().chain(&all[part.end..]).sum();
+            if !part.is_empty() {
+                starts[i] = first + part.start - kept.start;
+            }
+        }
+        (Self { starts, coefficients, width }, left_out)
     }
 
     /// Number of output positions.
