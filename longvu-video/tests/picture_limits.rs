@@ -237,5 +237,11 @@ fn a_picture_outside_its_canvas_is_an_error() {
     let before = peak_memory();
     let read = Video::open(&path).and_then(|video| video.frames()?.collect::<Result<Vec<_>, _>>());
     assert!(matches!(read, Err(Error::Animation { .. })), "{read:?}");
+    assert!(matches!(open_image(&path), Err(Error::Animation { .. })));
+    // Picture data of another size than the picture's, where one decoder would index past a row.
+    let mut bytes = whole.clone();
+    bytes[first + 14] -= 4;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(open_image(&path), Err(Error::Animation { .. })));
     assert!(peak_memory() - before < 600 << 20, "{} bytes", peak_memory() - before);
 }
