@@ -221,3 +221,27 @@ fn a_jpeg_of_endless_scans_is_refused_soon() {
     assert!(read.is_err() || !read.unwrap().warnings.is_empty());
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
+
+#[test]
+fn a_picture_outside_its_canvas_is_an_error() {
+    let folder = scratch();
+    let source = "-f lavfi -i testsrc=s=64x48:d=1:r=3 -vf format=yuva420p,colorchannelmixer=aa=0.5,format=yuva420p";
+    let path = ffmpeg(&format!("{source} -c:v libwebp_anim -pix_fmt yuva420p"), &folder.path().join("a.webp"));
+    let whole = std::fs::read(&path).unwrap();
+    let first = place(&whole, b"ANMF");
+    assert_eq!(&whole[first + 24..first + 28], b"ALPH", "a picture with transparency");
+    // Width and height of the first picture, less one, in three bytes each.
+    let mut bytes = whole.clone();
+    bytes[first + 14..first + 20].copy_from_slice(&[0xff, 0x7f, 0, 0xff, 0x7f, 0]);
+    std::fs::write(&path, bytes).unwrap();
+    let before = peak_memory();
+    let read = Video::open(&path).and_then(|video| video.frames()?.collect::<Result<Vec<_>, _>>());
+    assert!(matches!(read, Err(Error::Animation { .. })), "{read:?}");
+    assert!(matches!(open_image(&path), Err(Error::Animation { .. })));
+    // Picture data of another size than the picture's, where one decoder would index past a row.
+    let mut bytes = whole.clone();
+    bytes[first + 14] -= 4;
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(open_image(&path), Err(Error::Animation { .. })));
+    assert!(peak_memory() - before < 600 << 20, "{} bytes", peak_memory() - before);
+}

@@ -48,6 +48,8 @@ pub(crate) struct Facts {
     /// How long each complete picture of an animation stays on screen; one entry or none for a still picture.
     pub delays: Vec<Duration>,
     pub orientation: Orientation,
+    /// A WebP whose pictures, be it only one, are parts to be put on a canvas.
+    pub has_canvas: bool,
     /// Motion JPEG without a container.
     pub is_stream: bool,
     pub warnings: Vec<Warning>,
@@ -60,6 +62,7 @@ impl Facts {
             size: (0, 0),
             delays: Vec::new(),
             orientation: Orientation::NoTransforms,
+            has_canvas: false,
             is_stream: false,
             warnings: Vec::new(),
         }

@@ -11,6 +11,7 @@ use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat};
 
+use super::webp_animation::WebPAnimation;
 use super::{Facts, jpeg_scan, rgb};
 use crate::demuxer::open_file;
 use crate::{Error, Limits, Result};
@@ -21,6 +22,13 @@ const BYTES_A_PIXEL: u64 = 16;
 /// Decodes the first picture as it is stored: width, height and RGB bytes `[height, width, 3]`. Faults that the decoder would
 /// pass over are added to the warnings of `facts`.
 pub(crate) fn read_first(path: &Path, facts: &mut Facts, limits: &Limits) -> Result<((u32, u32), Vec<u8>)> {
+    if facts.has_canvas {
+        let failed = |reason: String| Error::Animation { path: path.to_owned(), reason };
+        let animation = WebPAnimation::new(super::open(path)?, facts.size);
+        let mut animation = animation.ok_or_else(|| failed("its canvas is too large".to_owned()))?;
+        animation.advance().map_err(failed)?;
+        return Ok((animation.canvas.size(), rgb::drop_alpha(animation.canvas.pixels)));
+    }
     let failed = |source| Error::Image { path: path.to_owned(), source };
     let file = BufReader::new(open_file(path)?);
     let picture = match facts.format {

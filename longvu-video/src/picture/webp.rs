@@ -24,6 +24,7 @@ pub(super) fn look<R: Read + Seek>(walker: &mut Walker<R>, context: &Context<'_>
             b"VP8X" => {
                 let Some([flags, _, _, _, w0, w1, w2, h0, h1, h2]) = walker.bytes() else { break };
                 animated = flags & ANIMATED != 0;
+                facts.has_canvas = animated;
                 facts.size = (three([w0, w1, w2]) + 1, three([h0, h1, h2]) + 1);
                 context.check(facts.size)?;
             }

@@ -55,6 +55,10 @@ impl WebPAnimation {
             width: three([w0, w1, w2]) + 1,
             height: three([h0, h1, h2]) + 1,
         };
+        let (width, height) = self.canvas.size();
+        if area.left + area.width > width || area.top + area.height > height {
+            return Err("a picture lies outside the canvas".to_owned());
+        }
         let (pixels, channels) = decode(area, &data)?;
         if let Some(area) = self.clear.take() {
             self.canvas.clear(area);
