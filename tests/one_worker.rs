@@ -12,15 +12,17 @@ use std::{
 use longvu::{EncodedVideo, Frame, LongVu, LongVuBuilder, Residency};
 use rayon::prelude::*;
 
+/// A model with weights so large that they are converted in parallel.
 fn builder() -> LongVuBuilder {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/checkpoint/longvu_qwen");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/miniature");
     LongVu::builder(folder.to_str().unwrap())
 }
 
+/// Frames so large that they are resized in parallel.
 fn frames(seed: usize) -> Vec<Frame> {
-    let (width, height) = (640, 360);
+    let (width, height) = (2200, 2000);
     let rgb = |t: usize| (0..(width * height * 3) as usize).map(|i| ((i * 7 + t * 31 + seed) % 251) as u8).collect();
-    (0..20).map(|t| Frame::new(t, t as f64, width, height, rgb(t)).unwrap()).collect()
+    (0..3).map(|t| Frame::new(t, t as f64, width, height, rgb(t)).unwrap()).collect()
 }
 
 fn bytes(video: &EncodedVideo) -> Vec<u8> {
