@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the seeds of corpus/: small valid files of every kind, from which the fuzzer goes on. Needs the
-# `ffmpeg` program, and builds this one.
+# Writes the seeds of corpus/: small valid files of every kind, from which the fuzzer goes on. What the fuzzer found is
+# there beside them. Needs the `ffmpeg` program, and builds this one.
 set -euo pipefail
 cd "$(dirname "$0")"
 scratch=$(mktemp -d)

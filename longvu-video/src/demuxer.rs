@@ -212,7 +212,7 @@ impl Demuxer {
         }
         // Matroska states the end of each stream as a text.
         let stream = self.input.stream(self.stream);
-        let tag = stream.and_then(|stream| seconds(stream.metadata().get("DURATION")?));
+        let tag = stream.and_then(|stream| seconds(&ffi::tag(&stream, c"DURATION")?));
         ends.extend(tag.filter(|seconds| *seconds > 0.0).map(End::AfterZero));
         ends
     }

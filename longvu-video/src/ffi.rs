@@ -194,6 +194,17 @@ fn is_yuv(format: ffi::AVPixelFormat) -> bool {
     }
 }
 
+/// A text that the container attaches to a stream, if it is one: the bytes are the file's, which `ffmpeg-next` takes for UTF-8
+/// unseen.
+pub(crate) fn tag(stream: &ffmpeg::Stream<'_>, key: &CStr) -> Option<String> {
+    // SAFETY: the stream is alive and its dictionary with it; an entry's value ends with a zero byte, and is copied before
+    // anything can change it.
+    unsafe {
+        let entry = ffi::av_dict_get((*stream.as_ptr()).metadata, key.as_ptr(), ptr::null(), 0).as_ref()?;
+        Some(CStr::from_ptr(entry.value).to_str().ok()?.to_owned())
+    }
+}
+
 /// Whether the container says that this packet is to be decoded but not shown (outside its edit list).
 pub(crate) fn is_hidden(packet: &Packet) -> bool {
     // SAFETY: the pointer is that of a live packet, and the field is a plain integer.
