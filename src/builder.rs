@@ -15,6 +15,7 @@ use crate::{
     },
     error::Error,
     fingerprint::fingerprint,
+    limits::ENCODED_BYTES,
     llm::{self, ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{LongVu, Parts, Stages},
     model_files::{CONNECTOR, ModelFiles},
@@ -41,6 +42,7 @@ pub struct LongVuBuilder {
     scorer: Option<Arc<dyn FrameScorer>>,
     pruner: Option<Arc<dyn TokenPruner>>,
     spill: SpillSettings,
+    encoded_bytes: u64,
     repo: RepoOptions,
     text_limits: llm::Limits,
 }
@@ -61,6 +63,7 @@ impl LongVuBuilder {
             scorer: None,
             pruner: None,
             spill: SpillSettings::default(),
+            encoded_bytes: ENCODED_BYTES,
             repo: RepoOptions::default(),
             text_limits: llm::Limits::default(),
         }
@@ -184,6 +187,13 @@ impl LongVuBuilder {
         self
     }
 
+    /// Bytes that a saved encoded video may have which [`LongVu::load_encoded`] reads; 1 GiB unless set.
+    #[must_use]
+    pub fn encoded_bytes(mut self, bytes: u64) -> Self {
+        self.encoded_bytes = bytes;
+        self
+    }
+
     /// Branch, tag or commit of the model's repository on the Hub.
     #[must_use]
     pub fn revision(mut self, revision: impl Into<String>) -> Self {
@@ -290,6 +300,7 @@ impl LongVuBuilder {
             eos_token_ids,
             stages,
             spill: self.spill,
+            encoded_bytes: self.encoded_bytes,
             fingerprint,
             work: Arc::default(),
             config: files.config,

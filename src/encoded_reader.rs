@@ -23,10 +23,14 @@ use crate::{
     compress::TemporalReport,
     core,
     encoded_file::{Header, KEY, VERSION},
-    limits::{ENCODED_HEADER_BYTES, ENCODED_SAMPLES},
+    limits::{ENCODED_HEADER_BYTES, over_encoded_bytes},
 };
 
 const AGAIN: &str = "encode the video again with `longvu encode`";
+
+/// The file's tensors beside the features.
+const VECTORS: [&str; 6] =
+    ["samples.index", "samples.timestamp", "frames.sample", "frames.reduced", "temporal.selected", "temporal.scores"];
 
 impl LongVu {
     /// Reads an encoded video that [`EncodedVideo::save`] wrote; it answers as the video did.
@@ -35,7 +39,7 @@ impl LongVu {
     /// [`Error::BadEncoding`] for a file that is something else, cut short or damaged, and [`Error::EncodingMismatch`]
     /// for one of another version, model, dtype, temporal stage or window.
     pub fn load_encoded(&self, path: impl AsRef<Path>) -> Result<EncodedVideo> {
-        Reader::open(path.as_ref())?.read(self)
+        Reader::open(path.as_ref(), self.parts.encoded_bytes)?.read(self)
     }
 }
 
@@ -56,7 +60,7 @@ struct Contents {
 }
 
 impl Reader {
-    fn open(path: &Path) -> Result<Self> {
+    fn open(path: &Path, limit: u64) -> Result<Self> {
         let failed = |error| core::Error::io(path)(error);
         let file = core::files::open_regular(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
@@ -76,6 +80,9 @@ impl Reader {
         let Some(body) = size.checked_sub(8 + len) else {
             return Err(reader.bad("the file is cut short in its header"));
         };
+        if size > limit {
+            return Err(reader.refuse(over_encoded_bytes(size, limit)));
+        }
         let mut header = vec![b'{'];
         let rest = Read::take(&mut reader.file, len.saturating_sub(1)).read_to_end(&mut header);
         rest.map_err(failed)?;
@@ -155,15 +162,15 @@ impl Reader {
         Ok(infos)
     }
 
-    /// Refuses sizes that no video of this model has, before memory is taken for them.
+    /// Refuses tensors that no video of this model has, before memory is taken for them.
     fn check_sizes(&self, infos: &[(String, TensorInfo)], model: &LongVu) -> Result<()> {
         let config = model.config();
         let frame = [config.query_side().pow(2), config.vision_hidden_size];
         for (name, info) in infos {
             let fits = match (name.as_str(), &info.shape[..]) {
-                ("features", [frames, rest @ ..]) => *frames <= ENCODED_SAMPLES && rest == frame,
+                ("features", [_, rest @ ..]) => rest == frame,
                 ("features", _) => false,
-                (_, shape) => shape.len() == 1 && shape[0] <= ENCODED_SAMPLES,
+                (name, shape) => shape.len() == 1 && VECTORS.contains(&name),
             };
             if !fits {
                 return Err(self.bad(format!("its `{}` have the shape {:?}", core::files::escape(name), info.shape)));
@@ -176,8 +183,14 @@ impl Reader {
         let mut checksum = Sha256::new();
         let mut tensors = HashMap::new();
         for (name, info) in infos {
-            let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-            self.file.read_exact(&mut bytes).map_err(core::Error::io(&self.path))?;
+            let len = info.data_offsets.1 - info.data_offsets.0;
+            let mut bytes = Vec::new();
+            let reserved = bytes.try_reserve_exact(len).map_err(std::io::Error::from);
+            let read = reserved.and_then(|()| {
+                bytes.resize(len, 0);
+                self.file.read_exact(&mut bytes)
+            });
+            read.map_err(core::Error::io(&self.path))?;
             checksum.update(&bytes);
             tensors.insert(name, (info, bytes));
         }

@@ -37,7 +37,7 @@ pub enum Error {
     Source(Box<dyn std::error::Error + Send + Sync>),
 
     /// A thread could not be started.
-    #[error("no thread could be started for decoding: {source}; end other programs, or raise the limit on processes")]
+    #[error("no thread could be started: {source}; end other programs, or raise the limit on processes")]
     Thread {
         /// The operating system's reason.
         source: std::io::Error,

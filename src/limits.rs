@@ -1,7 +1,16 @@
 //! What is too large for this crate to take on.
 
+use crate::plan::bytes;
+
 /// Longest header of a saved encoded video, in bytes: an hour's takes a thousandth of it.
 pub(crate) const ENCODED_HEADER_BYTES: u64 = 1 << 24;
 
-/// Most frames that a saved encoded video was sampled from: twelve days at one a second.
-pub(crate) const ENCODED_SAMPLES: usize = 1 << 20;
+/// Longest saved encoded video, in bytes, unless [`LongVuBuilder::encoded_bytes`](crate::LongVuBuilder::encoded_bytes) says
+/// otherwise: as many as 1,800 frames of the released models take, with 144 cells of 1024 channels in f32. The temporal
+/// stage keeps 400 of a video at most; without it half an hour at a frame a second fits.
+pub(crate) const ENCODED_BYTES: u64 = 1 << 30;
+
+/// Why a saved encoded video of so many bytes is not read.
+pub(crate) fn over_encoded_bytes(found: u64, limit: u64) -> String {
+    format!("it has {}, and {} are allowed; raise the limit if it is yours", bytes(found), bytes(limit))
+}

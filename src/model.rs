@@ -39,6 +39,8 @@ pub(crate) struct Parts {
     pub eos_token_ids: Vec<u32>,
     pub stages: Stages,
     pub spill: SpillSettings,
+    /// Bytes that a saved encoded video may have.
+    pub encoded_bytes: u64,
     /// Tells the towers' and the connector's weights from others.
     pub fingerprint: String,
     pub work: Arc<Work>,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     Result,
     core::{LoadOptions, Weights, check, checkpoint::Checkpoint, load},
-    threads::{Crew, undisturbed},
+    threads::{join, spawn_in, undisturbed},
 };
 
 /// Which parts of a model are in memory when.
@@ -136,18 +136,9 @@ type Job<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 
 /// Runs `jobs` side by side; of several errors the first in the list is returned, whichever came first.
 pub(crate) fn side_by_side(jobs: &[Job<'_>]) -> Result<()> {
-    let dispatch = tracing::dispatcher::get_default(Clone::clone);
-    let crew = Crew::for_waiting();
     thread::scope(|scope| {
-        let run = |&job| {
-            let dispatch = dispatch.clone();
-            scope.spawn(move || crew.lead(&dispatch, job))
-        };
-        let threads: Vec<_> = jobs.iter().map(run).collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, Result<()>>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        let outcomes: Vec<Result<()>> = threads.into_iter().map(join).collect();
+        let threads: Vec<_> = jobs.iter().map(|&job| spawn_in(scope, job)).collect();
+        let outcomes: Vec<Result<()>> = threads.into_iter().map(|thread| join(thread?)).collect();
         outcomes.into_iter().collect()
     })
 }

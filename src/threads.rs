@@ -5,9 +5,14 @@
 //! conversion of weights run in parallel. What a worker waits for therefore runs in a pool of this crate's own, whose
 //! workers never wait.
 
-use std::{cell::Cell, sync::OnceLock, thread};
+use std::{
+    sync::OnceLock,
+    thread::{self, Scope, ScopedJoinHandle},
+};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::{Error, Result};
 
 /// The pool for what others wait for; `None` where the system gives no threads.
 fn pool() -> Option<&'static ThreadPool> {
@@ -25,45 +30,55 @@ pub(crate) enum Crew {
     Own,
 }
 
-thread_local! {
-    /// Whether somebody waits for all that this thread does, on one of rayon's workers.
-    static AWAITED: Cell<bool> = const { Cell::new(false) };
+impl Crew {
+    /// That for what the calling thread is going to wait for.
+    pub fn for_waiting() -> Self {
+        if is_worker() { Self::Own } else { Self::Usual }
+    }
+
+    /// Runs `work`, parallel parts in this crew; its events go where the caller's go. Not to be called by one of rayon's
+    /// workers, which would take up other work while it waits.
+    pub fn run<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
+        match pool().filter(|_| self == Self::Own) {
+            Some(pool) => {
+                let dispatch = tracing::dispatcher::get_default(Clone::clone);
+                pool.install(|| tracing::dispatcher::with_default(&dispatch, work))
+            }
+            None => work(),
+        }
+    }
 }
 
 fn is_worker() -> bool {
     rayon::current_thread_index().is_some()
 }
 
-impl Crew {
-    /// That for what the calling thread is going to wait for.
-    pub fn for_waiting() -> Self {
-        if is_worker() || AWAITED.get() { Self::Own } else { Self::Usual }
+/// Runs `work`, during which the caller holds a lock, without rayon's usual workers: all of them may be waiting for that
+/// lock. A worker that calls does nothing else until the end, for what it would take up might want the lock, too.
+///
+/// # Errors
+/// The work's own, and [`Error::Thread`].
+pub(crate) fn undisturbed<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    if !is_worker() {
+        return Crew::Own.run(work);
     }
-
-    /// Runs `work`, parallel parts in this crew. Not to be called by one of rayon's workers, which would take up other
-    /// work while it waits.
-    pub fn run<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
-        match pool().filter(|_| self == Self::Own) {
-            Some(pool) => pool.install(work),
-            None => work(),
-        }
-    }
-
-    /// Runs the whole of a new thread, whose parts choose this crew for themselves; its events go to `dispatch`.
-    pub fn lead<T>(self, dispatch: &tracing::Dispatch, work: impl FnOnce() -> T) -> T {
-        AWAITED.set(self == Self::Own);
-        tracing::dispatcher::with_default(dispatch, work)
-    }
+    thread::scope(|scope| join(spawn_in(scope, || Crew::Own.run(work))?))
 }
 
-/// Runs `work` to its end before anything else is done on this thread: one of rayon's workers might otherwise, in its
-/// parallel parts, take up other work that wants a lock which the caller holds.
-pub(crate) fn undisturbed<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    if !is_worker() {
-        return Crew::for_waiting().run(work);
-    }
+/// Starts a thread of `scope` whose events go where the caller's go.
+///
+/// # Errors
+/// [`Error::Thread`] when the operating system gives none.
+pub(crate) fn spawn_in<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
-    let run = || tracing::dispatcher::with_default(&dispatch, || Crew::Own.run(work));
-    let joined = thread::scope(|scope| scope.spawn(run).join());
-    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let run = move || tracing::dispatcher::with_default(&dispatch, work);
+    thread::Builder::new().spawn_scoped(scope, run).map_err(|source| Error::Thread { source })
+}
+
+/// What a thread came to; its panic goes on here.
+pub(crate) fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

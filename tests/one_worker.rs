@@ -59,4 +59,20 @@ fn many_videos_are_encoded_by_one_worker() {
         assert!(together.iter().zip(&alone).all(|(a, b)| bytes(a) == bytes(b)), "{residency:?}");
         assert_eq!(answers.len(), 4);
     }
+    a_thread_loads_what_the_worker_waits_for();
+}
+
+/// A part is loaded by a thread that is no worker, while the only worker waits for it.
+fn a_thread_loads_what_the_worker_waits_for() {
+    for _ in 0..8 {
+        within(60, || {
+            let model = builder().residency(Residency::OnDemand).load().unwrap();
+            std::thread::scope(|scope| {
+                let load = || model.decoder().map(drop).unwrap();
+                let thread = scope.spawn(load);
+                [(); 2].par_iter().for_each(|()| load());
+                thread.join().unwrap();
+            });
+        });
+    }
 }

@@ -27,10 +27,11 @@ pub struct FileDraft {
     file: File,
     path: PathBuf,
     target: PathBuf,
+    committed: bool,
 }
 
 impl FileDraft {
-    /// Begins a file that is to be at `target`; a link there is followed, for it is its target that is meant.
+    /// Begins a file that is to be at `target`; a link to something there is followed, for it is its target that is meant.
     ///
     /// # Errors
     /// A folder that does not exist or cannot be written to, and a `target` that is there and no file.
@@ -47,8 +48,8 @@ impl FileDraft {
             else {
                 continue;
             };
-            if lock_kept(&file, &path)? {
-                return Ok(Self { file, path, target });
+            if lock_kept(&file, &path) {
+                return Ok(Self { file, path, target, committed: false });
             }
         }
         Err(exhausted())
@@ -63,16 +64,19 @@ impl FileDraft {
     ///
     /// # Errors
     /// Whatever the file system says. Some report a full disk only here, when asked to store for good.
-    pub fn commit(self) -> Result<()> {
+    pub fn commit(mut self) -> Result<()> {
         self.file.sync_all()?;
-        fs::rename(&self.path, &self.target)
+        fs::rename(&self.path, &self.target)?;
+        self.committed = true;
+        Ok(())
     }
 }
 
 impl Drop for FileDraft {
     fn drop(&mut self) {
-        // Gone already when it was committed.
-        let _ = fs::remove_file(&self.path);
+        if !self.committed {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -81,6 +85,7 @@ impl Drop for FileDraft {
 pub struct FolderDraft {
     path: PathBuf,
     target: PathBuf,
+    committed: bool,
     _lock: File,
 }
 
@@ -105,10 +110,13 @@ impl FolderDraft {
                 Ok(file) => file,
                 // Swept away while it was empty.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let _ = fs::remove_dir(&path);
+                    return Err(error);
+                }
             };
-            if lock_kept(&file, &lock)? {
-                return Ok(Self { path, target: target.to_owned(), _lock: file });
+            if lock_kept(&file, &lock) {
+                return Ok(Self { path, target: target.to_owned(), committed: false, _lock: file });
             }
         }
         Err(exhausted())
@@ -123,15 +131,19 @@ impl FolderDraft {
     ///
     /// # Errors
     /// Whatever the file system says; a folder that has appeared at that place and is not empty.
-    pub fn commit(self) -> Result<()> {
-        fs::remove_file(self.path.join(LOCK))?;
-        fs::rename(&self.path, &self.target)
+    pub fn commit(mut self) -> Result<()> {
+        fs::rename(&self.path, &self.target)?;
+        self.committed = true;
+        // After that, for a folder without it is nobody's, and with it may be swept.
+        fs::remove_file(self.target.join(LOCK))
     }
 }
 
 impl Drop for FolderDraft {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        if !self.committed {
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 
@@ -149,9 +161,9 @@ impl FolderLock {
     pub fn try_new(folder: &Path) -> Result<Option<Self>> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(LOCK))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            // A file system without locks cannot tell: there everyone has it.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
@@ -192,13 +204,9 @@ fn exhausted() -> Error {
 }
 
 /// Locks a file that was just made; false if somebody took it for a dead writer's and removed it before.
-fn lock_kept(file: &File, path: &Path) -> Result<bool> {
-    match file.lock() {
-        Ok(()) => Ok(fs::symlink_metadata(path).is_ok()),
-        // A file system without locks: nobody can take it for a dead writer's there.
-        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(true),
-        Err(error) => Err(error),
-    }
+fn lock_kept(file: &File, path: &Path) -> bool {
+    // A file system without locks takes nobody for dead, either.
+    file.lock().is_err() || fs::symlink_metadata(path).is_ok()
 }
 
 /// Removes the drafts in `folder` that nobody holds. Failing to is no reason not to write.

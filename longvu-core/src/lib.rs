@@ -8,7 +8,7 @@ mod device;
 mod dtype;
 mod error;
 pub mod files;
-pub mod limits;
+mod limits;
 pub mod nn;
 pub mod ops;
 mod quantize;

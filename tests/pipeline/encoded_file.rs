@@ -222,6 +222,33 @@ fn foreign_files_are_refused() {
     assert!(matches!(model.load_encoded(folder.path()), Err(Error::Core(_) | Error::BadEncoding { .. })));
 }
 
+/// A file that states gigabytes and has them, in holes.
+#[test]
+fn vast_files_are_refused_unread() {
+    let model = model();
+    let (_folder, path) = saved(&features(&model, 2));
+    let bytes = fs::read(&path).unwrap();
+    let len = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let mut table: serde_json::Value = serde_json::from_slice(&bytes[8..8 + len]).unwrap();
+    let features = &mut table["features"];
+    let start = features["data_offsets"][0].as_u64().unwrap();
+    let frame = features["shape"][1].as_u64().unwrap() * features["shape"][2].as_u64().unwrap() * 4;
+    features["shape"][0] = 500_000.into();
+    features["data_offsets"][1] = (start + 500_000 * frame).into();
+    let table = table.to_string();
+    fs::write(&path, [&(table.len() as u64).to_le_bytes(), table.as_bytes()].concat()).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(8 + table.len() as u64 + start + 500_000 * frame).unwrap();
+    assert!(EncodedVideo::is_saved_at(&path));
+    let started = std::time::Instant::now();
+    let message = refusal(&model, &path);
+    assert!(message.contains("1.0 GiB are allowed") && started.elapsed().as_secs() < 2, "{message}");
+    // The limit is the caller's to move.
+    let (_folder, path) = saved(&self::features(&model, 2));
+    let small = builder("qwen").encoded_bytes(1 << 12).load().unwrap();
+    assert!(refusal(&small, &path).contains("are allowed"));
+}
+
 #[test]
 fn a_file_is_replaced_whole_or_not_at_all() {
     let model = model();

@@ -15,9 +15,9 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     read_json_within(path, Limits::default().json_bytes)
 }
 
-/// Reads and parses a JSON file of at most `limit` bytes as Python does: a byte-order mark and UTF-16 are understood, and `NaN`, `Infinity` and
-/// numbers beyond the range of `f64` do no harm where nobody asks for them. Where a number is expected they are strings, and
-/// so an error that names their key.
+/// Reads and parses a JSON file of at most `limit` bytes as Python does: a byte-order mark and UTF-16 are understood, and
+/// `NaN`, `Infinity` and numbers beyond the range of `f64` do no harm where nobody asks for them. Where a number is
+/// expected they are strings, and so an error that names their key.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Io`] for a file that is no regular one or too large, or [`Error::Config`] with the
