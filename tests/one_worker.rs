@@ -9,10 +9,9 @@ use std::{
     time::Duration,
 };
 
-use longvu::{EncodedVideo, Frame, LongVu, LongVuBuilder, Residency};
+use longvu::{EncodedVideo, Frame, LongVu, LongVuBuilder, Quantize, Residency};
 use rayon::prelude::*;
 
-/// A model with weights so large that they are converted in parallel.
 fn builder() -> LongVuBuilder {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/miniature");
     LongVu::builder(folder.to_str().unwrap())
@@ -64,12 +63,15 @@ fn many_videos_are_encoded_by_one_worker() {
 
 /// A part is loaded by a thread that is no worker, while the only worker waits for it.
 fn a_thread_loads_what_the_worker_waits_for() {
-    for _ in 0..8 {
-        within(60, || {
-            let model = builder().residency(Residency::OnDemand).load().unwrap();
+    for attempt in 0..20 {
+        within(60, move || {
+            // Quantising is done in parallel, however small the weights.
+            let model = builder().quantize(Some(Quantize::Int8)).residency(Residency::OnDemand).load().unwrap();
             std::thread::scope(|scope| {
                 let load = || model.decoder().map(drop).unwrap();
                 let thread = scope.spawn(load);
+                // Later and later, so that one of the attempts comes in the middle.
+                std::thread::sleep(Duration::from_micros(150 * attempt));
                 [(); 2].par_iter().for_each(|()| load());
                 thread.join().unwrap();
             });
