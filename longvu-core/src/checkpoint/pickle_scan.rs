@@ -81,7 +81,9 @@ enum Argument {
 /// The arguments of every instruction of protocols 0 to 5; `None` for a byte that is no instruction.
 fn argument(instruction: u8) -> Option<Argument> {
     Some(match instruction {
-        b'.' | b'(' | b'0' | b'1' | b'2' | b'N' | b'R' | b'b' | b'd' | b'l' | b'o' | b't' | b's' | b'a' => Argument::None,
+        b'.' | b'(' | b'0' | b'1' | b'2' | b'N' | b'R' | b'b' | b'd' | b'l' | b'o' | b't' | b's' | b'a' => {
+            Argument::None
+        }
         b')' | b']' | b'}' | b'e' | b'u' | b'Q' | 0x81 | 0x85..=0x89 | 0x8F..=0x94 | 0x97 | 0x98 => Argument::None,
         b'K' | b'h' | b'q' | 0x80 | 0x82 => Argument::Bytes(1),
         b'M' | 0x83 => Argument::Bytes(2),

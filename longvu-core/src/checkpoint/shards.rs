@@ -261,7 +261,8 @@ impl Checkpoint {
         let mut counts = BTreeMap::new();
         for Place { shard, stored } in self.place.values() {
             let dtype = self.shards[*shard].dtype_name(stored);
-            let elements = self.shards[*shard].shape(stored).map_or(0, |s| s.iter().copied().fold(1, usize::saturating_mul));
+            let elements =
+                self.shards[*shard].shape(stored).map_or(0, |s| s.iter().copied().fold(1, usize::saturating_mul));
             let count = counts.entry(dtype.unwrap_or_default()).or_insert(0_usize);
             *count = count.saturating_add(elements);
         }
