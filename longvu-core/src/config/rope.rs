@@ -122,6 +122,17 @@ impl Rope {
                 format!("`{unknown}` in `{key}` has no meaning for type `{}`; remove it", rope.kind())
             })?;
         }
+        if rope.kind() == "default" {
+            let scales = |name: &&&str| rope.scaling.get(**name).is_some_and(|value| !is_neutral(name, value));
+            let number = NUMBERS.iter().find(scales);
+            ensure(path, number.is_none(), || {
+                let number = number.unwrap_or(&"");
+                format!(
+                    "`{key}` has a `{number}` and no `rope_type` that scales by it; name the type, or remove `{number}` if \
+                     the model was trained without"
+                )
+            })?;
+        }
         Ok(Some(rope))
     }
 
@@ -136,6 +147,11 @@ impl Rope {
         };
         self.kind() == other.kind() && (self.kind() == "default" || NUMBERS.into_iter().all(number))
     }
+}
+
+/// Whether a number scales nothing.
+fn is_neutral(name: &str, value: &Value) -> bool {
+    value.is_null() || (name == "factor" && value.as_f64() == Some(1.0))
 }
 
 /// The parameters of the one type of layer that there is, of parameters by type of layer.

@@ -145,9 +145,18 @@ fn rotations_that_these_models_do_not_have_are_errors() {
         (json!({"layer_types": ["full_attention", "sliding_attention"]}), "`layer_types`"),
         (json!({"rope_parameters": "default"}), "`rope_parameters`"),
         (json!({"rope_scaling": {"type": 3}}), "`rope_type`"),
+        (json!({"rope_scaling": {"factor": 8.0}}), "`factor` and no `rope_type`"),
+        (json!({"rope_scaling": {"rope_type": null, "factor": 8.0}}), "`factor` and no `rope_type`"),
+        (json!({"rope_scaling": {"rope_type": "default", "factor": 8.0}}), "`factor` and no `rope_type`"),
+        (
+            json!({"rope_parameters": {"rope_theta": 1e6, "low_freq_factor": 1.0}}),
+            "`low_freq_factor` and no `rope_type`",
+        ),
         (json!({"rope_theta": "Infinity"}), "`rope_theta`"),
     ] {
         let error = read(&set(qwen2_7b(), changes.clone())).expect_err(&changes.to_string());
         assert!(error.contains(expected), "{changes}: {error}");
     }
+    // Nothing scaled is nothing lost.
+    read(&set(qwen2_7b(), json!({"rope_scaling": {"rope_type": "default", "factor": 1.0}}))).unwrap();
 }
