@@ -32,7 +32,9 @@ struct Packets {
     shown: usize,
     pts: Vec<i64>,
     pts_missing: bool,
+    first_dts: Option<i64>,
     last_dts: Option<i64>,
+    dts_missing: bool,
     dts_jumps_back: bool,
     last_duration: i64,
     /// Whether a packet says how it is encrypted.
@@ -126,7 +128,10 @@ impl Packets {
         self.inspect(packet);
         if let Some(dts) = packet.dts() {
             self.dts_jumps_back |= self.last_dts.is_some_and(|last| dts < last);
+            self.first_dts.get_or_insert(dts);
             self.last_dts = Some(dts);
+        } else {
+            self.dts_missing = true;
         }
         if self.last_is_shown {
             self.shown += 1;
@@ -149,6 +154,16 @@ impl Packets {
         if let Some(inspector) = &self.inspector {
             let facts = packet.data().map_or_else(Facts::default, |data| inspector.look(data));
             self.known.push(feed::Packet { pts: packet.pts(), shown: self.last_is_shown, facts });
+        }
+    }
+
+    /// Seconds from the first packet's decoding to the last's; 0 if not known.
+    fn decoding_span(&self, time_base: f64) -> f64 {
+        match (self.first_dts, self.last_dts) {
+            (Some(first), Some(last)) if !self.dts_missing && !self.dts_jumps_back => {
+                (i128::from(last) - i128::from(first)) as f64 * time_base
+            }
+            _ => 0.0,
         }
     }
 
@@ -178,8 +193,11 @@ impl Packets {
             _ => 0.0,
         };
         let timed = timed && (span > 0.0 || self.shown == 1);
+        // Where only times of decoding are there, as in AVI with pictures that are decoded before they are shown, they still
+        // tell the rate.
+        let measured_span = if timed { span } else { self.decoding_span(time_base) };
         let last = if timed { self.last_duration as f64 * time_base } else { 0.0 };
-        let rate = rate::choose(declared, Measured { frames: self.shown, span, last });
+        let rate = rate::choose(declared, Measured { frames: self.shown, span: measured_span, last });
         warnings.extend(rate.warning(declared));
         if rate.average <= 0.0 {
             warnings.push(Warning::UnknownFrameRate);

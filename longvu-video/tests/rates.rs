@@ -84,6 +84,19 @@ fn a_rate_that_the_times_contradict_is_said_and_not_used() {
     );
 }
 
+/// AVI has no times of frames that are decoded before they are shown, and counts empty chunks into its rate.
+#[test]
+fn times_of_decoding_tell_the_rate_where_others_are_missing() {
+    let folder = scratch();
+    let (mp4, avi) = (folder.path().join("a.mp4"), folder.path().join("a.avi"));
+    ffmpeg("-f lavfi -i testsrc=s=64x48:r=10:d=6 -c:v libx264 -bf 2", &mp4);
+    ffmpeg(&format!("-i {} -c copy", mp4.display()), &avi);
+    let video = Video::open(&avi).unwrap();
+    assert_eq!(video.sampled_indices(), [0, 10, 20, 30, 40, 50], "{:?}", video.info());
+    assert!((video.info().duration - 6.0).abs() < 0.2, "{:?}", video.info());
+    assert!(!warnings(&video).iter().any(|said| said.contains("cut short")), "{:?}", warnings(&video));
+}
+
 #[test]
 fn frames_that_share_a_time_leave_the_other_times_alone() {
     let folder = scratch();
