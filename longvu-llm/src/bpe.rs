@@ -9,10 +9,8 @@ use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, Vocab};
 
 use crate::byte_level::byte_to_char;
-use crate::limits::Limits;
-
-/// Bytes of the texts of all added tokens together: they are looked for in every prompt at once. 65,536 of 64 bytes.
-const ADDED_BYTES: usize = 4 << 20;
+use crate::limits::{ADDED_TOKEN_BYTES, Limits};
+use crate::tokenizer_config::AddedTokenEntry;
 
 /// Two tokens that become one: `["a", "b"]`, or `"a b"` in older files.
 pub(crate) struct Merge(pub Box<str>, pub Box<str>);
@@ -21,17 +19,8 @@ pub(crate) struct Merge(pub Box<str>, pub Box<str>);
 #[derive(Deserialize)]
 pub(crate) struct Added {
     pub id: u32,
-    pub content: String,
-    #[serde(default)]
-    pub single_word: bool,
-    #[serde(default)]
-    pub lstrip: bool,
-    #[serde(default)]
-    pub rstrip: bool,
-    #[serde(default)]
-    pub normalized: bool,
-    #[serde(default)]
-    pub special: bool,
+    #[serde(flatten)]
+    pub token: AddedTokenEntry,
 }
 
 /// The BPE model. Added tokens become part of its vocabulary, so that each has the id that its file gives it whatever
@@ -53,20 +42,20 @@ pub(crate) fn model(
             return Err(format!("the merge of {left:?} and {right:?} needs {absent:?}, which its vocabulary lacks"));
         }
     }
-    for token in added {
-        match vocab.get(&token.content) {
-            Some(&id) if id != token.id => {
-                return Err(format!("it lists {:?} as token {}, and its vocabulary as {id}", token.content, token.id));
+    for Added { id: listed, token: AddedTokenEntry { content, .. } } in added {
+        match vocab.get(content) {
+            Some(id) if id != listed => {
+                return Err(format!("it lists {content:?} as token {listed}, and its vocabulary as {id}"));
             }
             Some(_) => {}
             None => {
-                vocab.insert(token.content.clone(), token.id);
+                vocab.insert(content.clone(), *listed);
             }
         }
     }
     check_ids(&vocab, limits)?;
-    if added.iter().map(|token| token.content.len()).sum::<usize>() > ADDED_BYTES {
-        return Err(format!("its added tokens have more than the {ADDED_BYTES} bytes allowed"));
+    if added.iter().map(|added| added.token.content.len()).sum::<usize>() > ADDED_TOKEN_BYTES {
+        return Err(format!("its added tokens have more than the {ADDED_TOKEN_BYTES} bytes allowed"));
     }
     let merges = merges.into_iter().map(|Merge(left, right)| (left.into(), right.into())).collect();
     let builder = BPE::builder().vocab_and_merges(vocab.into_iter().collect::<Vocab>(), merges);
@@ -109,8 +98,8 @@ fn check_ids(vocab: &HashMap<String, u32>, limits: &Limits) -> Result<(), String
 
 /// Makes the added tokens known as such; those without a text are none.
 pub(crate) fn add(tokenizer: &mut tokenizers::Tokenizer, mut added: Vec<Added>) -> Result<(), String> {
-    added.sort_by_key(|token| token.id);
-    let tokens = added.into_iter().map(|token| {
+    added.sort_by_key(|added| added.id);
+    let tokens = added.into_iter().map(|Added { token, .. }| {
         AddedToken::from(token.content, token.special)
             .single_word(token.single_word)
             .lstrip(token.lstrip)

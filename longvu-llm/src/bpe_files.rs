@@ -14,7 +14,7 @@ use crate::bpe::{self, Added, Merge};
 use crate::error::{Error, Result};
 use crate::files::{read_json_if_present, read_text_if_present};
 use crate::limits::Limits;
-use crate::tokenizer_config;
+use crate::tokenizer_config::{self, AddedTokenEntry};
 
 /// Where Qwen2 cuts a text before merging: contractions, words with one leading mark, single
 /// digits, runs of punctuation, line ends, other white space.
@@ -76,14 +76,15 @@ fn listed_tokens(dir: &Path, limits: &Limits) -> Result<Vec<Added>> {
     for (content, id) in plain.unwrap_or_default() {
         // The plain list does not tell special tokens apart; in Qwen2 they have this shape.
         let special = content.starts_with("<|") && content.ends_with("|>");
-        let token = Added { id, content, special, single_word: false, lstrip: false, rstrip: false, normalized: false };
-        tokens.insert(id, token);
+        let token =
+            AddedTokenEntry { content, special, single_word: false, lstrip: false, rstrip: false, normalized: false };
+        tokens.insert(id, Added { id, token });
     }
     let config_file = dir.join(tokenizer_config::FILE_NAME);
-    for (id, entry) in tokenizer_config::load(dir, limits)?.added_tokens_decoder {
+    for (id, token) in tokenizer_config::load(dir, limits)?.added_tokens_decoder {
         let not_an_id = || format!("added_tokens_decoder has the key {id:?}, which is not an id");
         let id = id.parse().map_err(|_| Error::tokenizer_file(&config_file, &not_an_id()))?;
-        tokens.insert(id, entry.into_added(id));
+        tokens.insert(id, Added { id, token });
     }
     Ok(tokens.into_values().collect())
 }

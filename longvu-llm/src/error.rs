@@ -31,8 +31,8 @@ pub enum Error {
     Json {
         /// The file.
         path: PathBuf,
-        /// Where the JSON went wrong.
-        source: serde_json::Error,
+        /// What is wrong and where.
+        source: Cause,
     },
 
     /// A checkpoint folder holds no tokenizer.
@@ -180,11 +180,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// An [`Error::Json`] with a reason that may repeat the file's text.
+    pub(crate) fn json(path: &Path, reason: &str) -> Self {
+        Self::Json { path: path.into(), source: quoted(reason) }
+    }
+
     /// An [`Error::TokenizerFile`] with a reason that may repeat the file's text.
     pub(crate) fn tokenizer_file(path: &Path, reason: &str) -> Self {
-        let quoted: String = reason.chars().take(QUOTED_CHARACTERS).collect();
-        Self::TokenizerFile { path: path.into(), source: escape(&quoted).into_owned().into() }
+        Self::TokenizerFile { path: path.into(), source: quoted(reason) }
     }
+}
+
+/// A reason as a terminal may be given it, and no longer than anyone reads.
+fn quoted(reason: &str) -> Cause {
+    let quoted: String = reason.chars().take(QUOTED_CHARACTERS).collect();
+    escape(&quoted).into_owned().into()
 }
 
 /// A path as a terminal may be given it.

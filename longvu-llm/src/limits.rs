@@ -18,7 +18,7 @@ pub struct Limits {
     pub merges: usize,
     /// Bytes of a chat template. Published ones have up to 30 KB.
     pub template_bytes: u64,
-    /// Steps of rendering a prompt: about one for each instruction of the template, and one for each 64 bytes of text
+    /// Steps of rendering a prompt: about one for each instruction of the template, and one for each 32 bytes of text
     /// that it makes, so that memory is bounded too; messages bring sixteen more for each of their bytes. Hundreds of turns
     /// take tens of thousands, or millions where the text so far is copied for each.
     pub template_steps: u64,
@@ -97,8 +97,31 @@ pub(crate) const VALUE_DEPTH: usize = 64;
 /// what they build has tens.
 pub(crate) const VALUE_ITEMS: usize = 100_000;
 
+/// Steps that each byte of a message brings beyond [`Limits::template_steps`]: templates copy and search what they are
+/// given, some of them once for each turn.
+pub(crate) const TEMPLATE_STEPS_A_BYTE: u64 = 16;
+
+/// Bytes of text that a template makes for one step. The engine asks for a step for 64 more of them afterwards, so that
+/// the steps of [`Limits::template_steps`] make 107 MB at once: that much and its copies stay below 500 MB.
+pub(crate) const TEXT_BYTES_A_STEP: usize = 32;
+
+/// Items that a template looks at for one step: what is done with each takes about a quarter of an instruction's time.
+pub(crate) const ITEMS_A_STEP: usize = 4;
+
+/// Steps for what looks through values of up to [`VALUE_ITEMS`] items without counting them, where that cannot be done.
+pub(crate) const STEPS_TO_LOOK: u64 = 1000;
+
+/// Characters to which a date's field may be padded: templates write dates, not tables.
+pub(crate) const DATE_FIELD_WIDTH: usize = 100;
+
 /// Characters to which a template may pad a value, and digits of a number: nothing that is read needs more.
 pub(crate) const FORMAT_WIDTH: usize = 10_000;
+
+/// Bytes of the texts of all added tokens together: they are looked for in every prompt at once. 65,536 of 64 bytes.
+pub(crate) const ADDED_TOKEN_BYTES: usize = 4 << 20;
+
+/// Steps of one kind that a tokenizer may chain. Those of published models have four at most.
+pub(crate) const TOKENIZER_STEPS: usize = 32;
 
 /// Bytes of a pattern by which a tokenizer cuts texts. Those of Qwen2 and Llama 3 have 100, GPT-4o's 300.
 pub(crate) const PATTERN_BYTES: usize = 4096;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use longvu_core::config::parse_json;
 use longvu_core::files::escape;
 use tokenizers::SplitDelimiterBehavior;
 use tokenizers::normalizers::utils::Lowercase;
@@ -16,7 +17,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 
 use crate::byte_level::token_bytes;
 use crate::error::{Error, Result};
-use crate::files::{read_if_present, without_mark};
+use crate::files::read_if_present;
 use crate::limits::{Limits, QUOTED_CHARACTERS};
 use crate::tokenizer_file::{Pattern, Step, TokenizerFile};
 use crate::{bpe, bpe_files};
@@ -86,8 +87,7 @@ impl Tokenizer {
         let bytes = read_if_present(path, limits.tokenizer_bytes)?;
         let bytes = bytes.ok_or_else(|| Error::Read { path: path.into(), source: not_found() })?;
         let failed = |reason: String| Error::tokenizer_file(path, &reason);
-        let file: TokenizerFile =
-            serde_json::from_slice(&without_mark(bytes)).map_err(|error| failed(error.to_string()))?;
+        let file: TokenizerFile = parse_json(&bytes).map_err(failed)?;
         // The text stream turns ids into bytes one at a time, which is the whole decoding only
         // for byte-level vocabularies.
         let decoder = file.decoder_kind();

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::bpe::Added;
 use crate::files::read_json_if_present;
 use crate::limits::Limits;
 
@@ -26,7 +25,7 @@ pub(crate) struct TokenizerConfig {
     pub unk_token: Option<SpecialToken>,
 }
 
-/// One entry of `added_tokens_decoder`.
+/// An added token without its id, such as an entry of `added_tokens_decoder`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AddedTokenEntry {
     pub content: String,
@@ -40,14 +39,6 @@ pub(crate) struct AddedTokenEntry {
     pub rstrip: bool,
     #[serde(default)]
     pub normalized: bool,
-}
-
-impl AddedTokenEntry {
-    /// The token with its id.
-    pub fn into_added(self, id: u32) -> Added {
-        let Self { content, special, single_word, lstrip, rstrip, normalized } = self;
-        Added { id, content, special, single_word, lstrip, rstrip, normalized }
-    }
 }
 
 /// A special token, written as its text or as an object with its text.

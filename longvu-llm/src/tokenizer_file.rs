@@ -12,10 +12,7 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use tokenizers::SplitDelimiterBehavior;
 
 use crate::bpe::{Added, Merge};
-use crate::limits::PATTERN_BYTES;
-
-/// Steps of one kind that a file may chain. Those of published models have four at most.
-const MOST_STEPS: usize = 32;
+use crate::limits::{PATTERN_BYTES, TOKENIZER_STEPS};
 
 /// The parts of `tokenizer.json`. Truncation and padding are not among them: they would silently change a prompt.
 #[derive(Deserialize)]
@@ -112,7 +109,7 @@ enum Piece {
     SpecialToken { id: String },
 }
 
-/// A list of at most [`MOST_STEPS`].
+/// A list of at most [`TOKENIZER_STEPS`].
 pub(crate) struct Few<T>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
@@ -122,13 +119,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
             type Value = Few<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                write!(f, "a list of {MOST_STEPS} at most")
+                write!(f, "a list of {TOKENIZER_STEPS} at most")
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Few<T>, A::Error> {
                 let mut few = Vec::new();
                 while let Some(one) = list.next_element()? {
-                    if few.len() == MOST_STEPS {
+                    if few.len() == TOKENIZER_STEPS {
                         return Err(serde::de::Error::invalid_length(few.len() + 1, &self));
                     }
                     few.push(one);

@@ -214,7 +214,148 @@ fn ordinary_work_stays_within_the_limits_and_they_can_be_raised() {
         let template = JinjaTemplate::from_dir_with(dir.path(), &limits)?.unwrap();
         ChatTemplate::Jinja(template).render(&[Message::new(Role::User, "?")])
     };
-    assert!(within(Limits::default().with_template_steps(100)).unwrap_err().to_string().contains("100 steps"));
+    assert!(
+        within(Limits::default().with_template_steps(100))
+            .unwrap_err()
+            .to_string()
+            .contains("116 steps allowed (100, and 16")
+    );
     assert!(within(Limits::default().with_template_steps(100_000)).unwrap().ends_with("999"));
     assert!(within(Limits::default().with_template_bytes(10)).unwrap_err().to_string().contains("10 allowed"));
+}
+
+/// Runs a test's body in a process of its own, whose memory nothing else takes. Whether this is that process.
+#[cfg(target_os = "linux")]
+fn in_a_process_of_its_own(test: &str) -> bool {
+    const MARK: &str = "LONGVU_TEST_ALONE";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let program = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(program).args(["--exact", test]).env(MARK, "1").output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
+    false
+}
+
+/// Bytes of memory that loading and rendering takes at most.
+#[cfg(target_os = "linux")]
+fn most_memory(source: &str) -> u64 {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    survives(source);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_made_is_paid_for_before() {
+    if !in_a_process_of_its_own("what_is_made_is_paid_for_before") {
+        return;
+    }
+    let long = "a".repeat(900_000);
+    let raw = format!("{{% set x %}}{{% for i in range(300) %}}{long}{{% endfor %}}{{% endset %}}{{{{ x|length }}}}");
+    let mut wrong = Vec::new();
+    for source in [
+        "{{ ('\\t' * 400000).expandtabs(10000)|length }}",
+        "{{ ('{0:9999}' * 400000).format('x')|length }}",
+        "{{ ('{0}{1}' * 400000).format('x' * 10000, [1] * 10000)|length }}",
+        "{{ ('{0:🎬>9999}' * 100000).format('x')|length }}",
+        "{{ ('{a}' * 100000).format(a={'b': 'x' * 100000})|length }}",
+        "{{ (',' * 60000000).split(',')|length }}",
+        "{{ (',' * 60000000).rsplit(',')|length }}",
+        "{{ (' a' * 30000000).split()|length }}",
+        "{{ (' a' * 30000000).rsplit()|length }}",
+        "{{ ('\\n' * 60000000).splitlines()|length }}",
+        "{{ ('a' * 100000000).partition('b')|length }}",
+        "{{ ('a' * 100000000).strip()|length }}",
+        "{{ ('a' * 100000000).title()|length }}",
+        "{{ ('ΐ' * 40000000).upper()|length }}",
+        "{{ ('ΐ' * 40000000).title()|length }}",
+        "{{ ('ΐ' * 40000000)|upper|length }}",
+        "{{ ['ΐ' * 40000000]|map('upper')|list|length }}",
+        "{{ ('\"' * 80000000)|e|length }}",
+        "{{ ('%a' % ('🎬' * 20000000))|length }}",
+        "{{ ('%r' % ('\\x01' * 80000000))|length }}",
+        "{{ ('%s%s%s%s%s%s%s%s' % (('a' * 50000000,) * 8))|length }}",
+        "{{ ('\\x01' * 80000000)|tojson|length }}",
+        "{{ ([[1] * 1000] * 90)|tojson(separators=('a' * 50000000, 'a' * 50000000))|length }}",
+        "{{ (['a' * 1000000] * 3000)|pprint|length }}",
+        "{{ (['a' * 1000000] * 3000)|upper|length }}",
+        "{{ (['a' * 1000000] * 3000)|safe|length }}",
+        "{{ (['a' * 1000000] * 3000)|e|length }}",
+        "{{ (['a' * 1000000] * 3000) is upper }}",
+        "{{ (['a' * 1000000] * 3000)|sum(start='')|length }}",
+        "{{ [1]|join(',', attribute=['a' * 1000000] * 3000) }}",
+        "{{ raise_exception(['a' * 1000000] * 3000) }}",
+        "{{ raise_exception('a' * 100000000) }}",
+        "{{ ('a' * 100000000)[::-1]|length }}",
+        "{{ ('a' * 100000000)[1:]|length }}",
+        "{{ []|slice(9000000)|length }}",
+        "{{ ('a' * 9000000)|batch(1)|length }}",
+        "{{ ['a' * 9000000]|map('batch', 1)|list|length }}",
+        "{{ ('a' * 60000000)|list|length }}",
+        "{{ ('a\\n' * 1000000)|indent(280)|length }}",
+        "{{ ('a\\n' * 50000000).replace('\\n', 'bbbbbb')|length }}",
+        "{{ strftime_now('%99d' * 9000000)|length }}",
+        "{{ 'a' * 100000000 }}",
+        &raw,
+    ] {
+        let most = most_memory(source);
+        if most > 500_000_000 {
+            wrong.push(format!("{} MB: {}", most / 1_000_000, source.chars().take(100).collect::<String>()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn comparisons_and_searches_are_paid_for() {
+    let zeros = "0".repeat(400_000);
+    for source in [
+        "{% set x = 'a' * 1000000 %}{{ ([x] * 90000).count(x[1:] ~ 'b') }}",
+        "{% set x = 'a' * 1000000 %}{{ ([x] * 90000 + [1]).index(1) }}",
+        "{% set x = 'a' * 1000000 %}{{ [x] * 45000 == [x[1:] ~ 'a'] * 45000 }}",
+        "{% set x = 'a' * 1000000 %}{{ (x[1:] ~ 'b') in [x] * 90000 }}",
+        "{% set x = 'a' * 1000000 %}{{ ([x] * 45000 + [x[1:] ~ 'a'] * 45000)|sort|length }}",
+        "{% set x = 'a' * 1000000 %}{{ [[x] * 45000 + [x[1:] ~ 'a'] * 45000]|map('sort')|list|length }}",
+        "{% set x = 'a' * 1000000 %}{{ x.startswith((x ~ 'b',) * 90000) }}",
+    ] {
+        assert!(refused(source).contains("steps"), "{source}");
+    }
+    survives("{{ ('b' * 1000000).strip('a' * 1000000 ~ 'b')|length }}");
+    survives("{{ ('b' * 1000000)|trim('a' * 1000000 ~ 'b')|length }}");
+    survives(&format!("{{{{ '{{:{zeros}5}}'.format(1) }}}}"));
+}
+
+#[test]
+fn what_is_cut_and_added_up_is_pythons() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    for (source, expected) in [
+        ("{{ 'größe'[1:4] }}|{{ 'größe'[::-1] }}|{{ 'größe'[-2:] }}|{{ 'größe'[:-2:2] }}", "röß|eßörg|ße|gö"),
+        ("{{ 'größe'[3:0:-2] }}|{{ 'größe'[10:] }}|{{ 'größe'[-10:2] }}|{{ 'größe'[:-10:-1] }}", "ßr||gr|eßörg"),
+        ("{{ [1, 2, 3, 4][1:] }}{{ [1, 2, 3, 4][::-1] }}{{ [1, 2, 3, 4][-1:0:-2] }}", "[2, 3, 4][4, 3, 2, 1][4, 2]"),
+        ("{{ (1, 2, 3)[:2] }}{{ (1, 2, 3)[5:] }}{{ [][::-1] }}{{ range(5)[1:3] }}", "(1, 2)()[][1, 2]"),
+        ("{{ [1, 2, 3][9223372036854775807:0:-1] }}{{ [1, 2][::9223372036854775807] }}", "[3, 2][1]"),
+        ("{{ [1, 2.5]|sum }}|{{ [{'a': 2}, {'a': 3}]|sum('a') }}|{{ [[1], [2]]|sum(start=[]) }}", "3.5|5|[1, 2]"),
+        ("{{ 'a\\n\\nb'|indent(2) }}|{{ 'a\\nb'|indent(width=1, first=true) }}", "a\n\n  b| a\n b"),
+        ("{{ 'a\\tb\\n\\tc'.expandtabs(4) }}|{{ 'a\\tb'.expandtabs(0) }}", "a   b\n    c|ab"),
+        ("{{ '{:05d}|{}|{a}'.format(7, [1, 'b'], a='c') }}", "00007|[1, 'b']|c"),
+        ("{{ '%-4s|%.2s|%a' % ('é', 'größe', 'é🎬') }}", "é   |gr|'\\xe9\\U0001f3ac'"),
+        (
+            "{{ 'aΐ'|upper }}|{{ 'ÄB'|lower }}|{{ 'AB' is upper }}|{{ 'aB' is lower }}|{{ 'äB'.upper() }}",
+            "AΙ\u{308}\u{301}|äb|True|False|ÄB",
+        ),
+        ("{{ '<a>'|e }}|{{ 'xaxbx'.strip('x') }}|{{ 'xax'.lstrip('yx') }}|{{ ' ab '|trim }}", "&lt;a&gt;|axb|ax|ab"),
+    ] {
+        std::fs::write(dir.path().join("chat_template.jinja"), source).unwrap();
+        let template = ChatTemplate::Jinja(JinjaTemplate::from_dir(dir.path()).unwrap().unwrap());
+        match template.render(&[Message::new(Role::User, "?")]) {
+            Ok(text) if text == expected => {}
+            got => wrong.push(format!("{source}\n  expected {expected:?}\n  got      {got:?}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

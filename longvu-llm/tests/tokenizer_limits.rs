@@ -327,6 +327,31 @@ fn json_is_read_as_python_writes_it() {
 }
 
 #[test]
+fn json_in_utf_16_and_numbers_of_python_are_read_in_every_file() {
+    let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    let text = golden_json().to_string();
+    write("tokenizer.json", &utf_16(&text));
+    let ids = common::tokenizer("qwen").encode("größer").unwrap();
+    assert_eq!(Tokenizer::from_dir(dir.path()).unwrap().encode("größer").unwrap(), ids);
+    write("tokenizer.json", text.replacen('{', r#"{"note": [NaN, -Infinity, 1e999], "#, 1).as_bytes());
+    assert_eq!(Tokenizer::from_dir(dir.path()).unwrap().encode("größer").unwrap(), ids);
+    write("tokenizer_config.json", &utf_16(r#"{"model_max_length": 1e999, "chat_template": "größe"}"#));
+    assert_eq!(ChatTemplate::for_llama(dir.path()).unwrap().render(&[]).unwrap(), "größe");
+    write("generation_config.json", &utf_16(r#"{"temperature": NaN, "eos_token_id": [7, 8]}"#));
+    assert_eq!(load_eos_token_ids(dir.path(), &[]).unwrap(), [7, 8]);
+    write("generation_config.json", b"{\"eos_token_id\": \"\xE9\"}");
+    let message = load_eos_token_ids(dir.path(), &[]).unwrap_err().to_string();
+    assert!(message.contains("generation_config.json") && message.contains("UTF-8"), "{message}");
+    let message = refused(|json| json["model"]["dropout"] = json!("\u{1b}[2J"));
+    assert!(message.contains("dropout") || message.contains("\\u{1b}[2J"), "{message}");
+    write("tokenizer.json", text.replace("\"dropout\":null", "\"dropout\":NaN").as_bytes());
+    let message = Tokenizer::from_dir(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("tokenizer.json") && message.contains("NaN") && message.contains("line 1"), "{message}");
+}
+
+#[test]
 fn limits_can_be_changed() {
     let dir = checkpoint("qwen");
     let with = |limits: Limits| Tokenizer::from_dir_with(&dir, &limits).unwrap_err().to_string();

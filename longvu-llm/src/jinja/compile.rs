@@ -13,6 +13,9 @@ use minijinja::{Error, ErrorKind, Value};
 use super::operators as op;
 use crate::limits::TEMPLATE_TAG;
 
+/// Bytes of a template's own text that count as more than the instruction that writes them.
+const LONG_TEXT: usize = 64;
+
 /// A template's instructions: its own and those of its blocks.
 pub(super) struct Compiled<'a> {
     pub instructions: Instructions<'a>,
@@ -171,6 +174,13 @@ fn replacement<'a>(instruction: &Instruction<'a>) -> Vec<Instruction<'a>> {
         Instruction::Gt => vec![call(op::GREATER, 2)],
         Instruction::Gte => vec![call(op::GREATER_OR_EQUAL, 2)],
         Instruction::In => vec![call(op::WITHIN, 2)],
+        Instruction::Slice => vec![call(op::SLICE, 4)],
+        // The engine counts them when they are written.
+        Instruction::EmitRaw(text) if text.len() > LONG_TEXT => {
+            let pay =
+                [Instruction::LoadConst(Value::from(text.len())), call(op::PAY_BYTES, 1), Instruction::DiscardTop];
+            pay.into_iter().chain([instruction.clone()]).collect()
+        }
         Instruction::ApplyFilter(name, Some(args), _) => {
             vec![Instruction::LoadConst(named(name)), call(op::FILTER, args.saturating_add(1))]
         }

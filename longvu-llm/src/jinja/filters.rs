@@ -9,7 +9,7 @@ use super::namespace::Namespace;
 use super::operators::Number;
 use super::printf;
 use super::printf::size;
-use super::text::{pay_bytes, refuse, text_of};
+use super::text::{Paid, beginning, pay_bytes, refuse, text_of};
 use super::words;
 
 /// What the engine has and Jinja has not, or has for pages of HTML: a template that uses them is in error.
@@ -21,7 +21,11 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.remove_global("debug");
     environment.add_function("raise_exception", raise_exception);
     environment.add_filter("tojson", to_json);
-    environment.add_filter("string", |state: &State, value: &Value| text_of(state, value).map(String::from));
+    environment.add_filter("string", |state: &State, value: &Value| -> Result<String, Error> {
+        let text = text_of(state, value)?;
+        pay_bytes(state, text.len())?;
+        Ok(text.into_owned())
+    });
     environment.add_filter("wordcount", |state: &State, value: &Value| -> Result<usize, Error> {
         Ok(words::count(&text_of(state, value)?))
     });
@@ -31,6 +35,7 @@ pub(super) fn add_to(environment: &mut Environment) {
         let text = text_of(state, value)?;
         let missing = size(width.unwrap_or(80).max(0))?.saturating_sub(text.chars().count());
         let left = missing / 2 + (missing & width.unwrap_or(80) as usize & 1);
+        pay_bytes(state, text.len() + missing)?;
         Ok(format!("{}{text}{}", " ".repeat(left), " ".repeat(missing - left)))
     });
     environment.add_filter("replace", replace);
@@ -47,8 +52,8 @@ pub(super) fn add_to(environment: &mut Environment) {
 }
 
 /// Lets a template refuse its messages.
-fn raise_exception(message: String) -> Result<Value, Error> {
-    Err(refuse(message))
+fn raise_exception(state: &State, message: &Value) -> Result<Value, Error> {
+    Err(refuse(beginning(&text_of(state, message)?).to_owned()))
 }
 
 fn format(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
@@ -67,23 +72,27 @@ fn format(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<Str
 fn join(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let args = Arguments::bind("join", ["d", "attribute"], &args.into_values())?;
     let between = args.get(0).map(|text| text_of(state, text)).transpose()?.unwrap_or_default();
-    let mut joined = String::new();
+    let attribute = args.get(1).map(|attribute| text_of(state, attribute)).transpose()?;
+    let mut joined = Paid::new(state);
     for (index, item) in value.try_iter()?.checked().enumerate() {
-        let mut item = item?;
-        if let Some(attribute) = args.get(1) {
-            for part in attribute.to_string().split('.') {
-                let key = part.parse::<i64>().map_or_else(|_| Value::from(part), Value::from);
-                item = item.get_item(&key)?;
-            }
-        }
-        let text = text_of(state, &item)?;
-        pay_bytes(state, between.len() + text.len() + 16)?;
+        let item = match &attribute {
+            Some(path) => attribute_of(item?, path)?,
+            None => item?,
+        };
+        state.consume_fuel(1)?;
         if index > 0 {
-            joined.push_str(&between);
+            joined.push_str(&between)?;
         }
-        joined.push_str(&text);
+        joined.push_str(&text_of(state, &item)?)?;
     }
-    Ok(joined)
+    joined.finish()
+}
+
+/// What the names and numbers of a path such as `function.name` lead to.
+pub(super) fn attribute_of(value: Value, path: &str) -> Result<Value, Error> {
+    path.split('.').try_fold(value, |value, part| {
+        value.get_item(&part.parse::<i64>().map_or_else(|_| Value::from(part), Value::from))
+    })
 }
 
 fn replace(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
@@ -100,8 +109,8 @@ fn replace(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<St
 
 fn trim(state: &State, value: &Value, chars: Option<&str>) -> Result<String, Error> {
     let text = text_of(state, value)?;
-    let goes = |c: char| chars.map_or_else(|| words::is_space(c), |chars| chars.contains(c));
-    Ok(text.trim_matches(goes).to_owned())
+    pay_bytes(state, text.len())?;
+    Ok(words::strip(&text, chars, [true, true]).to_owned())
 }
 
 fn truncate(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
@@ -112,8 +121,9 @@ fn truncate(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<S
     let end = args.optional_text(2)?.unwrap_or("...");
     let end_length = end.chars().count();
     if length < end_length {
-        return Err(refuse(format!("truncate to {length} leaves no room for the end {end:?}")));
+        return Err(refuse(format!("truncate to {length} leaves no room for the end {:?}", beginning(end))));
     }
+    pay_bytes(state, text.len().saturating_add(end.len()))?;
     if text.chars().count() <= length.saturating_add(leeway) {
         return Ok(text.into_owned());
     }

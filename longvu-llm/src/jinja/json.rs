@@ -6,7 +6,7 @@ use minijinja::{Error, State, Value};
 use super::arguments::Arguments;
 use super::operators::Number;
 use super::printf::size;
-use super::text::{check_depth, float, pay_bytes, refuse};
+use super::text::{Paid, check_depth, float, pay_bytes, refuse};
 
 /// `value|tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
 pub(super) fn to_json(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
@@ -14,21 +14,14 @@ pub(super) fn to_json(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -
     let options = Arguments::bind("tojson", names, &args.into_values())?;
     let indent = options.get(1).map(indent).transpose()?;
     let separators = match options.get(2) {
-        Some(separators) => pair(separators)?,
+        Some(separators) => pair(state, separators)?,
         None if indent.is_some() => [",".into(), ": ".into()],
         None => [", ".into(), ": ".into()],
     };
-    let mut json = Json {
-        state,
-        text: String::new(),
-        paid: 0,
-        ascii: options.is_true(0),
-        indent,
-        separators,
-        sort: options.is_true(3),
-    };
+    let mut json =
+        Json { text: Paid::new(state), ascii: options.is_true(0), indent, separators, sort: options.is_true(3) };
     json.write(value, 0)?;
-    Ok(json.text)
+    json.text.finish()
 }
 
 /// What one level is indented by: so many spaces, or a text.
@@ -42,20 +35,20 @@ fn indent(value: &Value) -> Result<String, Error> {
     }
 }
 
-fn pair(value: &Value) -> Result<[String; 2], Error> {
+fn pair(state: &State, value: &Value) -> Result<[String; 2], Error> {
     let wrong = || refuse("separators of tojson must be two strings");
     let mut parts = Vec::new();
     for part in value.try_iter()?.checked() {
-        parts.push(part?.as_str().ok_or_else(wrong)?.to_owned());
+        let part = part?;
+        let text = part.as_str().filter(|_| parts.len() < 2).ok_or_else(wrong)?;
+        pay_bytes(state, text.len())?;
+        parts.push(text.to_owned());
     }
     parts.try_into().map_err(|_| wrong())
 }
 
 struct Json<'s, 't, 'e> {
-    state: &'s State<'t, 'e>,
-    text: String,
-    /// Bytes of `text` paid for.
-    paid: usize,
+    text: Paid<'s, 't, 'e>,
     ascii: bool,
     indent: Option<String>,
     /// Between items, and between a key and its value.
@@ -66,12 +59,11 @@ struct Json<'s, 't, 'e> {
 impl Json<'_, '_, '_> {
     fn write(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
         check_depth(depth)?;
-        pay_bytes(self.state, self.text.len() - self.paid + 64)?;
-        self.paid = self.text.len();
+        self.text.state.consume_fuel(1)?;
         match value.kind() {
-            ValueKind::None => self.text.push_str("null"),
-            ValueKind::Bool => self.text.push_str(if value.is_true() { "true" } else { "false" }),
-            ValueKind::Number => self.text.push_str(&number(value)),
+            ValueKind::None => self.text.push_str("null")?,
+            ValueKind::Bool => self.text.push_str(if value.is_true() { "true" } else { "false" })?,
+            ValueKind::Number => self.text.push_str(&number(value))?,
             ValueKind::String => self.quote(value.as_str().unwrap_or_default())?,
             ValueKind::Seq | ValueKind::Iterable => {
                 let items = value.try_iter()?.checked().collect::<Result<Vec<Value>, Error>>()?;
@@ -81,7 +73,7 @@ impl Json<'_, '_, '_> {
                 let pairs = self.pairs(value)?;
                 self.write_all(['{', '}'], depth, pairs, |json, (key, value)| {
                     json.quote(&key)?;
-                    json.text.push_str(&json.separators[1].clone());
+                    json.text.push_str(&json.separators[1])?;
                     json.write(&value, depth + 1)
                 })?;
             }
@@ -97,11 +89,11 @@ impl Json<'_, '_, '_> {
         all: Vec<T>,
         mut write: impl FnMut(&mut Self, T) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.text.push(open);
+        self.text.push([open])?;
         let is_empty = all.is_empty();
         for (index, one) in all.into_iter().enumerate() {
             if index > 0 {
-                self.text.push_str(&self.separators[0].clone());
+                self.text.push_str(&self.separators[0])?;
             }
             self.new_line(depth + 1)?;
             write(self, one)?;
@@ -109,16 +101,13 @@ impl Json<'_, '_, '_> {
         if !is_empty {
             self.new_line(depth)?;
         }
-        self.text.push(close);
-        Ok(())
+        self.text.push([close])
     }
 
     fn new_line(&mut self, depth: usize) -> Result<(), Error> {
         let Some(indent) = &self.indent else { return Ok(()) };
-        pay_bytes(self.state, indent.len() * depth)?;
-        self.text.push('\n');
-        (0..depth).for_each(|_| self.text.push_str(indent));
-        Ok(())
+        self.text.push(['\n'])?;
+        (0..depth).try_for_each(|_| self.text.push_str(indent))
     }
 
     /// Keys, as texts, and values.
@@ -132,7 +121,10 @@ impl Json<'_, '_, '_> {
             keys.sort();
         }
         let text = |key: &Value| match key.kind() {
-            ValueKind::String => Ok(key.as_str().unwrap_or_default().to_owned()),
+            ValueKind::String => {
+                let key = key.as_str().unwrap_or_default();
+                pay_bytes(self.text.state, key.len()).map(|()| key.to_owned())
+            }
             ValueKind::Number => Ok(number(key)),
             ValueKind::Bool => Ok(if key.is_true() { "true" } else { "false" }.to_owned()),
             ValueKind::None => Ok("null".to_owned()),
@@ -142,27 +134,24 @@ impl Json<'_, '_, '_> {
     }
 
     fn quote(&mut self, text: &str) -> Result<(), Error> {
-        pay_bytes(self.state, text.len())?;
-        self.text.push('"');
+        self.text.push(['"'])?;
         for c in text.chars() {
             match c {
-                '"' => self.text.push_str("\\\""),
-                '\\' => self.text.push_str("\\\\"),
-                '\n' => self.text.push_str("\\n"),
-                '\r' => self.text.push_str("\\r"),
-                '\t' => self.text.push_str("\\t"),
-                '\u{8}' => self.text.push_str("\\b"),
-                '\u{c}' => self.text.push_str("\\f"),
+                '"' | '\\' => self.text.push(['\\', c])?,
+                '\n' => self.text.push(['\\', 'n'])?,
+                '\r' => self.text.push(['\\', 'r'])?,
+                '\t' => self.text.push(['\\', 't'])?,
+                '\u{8}' => self.text.push(['\\', 'b'])?,
+                '\u{c}' => self.text.push(['\\', 'f'])?,
                 c if c < ' ' || (self.ascii && !(' '..='~').contains(&c)) => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
-                        self.text.push_str(&format!("\\u{unit:04x}"));
+                        self.text.push(format!("\\u{unit:04x}").chars())?;
                     }
                 }
-                c => self.text.push(c),
+                c => self.text.push([c])?,
             }
         }
-        self.text.push('"');
-        Ok(())
+        self.text.push(['"'])
     }
 }
 

@@ -6,17 +6,30 @@ use minijinja_contrib::pycompat;
 
 use super::arguments::Arguments;
 use super::printf::size;
-use super::text::{pay_bytes, refuse};
-use super::words;
+use super::text::{Paid, pay_bytes, pay_list, pay_to_compare, refuse};
+use super::{braces, words};
+use crate::limits::VALUE_ITEMS;
 
 /// Calls a method that the engine does not know.
 pub(super) fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     match value.kind() {
-        ValueKind::String => match string(state, value.as_str().unwrap_or_default(), method, args) {
-            Some(result) => result,
-            None => pycompat::unknown_method_callback(state, value, method, args),
-        },
-        ValueKind::Seq if method == "index" => index_of(value, args),
+        ValueKind::String => {
+            let text = value.as_str().unwrap_or_default();
+            // Every method reads its text, and those that make more than a copy of it pay for that.
+            pay_bytes(state, text.len())?;
+            match string(state, text, method, args) {
+                Some(result) => result,
+                None => pycompat::unknown_method_callback(state, value, method, args),
+            }
+        }
+        ValueKind::Seq if method == "index" => {
+            pay_to_compare(state, [value])?;
+            index_of(value, args)
+        }
+        ValueKind::Seq if method == "count" => {
+            pay_to_compare(state, [value])?;
+            pycompat::unknown_method_callback(state, value, method, args)
+        }
         ValueKind::Seq | ValueKind::Map if method == "copy" && args.is_empty() => Ok(value.clone()),
         ValueKind::Map if method == "get" => {
             let args = Arguments::bind("get", ["key", "default"], args)?;
@@ -42,19 +55,21 @@ fn index_of(list: &Value, args: &[Value]) -> Result<Value, Error> {
 fn string(state: &State, text: &str, method: &str, args: &[Value]) -> Option<Result<Value, Error>> {
     Some(match method {
         "strip" | "lstrip" | "rstrip" => strip(text, method, args),
-        "split" | "rsplit" => split(text, method == "rsplit", args),
-        "splitlines" => split_lines(text, args),
+        "split" | "rsplit" => split(state, text, method == "rsplit", args),
+        "splitlines" => split_lines(state, text, args),
         "partition" | "rpartition" => partition(text, method == "rpartition", args),
         "removeprefix" | "removesuffix" => remove(text, method == "removesuffix", args),
         "replace" => replace(state, text, args),
-        "startswith" | "endswith" => starts(text, method == "endswith", args),
+        "startswith" | "endswith" => starts(state, text, method == "endswith", args),
         "find" | "rfind" | "index" | "rindex" | "count" => find(text, method, args),
-        "center" | "ljust" | "rjust" => justify(text, method, args),
-        "zfill" => zero_fill(text, args),
-        "expandtabs" => expand_tabs(text, args),
+        "center" | "ljust" | "rjust" => justify(state, text, method, args),
+        "zfill" => zero_fill(state, text, args),
+        "expandtabs" => expand_tabs(state, text, args),
         "join" => join(state, text, args),
-        "format" => format(state, text, args),
-        "title" | "capitalize" | "swapcase" | "casefold" => words::change_case(text, method, args),
+        "format" => braces::format(state, text, args),
+        "upper" | "lower" | "title" | "capitalize" | "swapcase" | "casefold" => {
+            words::change_case(state, text, method, args)
+        }
         "isspace" | "istitle" | "isdecimal" | "isdigit" | "isnumeric" | "isidentifier" | "isprintable" => {
             words::is_of_kind(text, method, args)
         }
@@ -64,19 +79,15 @@ fn string(state: &State, text: &str, method: &str, args: &[Value]) -> Option<Res
 
 fn strip(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     let args = Arguments::bind("strip", ["chars"], args)?;
-    let chars = args.optional_text(0)?;
-    let goes = |c: char| chars.map_or_else(|| words::is_space(c), |chars| chars.contains(c));
-    Ok(Value::from(match method {
-        "lstrip" => text.trim_start_matches(goes),
-        "rstrip" => text.trim_end_matches(goes),
-        _ => text.trim_matches(goes),
-    }))
+    Ok(Value::from(words::strip(text, args.optional_text(0)?, [method != "rstrip", method != "lstrip"])))
 }
 
-fn split(text: &str, from_the_right: bool, args: &[Value]) -> Result<Value, Error> {
+fn split(state: &State, text: &str, from_the_right: bool, args: &[Value]) -> Result<Value, Error> {
     let args = Arguments::bind("split", ["sep", "maxsplit"], args)?;
     // A negative number means all.
     let most = usize::try_from(args.integer(1)?.unwrap_or(-1)).map_or(usize::MAX, |most| most.saturating_add(1));
+    // One part more than a list may have is enough to refuse it.
+    let most = most.min(VALUE_ITEMS + 1);
     let parts: Vec<&str> = match (args.optional_text(0)?, from_the_right) {
         (Some(""), _) => return Err(refuse("empty separator")),
         (Some(separator), false) => text.splitn(most, separator).collect(),
@@ -88,10 +99,11 @@ fn split(text: &str, from_the_right: bool, args: &[Value]) -> Result<Value, Erro
         (None, false) => words::split(text, most),
         (None, true) => words::split_from_the_right(text, most),
     };
+    pay_list(state, parts.len())?;
     Ok(parts.into_iter().map(Value::from).collect())
 }
 
-fn split_lines(text: &str, args: &[Value]) -> Result<Value, Error> {
+fn split_lines(state: &State, text: &str, args: &[Value]) -> Result<Value, Error> {
     let args = Arguments::bind("splitlines", ["keepends"], args)?;
     let keep = args.is_true(0);
     let mut lines = Vec::new();
@@ -99,6 +111,7 @@ fn split_lines(text: &str, args: &[Value]) -> Result<Value, Error> {
     let ends =
         |c| matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
     while let Some(end) = rest.find(ends) {
+        pay_list(state, lines.len() + 1)?;
         let line_end =
             if rest[end..].starts_with("\r\n") { 2 } else { rest[end..].chars().next().map_or(0, char::len_utf8) };
         lines.push(Value::from(&rest[..if keep { end + line_end } else { end }]));
@@ -154,7 +167,7 @@ fn part(text: &str, start: Option<i64>, end: Option<i64>) -> Option<(usize, &str
     Some((start as usize, &text[byte(start)..byte(end)]))
 }
 
-fn starts(text: &str, at_the_end: bool, args: &[Value]) -> Result<Value, Error> {
+fn starts(state: &State, text: &str, at_the_end: bool, args: &[Value]) -> Result<Value, Error> {
     let args = Arguments::bind("startswith", ["affix", "start", "end"], args)?;
     let part = part(text, args.integer(1)?, args.integer(2)?);
     let fits = |affix: &str| match (part, at_the_end) {
@@ -171,6 +184,7 @@ fn starts(text: &str, at_the_end: bool, args: &[Value]) -> Result<Value, Error> 
     }
     for affix in affixes.try_iter()?.checked() {
         let affix = affix?;
+        pay_bytes(state, affix.as_str().map_or(0, str::len))?;
         if fits(affix.as_str().ok_or_else(|| refuse("startswith and endswith want strings in their tuple"))?) {
             return Ok(Value::from(true));
         }
@@ -199,7 +213,7 @@ fn find(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     }
 }
 
-fn justify(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+fn justify(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     let args = Arguments::bind("center", ["width", "fillchar"], args)?;
     let width = args.integer(0)?.ok_or_else(|| Error::from(ErrorKind::MissingArgument))?;
     let fill = args.optional_text(1)?.unwrap_or(" ");
@@ -207,6 +221,7 @@ fn justify(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
         return Err(refuse("the fill character must be exactly one character long"));
     }
     let missing = size(width.max(0))?.saturating_sub(text.chars().count());
+    pay_bytes(state, missing.saturating_mul(fill.len()))?;
     let left = match method {
         "ljust" => 0,
         "rjust" => missing,
@@ -216,80 +231,52 @@ fn justify(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     Ok(Value::from(format!("{}{text}{}", fill.repeat(left), fill.repeat(missing - left))))
 }
 
-fn zero_fill(text: &str, args: &[Value]) -> Result<Value, Error> {
+fn zero_fill(state: &State, text: &str, args: &[Value]) -> Result<Value, Error> {
     let args = Arguments::bind("zfill", ["width"], args)?;
     let width = args.integer(0)?.ok_or_else(|| Error::from(ErrorKind::MissingArgument))?;
-    let zeros = "0".repeat(size(width.max(0))?.saturating_sub(text.chars().count()));
+    let missing = size(width.max(0))?.saturating_sub(text.chars().count());
+    pay_bytes(state, missing)?;
+    let zeros = "0".repeat(missing);
     let sign = if text.starts_with(['+', '-']) { 1 } else { 0 };
     Ok(Value::from(format!("{}{zeros}{}", &text[..sign], &text[sign..])))
 }
 
-fn expand_tabs(text: &str, args: &[Value]) -> Result<Value, Error> {
+fn expand_tabs(state: &State, text: &str, args: &[Value]) -> Result<Value, Error> {
     let args = Arguments::bind("expandtabs", ["tabsize"], args)?;
     let width = size(args.integer(0)?.unwrap_or(8).max(0))?;
-    let (mut expanded, mut column) = (String::new(), 0);
+    let (mut expanded, mut column) = (Paid::new(state), 0);
     for c in text.chars() {
         match c {
             '\t' if width > 0 => {
                 let spaces = width - column % width;
-                expanded.push_str(&" ".repeat(spaces));
+                expanded.push(std::iter::repeat_n(' ', spaces))?;
                 column += spaces;
             }
             '\t' => {}
             '\n' | '\r' => {
-                expanded.push(c);
+                expanded.push([c])?;
                 column = 0;
             }
             c => {
-                expanded.push(c);
+                expanded.push([c])?;
                 column += 1;
             }
         }
     }
-    Ok(Value::from(expanded))
+    expanded.finish().map(Value::from)
 }
 
 fn join(state: &State, separator: &str, args: &[Value]) -> Result<Value, Error> {
     let [items] = args else { return Err(Error::from(ErrorKind::MissingArgument)) };
-    let mut joined = String::new();
+    let mut joined = Paid::new(state);
     for (index, item) in items.try_iter()?.checked().enumerate() {
         let item = item?;
         let text = item.as_str().ok_or_else(|| refuse(format!("join wants strings, not {}", item.kind())))?;
-        pay_bytes(state, separator.len() + text.len())?;
         if index > 0 {
-            joined.push_str(separator);
+            joined.push_str(separator)?;
         }
-        joined.push_str(text);
+        joined.push_str(text)?;
+        state.consume_fuel(1)?;
     }
-    Ok(Value::from(joined))
-}
-
-/// `str.format`, whose widths may be numbers in the text only.
-fn format(state: &State, text: &str, args: &[Value]) -> Result<Value, Error> {
-    let mut depth = 0;
-    let mut digits = String::new();
-    for c in text.chars() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth = 0,
-            _ => {}
-        }
-        if depth > 0 && c.is_ascii_digit() {
-            digits.push(c);
-            size(digits.parse().unwrap_or(i64::MAX))?;
-        } else {
-            digits.clear();
-        }
-    }
-    pay_bytes(state, text.len())?;
-    let args: Vec<Value> = args
-        .iter()
-        .map(|arg| match arg.kind() {
-            ValueKind::Seq | ValueKind::Iterable if !text.contains(['[', '.']) => {
-                super::text::repr(state, arg).map(Value::from)
-            }
-            _ => Ok(arg.clone()),
-        })
-        .collect::<Result<_, _>>()?;
-    minijinja::formatting::format(minijinja::formatting::FormatStyle::StrFormat, text, &args).map(Value::from)
+    joined.finish().map(Value::from)
 }

@@ -1,13 +1,16 @@
 //! A checkpoint's own chat template, in Jinja.
 
 mod arguments;
+mod braces;
 mod compile;
+mod engine_filters;
 mod filters;
 mod json;
 mod methods;
 mod namespace;
 mod operators;
 mod printf;
+mod slices;
 mod strftime;
 mod text;
 mod words;
@@ -18,21 +21,20 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment, ErrorKind, machinery};
+use minijinja::{AutoEscape, Environment, ErrorKind, State, machinery};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::files::read_text_if_present;
-use crate::limits::{Limits, QUOTED_CHARACTERS, TEMPLATE_RECURSION, TEMPLATE_STACK};
+use crate::limits::{
+    DATE_FIELD_WIDTH, Limits, QUOTED_CHARACTERS, TEMPLATE_RECURSION, TEMPLATE_STACK, TEMPLATE_STEPS_A_BYTE,
+};
 use crate::prompt::Message;
 use crate::tokenizer_config::{self, SpecialToken, TokenizerConfig};
 use strftime::strftime;
 
 /// The file that holds nothing but a template.
 const TEMPLATE_FILE: &str = "chat_template.jinja";
-
-/// Steps that each byte of a message may take beyond [`Limits::template_steps`].
-const STEPS_A_BYTE: u64 = 16;
 
 /// A chat template with the surroundings that Hugging Face gives it: the special tokens by name,
 /// `raise_exception`, `tojson` as Python writes JSON, `generation` blocks, loop controls, Python's
@@ -136,7 +138,7 @@ impl JinjaTemplate {
             compile::compile(TEMPLATE_FILE, &prepared)?;
             Ok(prepared)
         });
-        let prepared = prepared.map_err(|error| template_error(&path, &reason(&error, limits)))?;
+        let prepared = prepared.map_err(|error| template_error(&path, &error.to_string()))?;
         Ok(Self { source: prepared.into(), path, tokens, date, limits: *limits })
     }
 
@@ -146,7 +148,7 @@ impl JinjaTemplate {
         let context =
             Context { messages, add_generation_prompt: true, tools: None, documents: None, tokens: &self.tokens };
         let text = on_a_known_stack(|| self.render_context(context));
-        let text = text.map_err(|error| template_error(&self.path, &reason(&error, &self.limits)))?;
+        let text = text.map_err(|error| template_error(&self.path, &self.reason(&error, messages)))?;
         if text.trim().is_empty() {
             return Err(template_error(&self.path, "it writes nothing for this conversation"));
         }
@@ -173,9 +175,7 @@ impl JinjaTemplate {
         let mut environment = Environment::new();
         environment.set_debug(false);
         environment.set_recursion_limit(TEMPLATE_RECURSION);
-        let bytes: usize = context.messages.iter().map(|message| message.content.len()).sum();
-        let earned = STEPS_A_BYTE.saturating_mul(bytes as u64);
-        environment.set_fuel(Some(self.limits.template_steps.saturating_add(earned)));
+        environment.set_fuel(Some(self.steps(context.messages)));
         environment.set_unknown_method_callback(methods::call);
         environment.set_formatter(|output, state, value| {
             let text = text::text_of(state, value)?;
@@ -184,10 +184,34 @@ impl JinjaTemplate {
         });
         operators::add_to(&mut environment);
         filters::add_to(&mut environment);
+        engine_filters::add_to(&mut environment);
         if let Some(date) = self.date {
-            environment.add_function("strftime_now", move |format: &str| strftime(date, format).map_err(text::refuse));
+            environment.add_function("strftime_now", move |state: &State, format: &str| {
+                let fields = format.matches('%').count();
+                text::pay_bytes(state, format.len().saturating_add(fields.saturating_mul(DATE_FIELD_WIDTH)))?;
+                strftime(date, format).map_err(text::refuse)
+            });
         }
         environment
+    }
+
+    /// Steps that rendering these messages may take.
+    fn steps(&self, messages: &[Message]) -> u64 {
+        let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+        self.limits.template_steps.saturating_add(TEMPLATE_STEPS_A_BYTE.saturating_mul(bytes as u64))
+    }
+
+    /// What the engine reports of rendering these messages, in words for whoever sees the file.
+    fn reason(&self, error: &minijinja::Error, messages: &[Message]) -> String {
+        match error.kind() {
+            ErrorKind::OutOfFuel => format!(
+                "it takes more than the {} steps allowed ({}, and {TEMPLATE_STEPS_A_BYTE} for each byte of the messages), \
+                 or makes too much text",
+                self.steps(messages),
+                self.limits.template_steps
+            ),
+            _ => error.to_string(),
+        }
     }
 }
 
@@ -200,16 +224,6 @@ fn on_a_known_stack<T: Send>(work: impl FnOnce() -> Result<T, minijinja::Error> 
         let thread = thread.map_err(|error| failed(format!("no thread could be started for it: {error}")))?;
         thread.join().unwrap_or_else(|_| Err(failed("the template engine broke down".into())))
     })
-}
-
-/// What the engine reports, in words for whoever sees the file.
-fn reason(error: &minijinja::Error, limits: &Limits) -> String {
-    match error.kind() {
-        ErrorKind::OutOfFuel => {
-            format!("it takes more than the {} steps allowed, or makes too much text", limits.template_steps)
-        }
-        _ => error.to_string(),
-    }
 }
 
 impl fmt::Debug for JinjaTemplate {

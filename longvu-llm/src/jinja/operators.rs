@@ -5,8 +5,9 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::namespace::Namespace;
 use super::printf;
-use super::text::{check_size, pay_bytes, pay_for, pay_items, refuse, text_of};
-use crate::limits::VALUE_ITEMS;
+use super::slices::slice;
+use super::text::{check_size, pay_bytes, pay_for, pay_items, pay_list, pay_to_compare, refuse, text_of};
+use crate::limits::{STEPS_TO_LOOK, VALUE_ITEMS};
 
 // Names of functions that no template can write.
 pub(super) const ADD: &str = "+";
@@ -26,10 +27,13 @@ pub(super) const GREATER_OR_EQUAL: &str = ">=";
 pub(super) const WITHIN: &str = "in?";
 pub(super) const FILTER: &str = "|";
 pub(super) const TEST: &str = "is?";
+pub(super) const SLICE: &str = "[:]";
 pub(super) const PAY: &str = "$";
+pub(super) const PAY_BYTES: &str = "$64";
 
-/// Steps for what looks through values of up to [`VALUE_ITEMS`] items without counting them.
-const STEPS_TO_LOOK: u64 = 1000;
+/// Filters that compare the items of their value, or may by way of another filter or a test.
+const COMPARING: [&str; 11] =
+    ["sort", "unique", "min", "max", "groupby", "dictsort", "map", "select", "reject", "selectattr", "rejectattr"];
 
 /// Makes the operators known, and the functions that make values.
 pub(super) fn add_to(environment: &mut Environment) {
@@ -56,11 +60,13 @@ pub(super) fn add_to(environment: &mut Environment) {
     ] {
         let any = name == EQUAL || name == UNEQUAL;
         environment.add_function(name, move |state: &State, left: &Value, right: &Value| {
-            pay_for(state, [left, right])?;
+            pay_to_compare(state, [left, right])?;
             if any || have_order(left, right) { Ok(compare(left, right)) } else { Err(impossible(name, left, right)) }
         });
     }
     environment.add_function(WITHIN, within);
+    environment.add_function(SLICE, slice);
+    environment.add_function(PAY_BYTES, |state: &State, bytes: usize| pay_bytes(state, bytes).map(|()| true));
     environment.add_function(FILTER, filter);
     environment.add_function(TEST, test);
     environment.add_function(PAY, |state: &State| state.consume_fuel(STEPS_TO_LOOK).map(|()| true));
@@ -118,7 +124,7 @@ fn have_order(left: &Value, right: &Value) -> bool {
 
 /// `item in container`.
 fn within(state: &State, item: &Value, container: &Value) -> Result<bool, Error> {
-    pay_for(state, [item, container])?;
+    pay_to_compare(state, [item, container])?;
     match container.kind() {
         ValueKind::String if item.as_str().is_none() => Err(impossible("in", item, container)),
         ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::Plain => {
@@ -132,8 +138,12 @@ fn within(state: &State, item: &Value, container: &Value) -> Result<bool, Error>
 fn filter(state: &mut State, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let mut args = args.into_values();
     let name = args.pop().unwrap_or_default();
-    pay_for(state, &args)?;
     let name = name.as_str().unwrap_or_default();
+    if COMPARING.contains(&name) {
+        pay_to_compare(state, &args)?
+    } else {
+        pay_for(state, &args)?
+    }
     state.apply_filter(name, &args).map_err(|error| known(error, ErrorKind::UnknownFilter, "filter", name))
 }
 
@@ -141,8 +151,13 @@ fn filter(state: &mut State, args: Rest<ValueOrKwargs>) -> Result<Value, Error> 
 fn test(state: &mut State, args: Rest<ValueOrKwargs>) -> Result<bool, Error> {
     let mut args = args.into_values();
     let name = args.pop().unwrap_or_default();
-    pay_for(state, &args)?;
     let name = name.as_str().unwrap_or_default();
+    // What has one argument compares it with nothing.
+    if args.len() > 1 {
+        pay_to_compare(state, &args)?
+    } else {
+        pay_for(state, &args)?
+    }
     state.perform_test(name, &args).map_err(|error| known(error, ErrorKind::UnknownTest, "test", name))
 }
 
@@ -166,22 +181,23 @@ fn joined(state: &State, left: &str, right: &str) -> Result<Value, Error> {
     Ok(Value::from([left, right].concat()))
 }
 
-fn items(state: &State, value: &Value) -> Result<Vec<Value>, Error> {
+/// The items of a list or tuple. Too many are refused.
+pub(super) fn items(state: &State, value: &Value) -> Result<Vec<Value>, Error> {
     pay_items(state, value.len().unwrap_or_default())?;
-    value.try_iter()?.checked().take(VALUE_ITEMS + 1).collect()
+    let items = value.try_iter()?.checked().take(VALUE_ITEMS + 1).collect::<Result<Vec<_>, Error>>()?;
+    pay_list(state, items.len()).map(|()| items)
 }
 
 /// A list or tuple, as `like` is one.
-fn sequence(state: &State, items: Vec<Value>, like: &Value) -> Result<Value, Error> {
-    let value = if like.is_tuple() { Value::from(Tuple::from(items)) } else { Value::from(items) };
-    checked(state, value)
+pub(super) fn sequence(items: Vec<Value>, like: &Value) -> Value {
+    if like.is_tuple() { Value::from(Tuple::from(items)) } else { Value::from(items) }
 }
 
-fn is_sequence(value: &Value) -> bool {
+pub(super) fn is_sequence(value: &Value) -> bool {
     matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
 }
 
-fn add(state: &State, left: &Value, right: &Value) -> Result<Value, Error> {
+pub(super) fn add(state: &State, left: &Value, right: &Value) -> Result<Value, Error> {
     if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
         return joined(state, left, right);
     }
@@ -191,7 +207,7 @@ fn add(state: &State, left: &Value, right: &Value) -> Result<Value, Error> {
         _ if is_sequence(left) && is_sequence(right) && left.is_tuple() == right.is_tuple() => {
             let mut all = items(state, left)?;
             all.extend(items(state, right)?);
-            sequence(state, all, left)
+            checked(state, sequence(all, left))
         }
         _ => Err(impossible("+", left, right)),
     }
@@ -224,7 +240,7 @@ fn repeat(state: &State, value: &Value, count: i128) -> Option<Result<Value, Err
         if all > VALUE_ITEMS {
             return Err(refuse(format!("a list would have {all} items, more than the {VALUE_ITEMS} allowed")));
         }
-        sequence(state, items.iter().cycle().take(all).cloned().collect(), value)
+        checked(state, sequence(items.iter().cycle().take(all).cloned().collect(), value))
     })
 }
 

@@ -8,30 +8,31 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, State, Value};
 
 use super::operators::Number;
-use super::text::{pay_bytes, refuse, repr, text_of};
+use super::text::{Paid, ascii, beginning, pay_bytes, refuse, repr, text_of};
 use crate::limits::FORMAT_WIDTH;
 
 /// `format % arguments`.
 pub(super) fn format(state: &State, format: &str, arguments: &Value) -> Result<String, Error> {
+    // Read, and copied where it names keys.
     pay_bytes(state, format.len())?;
     let mut values = Values::of(arguments)?;
-    let mut text = String::new();
+    let mut text = Paid::new(state);
     let mut characters = format.chars().peekable();
     while let Some(character) = characters.next() {
         if character != '%' {
-            text.push(character);
+            text.push([character])?;
             continue;
         }
         if characters.next_if_eq(&'%').is_some() {
-            text.push('%');
+            text.push(['%'])?;
             continue;
         }
         let conversion = Conversion::parse(&mut characters, &mut values)?;
-        conversion.write(state, &mut text, &mut values)?;
+        conversion.write(&mut text, &mut values)?;
         state.consume_fuel(1)?;
     }
     values.check_end()?;
-    Ok(text)
+    text.finish()
 }
 
 /// The right side.
@@ -99,38 +100,41 @@ impl Conversion {
         Ok(Self { key, flags, width: size(width)?, precision, kind })
     }
 
-    fn write(&self, state: &State, text: &mut String, values: &mut Values) -> Result<(), Error> {
+    fn write(&self, text: &mut Paid, values: &mut Values) -> Result<(), Error> {
+        let state = text.state;
         let value = match (&self.key, &values.mapping) {
             (Some(key), Some(mapping)) if mapping.kind() == ValueKind::Map => {
                 let value = mapping.get_item(&Value::from(key.as_str()))?;
                 if value.is_undefined() {
-                    return Err(refuse(format!("the mapping has no {key:?}")));
+                    return Err(refuse(format!("the mapping has no {:?}", beginning(key))));
                 }
                 value
             }
             (Some(_), _) => return Err(refuse("format requires a mapping")),
             (None, _) => values.take()?,
         };
-        let written = match self.kind {
-            's' => self.pad(&self.cut(&text_of(state, &value)?)),
-            'r' => self.pad(&self.cut(&repr(state, &value)?)),
-            'a' => self.pad(&self.cut(&ascii(&repr(state, &value)?))),
-            'c' => self.pad(&character(&value)?),
-            'd' | 'i' | 'u' | 'o' | 'x' | 'X' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G' => self.number(&value)?,
-            other => return Err(refuse(format!("unsupported format character {other:?}"))),
-        };
-        pay_bytes(state, written.len())?;
-        text.push_str(&written);
-        Ok(())
+        match self.kind {
+            's' => self.pad(text, self.cut(&text_of(state, &value)?)),
+            'r' => self.pad(text, self.cut(&repr(state, &value)?)),
+            'a' => self.pad(text, self.cut(&ascii(state, &repr(state, &value)?)?)),
+            'c' => self.pad(text, &character(&value)?),
+            'd' | 'i' | 'u' | 'o' | 'x' | 'X' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
+                text.push_str(&self.number(&value)?)
+            }
+            other => Err(refuse(format!("unsupported format character {other:?}"))),
+        }
     }
 
-    fn cut(&self, text: &str) -> String {
-        text.chars().take(self.precision.unwrap_or(usize::MAX)).collect()
+    fn cut<'t>(&self, text: &'t str) -> &'t str {
+        let end = self.precision.and_then(|most| text.char_indices().nth(most));
+        end.map_or(text, |(end, _)| &text[..end])
     }
 
-    fn pad(&self, text: &str) -> String {
+    fn pad(&self, out: &mut Paid, text: &str) -> Result<(), Error> {
         let missing = " ".repeat(self.width.saturating_sub(text.chars().count()));
-        if self.flags.contains('-') { format!("{text}{missing}") } else { format!("{missing}{text}") }
+        let [first, second] = if self.flags.contains('-') { [text, &missing] } else { [&missing, text] };
+        out.push_str(first)?;
+        out.push_str(second)
     }
 
     fn number(&self, value: &Value) -> Result<String, Error> {
@@ -199,17 +203,4 @@ fn character(value: &Value) -> Result<String, Error> {
             _ => Err(refuse("%c requires a number or a single character")),
         },
     }
-}
-
-fn ascii(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        match u32::from(c) {
-            0..=0x7F => escaped.push(c),
-            code @ 0x80..=0xFF => escaped.push_str(&format!("\\x{code:02x}")),
-            code @ 0x100..=0xFFFF => escaped.push_str(&format!("\\u{code:04x}")),
-            code => escaped.push_str(&format!("\\U{code:08x}")),
-        }
-    }
-    escaped
 }

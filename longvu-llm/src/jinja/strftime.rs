@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::limits::DATE_FIELD_WIDTH;
+
 const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -20,9 +22,6 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 const SECONDS_A_DAY: u64 = 86_400;
-
-/// The widest field: templates write dates, not tables.
-const MOST_WIDTH: usize = 100;
 
 /// Formats a time in UTC as Python does on Linux, with English names; the error names the code that is not supported.
 /// Times before 1970 count as its first moment. Time zones (`%z`, `%Z`) are empty, as of Python's `datetime.now()`.
@@ -47,8 +46,8 @@ pub(super) fn strftime(time: SystemTime, format: &str) -> Result<String, String>
         while let Some(digit) = characters.next_if(char::is_ascii_digit).and_then(|c| c.to_digit(10)) {
             flags.width = flags.width.saturating_mul(10).saturating_add(digit as usize);
         }
-        if flags.width > MOST_WIDTH {
-            return Err(format!("strftime_now does not support fields wider than {MOST_WIDTH}"));
+        if flags.width > DATE_FIELD_WIDTH {
+            return Err(format!("strftime_now does not support fields wider than {DATE_FIELD_WIDTH}"));
         }
         let _ = characters.next_if(|c| "EO".contains(*c));
         let code = characters.next();

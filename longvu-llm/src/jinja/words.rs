@@ -1,8 +1,11 @@
 //! Letters, words and white space as Python sees them.
 
-use minijinja::{Error, Value};
+use std::collections::BTreeSet;
+
+use minijinja::{Error, State, Value};
 
 use super::arguments::Arguments;
+use super::text::pay_bytes;
 
 /// Python's white space: Unicode's, and four separators of ASCII.
 pub(super) fn is_space(c: char) -> bool {
@@ -48,12 +51,23 @@ pub(super) fn count(text: &str) -> usize {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).count()
 }
 
+/// Bytes that a text has at most once its case is changed: some characters of two bytes become three of two.
+pub(super) fn cased_bytes(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.len().saturating_mul(3) }
+}
+
 fn is_cased(c: char) -> bool {
     c.is_uppercase() || c.is_lowercase()
 }
 
-pub(super) fn change_case(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn change_case(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     Arguments::bind("a change of case", [], args)?;
+    pay_bytes(state, cased_bytes(text))?;
+    match method {
+        "upper" => return Ok(Value::from(text.to_uppercase())),
+        "lower" => return Ok(Value::from(text.to_lowercase())),
+        _ => {}
+    }
     let mut changed = String::with_capacity(text.len());
     let mut after_letter = false;
     for c in text.chars() {
@@ -78,7 +92,7 @@ pub(super) fn is_of_kind(text: &str, method: &str, args: &[Value]) -> Result<Val
     let all = |kind: fn(char) -> bool| !text.is_empty() && text.chars().all(kind);
     Ok(Value::from(match method {
         "isspace" => all(is_space),
-        "isdecimal" => all(|c| c.is_numeric() && c.is_ascii_digit() || is_decimal(c)),
+        "isdecimal" => all(is_decimal),
         "isdigit" => all(|c| is_decimal(c) || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉' | '①'..='⑨')),
         "isnumeric" => all(char::is_numeric),
         "isidentifier" => {
@@ -91,13 +105,12 @@ pub(super) fn is_of_kind(text: &str, method: &str, args: &[Value]) -> Result<Val
     }))
 }
 
-/// Whether a character is a decimal digit of some script: their blocks of ten begin at a multiple of sixteen or six
-/// above it.
+/// Whether a character is a decimal digit: one of ASCII, Arabic, Persian, Devanagari, Bengali or Thai, or a full-width
+/// one.
 fn is_decimal(c: char) -> bool {
-    c.is_ascii_digit()
-        || (c.is_numeric()
-            && matches!(u32::from(c),
-                0x660..=0x669 | 0x6F0..=0x6F9 | 0x966..=0x96F | 0x9E6..=0x9EF | 0xE50..=0xE59 | 0xFF10..=0xFF19))
+    let foreign = matches!(u32::from(c),
+        0x660..=0x669 | 0x6F0..=0x6F9 | 0x966..=0x96F | 0x9E6..=0x9EF | 0xE50..=0xE59 | 0xFF10..=0xFF19);
+    c.is_ascii_digit() || foreign
 }
 
 fn is_title(text: &str) -> bool {
@@ -110,4 +123,12 @@ fn is_title(text: &str) -> bool {
         any |= after_letter;
     }
     any
+}
+
+/// A text without what Python's `strip` takes off at the ends that are asked for: white space, or the given characters.
+pub(super) fn strip<'t>(text: &'t str, characters: Option<&str>, [start, end]: [bool; 2]) -> &'t str {
+    let characters: Option<BTreeSet<char>> = characters.map(|characters| characters.chars().collect());
+    let goes = |c: char| characters.as_ref().map_or_else(|| is_space(c), |characters| characters.contains(&c));
+    let text = if start { text.trim_start_matches(goes) } else { text };
+    if end { text.trim_end_matches(goes) } else { text }
 }
