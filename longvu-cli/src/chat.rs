@@ -1,11 +1,11 @@
 //! `longvu chat`: questions from stdin, line by line, about one video that is encoded once.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal, Read, Write},
     path::PathBuf,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use longvu::{Answer, PromptCache, llm::Conversation};
 
@@ -83,6 +83,9 @@ pub fn run(args: &ChatArgs) -> Result<()> {
     Chat { answerer, first: first.clone(), conversation: first, cache, decoded, quiet }.run()
 }
 
+/// Bytes of a line that are read: more than any question's.
+const LONGEST_LINE: u64 = 1 << 24;
+
 struct Chat<'a> {
     answerer: Answerer<'a>,
     /// The conversation before any question.
@@ -107,8 +110,12 @@ impl Chat<'_> {
                 let _ = write!(stderr, "> ").and_then(|()| stderr.flush());
             }
             let mut line = Vec::new();
-            if stdin.read_until(b'\n', &mut line).context("cannot read standard input")? == 0 {
+            let mut start = (&mut stdin).take(LONGEST_LINE);
+            if start.read_until(b'\n', &mut line).context("cannot read standard input")? == 0 {
                 return Ok(());
+            }
+            if start.limit() == 0 && line.last() != Some(&b'\n') {
+                bail!("a line of standard input is longer than {LONGEST_LINE} bytes, which no question is");
             }
             match String::from_utf8_lossy(&line).trim() {
                 "" => {}

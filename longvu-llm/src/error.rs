@@ -85,6 +85,15 @@ pub enum Error {
         found: String,
     },
 
+    /// A text that no window holds, and that would take much memory to find that out.
+    #[error("a text has {bytes} bytes, more than the {limit} allowed; shorten it")]
+    TextTooLong {
+        /// Its bytes.
+        bytes: usize,
+        /// Those allowed.
+        limit: usize,
+    },
+
     /// The tokenizer failed on a text or on ids.
     #[error("the tokenizer failed to {action}: {source}")]
     Tokenize {

@@ -22,6 +22,9 @@ pub struct Limits {
     /// that it makes, so that memory is bounded too; messages bring sixteen more for each of their bytes. Hundreds of turns
     /// take tens of thousands, or millions where the text so far is copied for each.
     pub template_steps: u64,
+    /// Bytes of a text that is made tokens at once: a question, a turn, an answer to learn. The longest window has a few
+    /// bytes a token, 100 KB with 32,768; the tokenizer takes some 300 times a text's bytes.
+    pub text_bytes: usize,
 }
 
 impl Default for Limits {
@@ -33,11 +36,18 @@ impl Default for Limits {
             merges: 1 << 21,
             template_bytes: 1 << 20,
             template_steps: 5_000_000,
+            text_bytes: 1 << 20,
         }
     }
 }
 
 impl Limits {
+    /// Sets [`Limits::text_bytes`].
+    #[must_use]
+    pub fn with_text_bytes(self, text_bytes: usize) -> Self {
+        Self { text_bytes, ..self }
+    }
+
     /// Sets [`Limits::json_bytes`].
     #[must_use]
     pub fn with_json_bytes(self, json_bytes: u64) -> Self {

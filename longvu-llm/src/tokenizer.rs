@@ -35,6 +35,8 @@ const END_OF_TURN_TOKENS: [&str; 2] = ["<|im_end|>", "<|eot_id|>"];
 pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
     special_tokens: Arc<[String]>,
+    /// Bytes that a text may have.
+    text_bytes: usize,
 }
 
 impl Tokenizer {
@@ -61,7 +63,7 @@ impl Tokenizer {
             return Self::from_file_with(file, limits);
         }
         tracing::debug!(dir = %dir.display(), "no tokenizer.json, trying vocab.json and merges.txt");
-        Ok(Self::new(bpe_files::load(dir, limits)?))
+        Ok(Self::new(bpe_files::load(dir, limits)?, limits))
     }
 
     /// Loads a `tokenizer.json`. Truncation and padding set in the file are ignored: they would
@@ -95,10 +97,10 @@ impl Tokenizer {
             return Err(Error::TokenizerKind { path: path.into(), found: escape(&decoder).into_owned() });
         }
         file.check().map_err(failed)?;
-        Ok(Self::new(build(file, limits).map_err(failed)?))
+        Ok(Self::new(build(file, limits).map_err(failed)?, limits))
     }
 
-    fn new(inner: tokenizers::Tokenizer) -> Self {
+    fn new(inner: tokenizers::Tokenizer, limits: &Limits) -> Self {
         let mut special: Vec<_> = inner
             .get_added_tokens_decoder()
             .into_iter()
@@ -107,7 +109,7 @@ impl Tokenizer {
             .collect();
         special.sort_unstable();
         let special_tokens = special.into_iter().map(|(_, content)| content).collect();
-        Self { inner: Arc::new(inner), special_tokens }
+        Self { inner: Arc::new(inner), special_tokens, text_bytes: limits.text_bytes }
     }
 
     /// Refuses ids that an embedding of `rows` has no row for.
@@ -128,8 +130,11 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Tokenize`] when the tokenizer itself fails.
+    /// [`Error::TextTooLong`] over [`Limits::text_bytes`], [`Error::Tokenize`] when the tokenizer itself fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        if text.len() > self.text_bytes {
+            return Err(Error::TextTooLong { bytes: text.len(), limit: self.text_bytes });
+        }
         let encoding = self
             .inner
             .encode_fast(text, false)

@@ -359,3 +359,14 @@ fn limits_can_be_changed() {
     assert!(with(Limits::default().with_vocabulary(413)).contains("414 tokens"));
     assert!(with(Limits::default().with_merges(10)).contains("merges"));
 }
+
+#[test]
+fn texts_of_megabytes_are_refused_before_they_are_cut_up() {
+    let folder = checkpoint("qwen");
+    let tokenizer = Tokenizer::from_dir(&folder).unwrap();
+    let long = "a".repeat((1 << 20) + 1);
+    let error = tokenizer.encode(&long).unwrap_err();
+    assert!(matches!(error, Error::TextTooLong { bytes: 1_048_577, limit: 1_048_576 }), "{error}");
+    let small = Tokenizer::from_dir_with(&folder, &Limits::default().with_text_bytes(3)).unwrap();
+    assert!(small.encode("four").is_err() && small.encode("two").is_ok());
+}

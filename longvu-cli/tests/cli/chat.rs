@@ -59,3 +59,19 @@ fn commands_end_and_renew_it() {
 fn bytes_that_are_no_text_do_not_end_it() {
     assert_eq!(lines(&chat(b"caf\xe9?\nNext\n", &["--json", "-q"]).ok()).len(), 2);
 }
+
+/// Neither a vast question nor a line without an end takes the memory that its tokens would.
+#[test]
+fn lines_of_megabytes_are_refused() {
+    let mut command = longvu();
+    command
+        .arg("chat")
+        .arg(video("video3.mp4"))
+        .args(["--uniform", "1", "-q", "--max-new-tokens", "2", "-m"])
+        .arg(model());
+    let long = format!("{}\nWhat?\n", "a".repeat(3 << 20));
+    let answered = run_with(&mut command, long.as_bytes());
+    assert!(answered.stderr.contains("a text has 3145728 bytes, more than the 1048576 allowed"), "{}", answered.stderr);
+    assert_eq!(answered.ok().lines().count(), 1, "the next question is answered");
+    run_with(&mut command, "a".repeat((1 << 24) + 1).as_bytes()).fails(1, &["longer than 16777216 bytes"]);
+}
