@@ -83,7 +83,7 @@ impl Entry {
 }
 
 impl EncodedVideo {
-    /// Writes the encoded video to `path`, to be read by [`LongVu::load_encoded`].
+    /// Writes the encoded video to `path`, to be read by [`LongVu::load_encoded`](crate::LongVu::load_encoded).
     ///
     /// The file appears under its name once it is complete; one that was there is replaced.
     ///
