@@ -394,6 +394,13 @@ pub enum Warning {
         reason: String,
     },
 
+    /// A picture file that was not looked through for damage; it may be whole or not.
+    #[error("the picture was not checked for damage: {reason}; look at it, or save it again in a simpler form")]
+    Unchecked {
+        /// Why not.
+        reason: String,
+    },
+
     /// A file read as a single picture that has several.
     #[error("the file has {pictures} pictures; only the first is used")]
     FirstOfMany {

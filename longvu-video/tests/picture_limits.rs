@@ -205,6 +205,27 @@ fn metadata_do_not_unfold() {
 }
 
 #[test]
+fn a_jpeg_of_thousands_of_components_takes_no_memory() {
+    let folder = scratch();
+    let path = folder.path().join("a.jpg");
+    let components = 21_800_u16;
+    for announced in [1, 3, 40] {
+        let mut bytes = b"\xff\xd8\xff\xc2".to_vec();
+        bytes.extend((8 + 3 * components).to_be_bytes());
+        // 4096 x 4096 pixels of 8 bits.
+        bytes.extend([8, 0x10, 0, 0x10, 0, announced]);
+        (0..components).for_each(|number| bytes.extend([number as u8, 0x11, 0]));
+        bytes.extend(b"\xff\xd9");
+        std::fs::write(&path, bytes).unwrap();
+        let before = peak_memory();
+        let error = open_image(&path).unwrap_err();
+        assert!(matches!(error, Error::Image { .. }), "{error}");
+        assert!(Video::open(&path).and_then(|video| video.frames()?.collect::<Result<Vec<_>, _>>()).is_err());
+        assert!(peak_memory() - before < 600 << 20, "{announced}: {} bytes", peak_memory() - before);
+    }
+}
+
+#[test]
 fn a_jpeg_of_endless_scans_is_refused_soon() {
     let folder = scratch();
     let path = folder.path().join("a.jpg");
