@@ -161,3 +161,6 @@ pub(crate) const MAX_TRACKS: usize = 1000;
 
 /// Bytes from the start of a file that tell what it is where FFmpeg does not.
 pub(crate) const SNIFF_BYTES: u64 = 64 << 10;
+
+/// Lists of associations (`ipma`) of a HEIF file that are read: the standard has four kinds, of which each comes once.
+pub(crate) const MAX_ASSOCIATIONS: usize = 16;
