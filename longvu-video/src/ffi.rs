@@ -40,12 +40,13 @@ pub(crate) fn silence() {
 
 /// Opens a container and looks at the beginning of its streams, as `ffmpeg::format::input_from_stream` does, with decoders
 /// that take no pictures of more than `max_pixels`: the look decodes what the headers leave open, before their sizes can be
-/// compared with anything. `accept` gets the container before that and may refuse it.
+/// compared with anything. Streams that only the look finds, as in MPEG-TS, it decodes with FFmpeg's own limit. `accept` gets
+/// the container before the look and after it, with all streams and sizes, and may refuse it.
 pub(crate) fn open_input(
     mut io: StreamIo,
     settings: Dictionary,
     max_pixels: u64,
-    accept: impl FnOnce(&Input) -> Result<()>,
+    accept: impl Fn(&Input) -> Result<()>,
     failed: impl Fn(ffmpeg::Error) -> crate::Error,
 ) -> Result<Input> {
     // SAFETY: the context is allocated here and checked, gets the reader before it is opened, and goes either into an
@@ -67,7 +68,11 @@ pub(crate) fn open_input(
         let mut input = Input::wrap_with_custom_io(context, io);
         accept(&input)?;
         let status = find_stream_info(&mut input, max_pixels);
-        if status < 0 { Err(failed(ffmpeg::Error::from(status))) } else { Ok(input) }
+        if status < 0 {
+            return Err(failed(ffmpeg::Error::from(status)));
+        }
+        accept(&input)?;
+        Ok(input)
     }
 }
 
@@ -240,6 +245,17 @@ pub(crate) fn picture_size(parameters: &ffmpeg::codec::Parameters) -> (u32, u32)
     // SAFETY: the parameters are alive, and the fields are plain integers.
     let (width, height) = unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
     (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0))
+}
+
+/// Width and height of a pixel as the container or the stream gives them; `None` if unknown.
+pub(crate) fn pixel_aspect(input: &Input, stream: usize) -> Option<(u32, u32)> {
+    let stream = input.stream(stream)?;
+    // SAFETY: context and stream are alive; the call only reads them, and takes no frame for an answer.
+    let ratio = unsafe {
+        ffi::av_guess_sample_aspect_ratio(input.as_ptr().cast_mut(), stream.as_ptr().cast_mut(), ptr::null_mut())
+    };
+    let side = |side: c_int| u32::try_from(side).ok().filter(|side| *side > 0);
+    side(ratio.num).zip(side(ratio.den))
 }
 
 /// A reader of packets for a stream with these parameters.

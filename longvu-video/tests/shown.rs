@@ -252,6 +252,24 @@ fn properties_come_from_every_list_of_associations() {
 }
 
 #[test]
+fn pixels_that_are_not_square_are_named() {
+    let folder = scratch();
+    for (codec, name) in
+        [("libx264", "a.mp4"), ("libx264", "a.mkv"), ("mpeg4", "a.mp4"), ("mpeg4", "a.avi"), ("libx264", "a.ts")]
+    {
+        let make = |ratio: &str| {
+            let arguments = format!("{SOURCE} -vf setsar={ratio} -c:v {codec}");
+            warnings(&ffmpeg(&arguments, &folder.path().join(name)))
+        };
+        let said = make("16/11");
+        assert!(said.len() == 1 && said[0].contains("16 wide to 11 high and are taken as square"), "{name}: {said:?}");
+        for square in ["1", "0", "201/200"] {
+            assert_eq!(make(square), [""; 0], "{codec} {name} {square}");
+        }
+    }
+}
+
+#[test]
 fn colours_that_are_not_converted_are_named() {
     let folder = scratch();
     let make = |more: &str, name: &str| warnings(&ffmpeg(&format!("{SOURCE} {more}"), &folder.path().join(name)));

@@ -114,11 +114,9 @@ fn refine(
     }
     if *end_of_band_run > 0 {
         *end_of_band_run -= 1;
-        while place <= last {
-            if *history >> place & 1 == 1 {
-                bits.take(1)?;
-            }
-            place += 1;
+        if place <= last {
+            let rest = (u64::MAX << place) & (u64::MAX >> (63 - last));
+            bits.skip((*history & rest).count_ones())?;
         }
     }
     Ok(())

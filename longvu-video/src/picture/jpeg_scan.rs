@@ -7,9 +7,7 @@ use super::jpeg::{EOI, SOI, SOS};
 use super::jpeg_bits::{Bits, Huffman};
 use super::jpeg_block::read_block;
 use crate::Warning;
-
-/// The decoder takes no more scans either. A scan of a few bytes can be a whole pass over the picture.
-const MAX_SCANS: usize = 100;
+use crate::limits::{MAX_JPEG_BLOCKS, MAX_SCANS};
 
 /// What is wrong with a JPEG's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +24,8 @@ pub(super) enum Fault {
     Segment,
     /// None that is known: there is no memory to look for them.
     Memory,
+    /// None that is known: looking for them would take too long.
+    Time,
 }
 
 impl Fault {
@@ -37,6 +37,9 @@ impl Fault {
             Self::Extra => "its data go on after the picture is complete",
             Self::Restart => "a restart marker is missing or out of order",
             Self::Segment => "a segment is malformed",
+            Self::Time => {
+                return Warning::Unchecked { reason: "its scans pass over too many blocks in all".into() };
+            }
             Self::Memory => return Warning::Unchecked { reason: "there is no memory for it".into() },
         };
         Warning::DamagedPicture { reason: reason.into() }
@@ -57,6 +60,8 @@ struct Checker {
     components: Vec<Component>,
     /// MCUs across and down.
     mcus: (usize, usize),
+    /// Blocks that the scans so far passed over.
+    passed: usize,
 }
 
 #[derive(Default)]
@@ -202,6 +207,10 @@ impl Checker {
             _ => None,
         };
         let (across, down) = single.unwrap_or(self.mcus);
+        self.passed = self.passed.saturating_add(across.saturating_mul(down).saturating_mul(scan.components.len()));
+        if self.passed > MAX_JPEG_BLOCKS {
+            return Err(Fault::Time);
+        }
         let mut bits = Bits::new(data, position);
         let mut end_of_band_run = 0;
         let mut restarts = 0_u8;

@@ -24,8 +24,8 @@ use std::time::Duration;
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use crate::demuxer::open_file;
 use crate::formats::{self, CONVERT};
+use crate::opening::open_file;
 use crate::{Error, Limits, Result, Warning};
 use walker::Walker;
 

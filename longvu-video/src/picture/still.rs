@@ -13,7 +13,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat};
 
 use super::webp_animation::WebPAnimation;
 use super::{Facts, jpeg_scan, rgb};
-use crate::demuxer::open_file;
+use crate::opening::open_file;
 use crate::{Error, Limits, Result};
 
 /// Memory that a decoder may take beside the picture, in bytes a pixel; more than any of them uses.
