@@ -1,6 +1,6 @@
 //! Which part of the stored pictures a container wants shown.
 
-/// A rectangle of whole pixels in the stored picture.
+/// A rectangle of whole pixels in a stored picture or on a canvas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Area {
     pub left: u32,

@@ -1,7 +1,5 @@
 //! The few FFmpeg calls that `ffmpeg-next` does not wrap; all `unsafe` code of the crate is here.
 
-mod convert;
-
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::sync::Once;
@@ -17,6 +15,18 @@ pub(crate) use convert::{RgbConverter, rgb_buffer};
 use crate::Result;
 use crate::bitstream::Inspector;
 
+/// The number in a field of one of FFmpeg's structs that the bindings have as an `enum`. The number is a file's and need be
+/// none of the enum's, so that neither the field nor a reference to the struct may be had as their Rust types.
+///
+/// Takes the place of the struct and the field's name; to be used where the place is known to be alive.
+macro_rules! number {
+    ($of:expr, $field:ident) => {
+        std::ptr::addr_of!((*$of).$field).cast::<std::ffi::c_int>().read()
+    };
+}
+
+mod convert;
+
 /// Silences FFmpeg's own printing to standard error, once a process, so that a program that wants it can turn it on again;
 /// and gives its errors their texts.
 pub(crate) fn silence() {
@@ -30,12 +40,13 @@ pub(crate) fn silence() {
 
 /// Opens a container and looks at the beginning of its streams, as `ffmpeg::format::input_from_stream` does, with decoders
 /// that take no pictures of more than `max_pixels`: the look decodes what the headers leave open, before their sizes can be
-/// compared with anything. `accept` gets the container before that and may refuse it.
+/// compared with anything. Streams that only the look finds, as in MPEG-TS, it decodes with FFmpeg's own limit. `accept` gets
+/// the container before the look and after it, with all streams and sizes, and may refuse it.
 pub(crate) fn open_input(
     mut io: StreamIo,
     settings: Dictionary,
     max_pixels: u64,
-    accept: impl FnOnce(&Input) -> Result<()>,
+    accept: impl Fn(&Input) -> Result<()>,
     failed: impl Fn(ffmpeg::Error) -> crate::Error,
 ) -> Result<Input> {
     // SAFETY: the context is allocated here and checked, gets the reader before it is opened, and goes either into an
@@ -57,7 +68,11 @@ pub(crate) fn open_input(
         let mut input = Input::wrap_with_custom_io(context, io);
         accept(&input)?;
         let status = find_stream_info(&mut input, max_pixels);
-        if status < 0 { Err(failed(ffmpeg::Error::from(status))) } else { Ok(input) }
+        if status < 0 {
+            return Err(failed(ffmpeg::Error::from(status)));
+        }
+        accept(&input)?;
+        Ok(input)
     }
 }
 
@@ -110,9 +125,9 @@ pub(crate) fn is_default(stream: &ffmpeg::Stream<'_>) -> bool {
 
 /// Whether the container's own headers state its length, rather than FFmpeg's estimate.
 pub(crate) fn has_declared_duration(input: &ffmpeg::format::context::Input) -> bool {
-    // SAFETY: the context is alive, and the field is a plain value.
-    let method = unsafe { (*input.as_ptr()).duration_estimation_method };
-    method == ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_STREAM
+    // SAFETY: the context is alive, and the field is as wide as the number that is read.
+    let method = unsafe { number!(input.as_ptr(), duration_estimation_method) };
+    method == ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_STREAM as c_int
 }
 
 /// FFmpeg's names, joined by commas, of the format of which a file that begins with `head` looks to be.
@@ -156,38 +171,51 @@ pub(crate) struct Colours {
 impl Colours {
     /// Those in the headers of a stream.
     pub fn of_stream(parameters: &ffmpeg::codec::Parameters) -> Self {
-        // SAFETY: the parameters are alive and the fields plain values. FFmpeg keeps a video's pixel format as the number of
-        // one of its `AVPixelFormat`s, of which the bindings, made from the same version's headers, have all.
+        // SAFETY: the parameters are alive, and each field is as wide as the number that is read.
         unsafe {
-            let raw = &*parameters.as_ptr();
-            let format = std::mem::transmute::<c_int, ffi::AVPixelFormat>(raw.format);
+            let raw = parameters.as_ptr();
             Self {
-                matrix: raw.color_space as c_int,
-                transfer: raw.color_trc as c_int,
-                primaries: raw.color_primaries as c_int,
-                is_yuv: is_yuv(format),
+                matrix: number!(raw, color_space),
+                transfer: number!(raw, color_trc),
+                primaries: number!(raw, color_primaries),
+                is_yuv: is_yuv(number!(raw, format)),
             }
         }
     }
 
     /// Those of a decoded picture.
     pub fn of_picture(picture: &frame::Video) -> Self {
-        // SAFETY: the picture is alive, and the fields are plain values.
+        // SAFETY: the picture is alive, and each field is as wide as the number that is read.
         unsafe {
-            let raw = &*picture.as_ptr();
+            let raw = picture.as_ptr();
             Self {
-                matrix: raw.colorspace as c_int,
-                transfer: raw.color_trc as c_int,
-                primaries: raw.color_primaries as c_int,
-                is_yuv: is_yuv(picture.format().into()),
+                matrix: number!(raw, colorspace),
+                transfer: number!(raw, color_trc),
+                primaries: number!(raw, color_primaries),
+                is_yuv: is_yuv(number!(raw, format)),
             }
         }
     }
 }
 
-fn is_yuv(format: ffi::AVPixelFormat) -> bool {
-    // SAFETY: null or a static description comes back.
+/// Whether a picture's levels use all of their numbers; `None` if it does not say.
+fn is_full_range(picture: &frame::Video) -> Option<bool> {
+    // SAFETY: the picture is alive, and the field is as wide as the number that is read.
+    match unsafe { number!(picture.as_ptr(), color_range) } {
+        range if range == ffi::AVColorRange::AVCOL_RANGE_JPEG as c_int => Some(true),
+        range if range == ffi::AVColorRange::AVCOL_RANGE_MPEG as c_int => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether a pixel format, by its number, has three channels that a matrix turns into RGB.
+fn is_yuv(format: c_int) -> bool {
+    if !(0..ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int).contains(&format) {
+        return false;
+    }
+    // SAFETY: the enum has a value for every number up to its last; null or a static description comes back.
     unsafe {
+        let format = std::mem::transmute::<c_int, ffi::AVPixelFormat>(format);
         let description = ffi::av_pix_fmt_desc_get(format).as_ref();
         let not_yuv = (ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL | ffi::AV_PIX_FMT_FLAG_BITSTREAM) as u64;
         description.is_some_and(|format| format.nb_components >= 3 && format.flags & not_yuv == 0)
@@ -219,18 +247,30 @@ pub(crate) fn picture_size(parameters: &ffmpeg::codec::Parameters) -> (u32, u32)
     (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0))
 }
 
+/// Width and height of a pixel as the container or the stream gives them; `None` if unknown.
+pub(crate) fn pixel_aspect(input: &Input, stream: usize) -> Option<(u32, u32)> {
+    let stream = input.stream(stream)?;
+    // SAFETY: context and stream are alive; the call only reads them, and takes no frame for an answer.
+    let ratio = unsafe {
+        ffi::av_guess_sample_aspect_ratio(input.as_ptr().cast_mut(), stream.as_ptr().cast_mut(), ptr::null_mut())
+    };
+    let side = |side: c_int| u32::try_from(side).ok().filter(|side| *side > 0);
+    side(ratio.num).zip(side(ratio.den))
+}
+
 /// A reader of packets for a stream with these parameters.
 pub(crate) fn inspector(parameters: &ffmpeg::codec::Parameters) -> Option<Inspector> {
     // SAFETY: the parameters are alive, and `extradata` is null or leads to `extradata_size` bytes, which are not changed or
     // freed while `parameters` is borrowed.
     unsafe {
-        let raw = &*parameters.as_ptr();
-        let headers = match usize::try_from(raw.extradata_size) {
-            Ok(size) if !raw.extradata.is_null() => std::slice::from_raw_parts(raw.extradata, size),
+        let raw = parameters.as_ptr();
+        let headers = match usize::try_from((*raw).extradata_size) {
+            Ok(size) if !(*raw).extradata.is_null() => std::slice::from_raw_parts((*raw).extradata, size),
             _ => &[],
         };
         let progressive = [ffi::AVFieldOrder::AV_FIELD_UNKNOWN, ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE];
-        Inspector::new(parameters.id(), headers, !progressive.contains(&raw.field_order))
+        let order = number!(raw, field_order);
+        Inspector::new(parameters.id(), headers, !progressive.iter().any(|known| *known as c_int == order))
     }
 }
 

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use image::metadata::Orientation;
 
-use crate::boxes::{Boxed, bytes, child, children, descend, number};
+use crate::boxes::{Boxed, bytes, child, children, number};
 use crate::crop::Crop;
+use crate::limits::MAX_ASSOCIATIONS;
 use crate::orientation;
 
 /// The picture that the file names as its main one.
@@ -88,19 +89,23 @@ fn item_type<R: Read + Seek>(reader: &mut R, list: Range<u64>, item: u64) -> Opt
     None
 }
 
-/// The properties of an item, as places in the list of all counted from 1.
+/// The properties of an item, as places in the list of all counted from 1, out of every list of associations: there is one
+/// for each width of its numbers.
 fn associations<R: Read + Seek>(reader: &mut R, properties: Range<u64>, item: u64) -> Vec<usize> {
-    let Some(list) = descend(reader, properties, &[b"ipma"]).map(|list| bytes(reader, list)) else {
-        return Vec::new();
-    };
+    let lists = children(reader, properties).into_iter().filter(|found| &found.kind == b"ipma").take(MAX_ASSOCIATIONS);
+    lists.flat_map(|list| of_item(&bytes(reader, list.body), item)).collect()
+}
+
+/// The properties of an item in one list of associations.
+fn of_item(list: &[u8], item: u64) -> Vec<usize> {
     let id_size = if list.first() == Some(&0) { 2 } else { 4 };
     let (index_size, mask) = if list.get(3).is_some_and(|flags| flags & 1 == 1) { (2, 0x7fff) } else { (1, 0x7f) };
     let mut at = 8;
-    while let (Some(id), Some(count)) = (number(&list, at, id_size), number(&list, at + id_size, 1)) {
+    while let (Some(id), Some(count)) = (number(list, at, id_size), number(list, at + id_size, 1)) {
         let count = usize::try_from(count).unwrap_or(0);
         at += id_size + 1;
         if id == item {
-            let index = |k| number(&list, at + k * index_size, index_size);
+            let index = |k| number(list, at + k * index_size, index_size);
             return (0..count).filter_map(index).filter_map(|index| usize::try_from(index & mask).ok()).collect();
         }
         at += count * index_size;

@@ -5,7 +5,7 @@ use std::path::Path;
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use crate::demuxer::open_file;
+use crate::opening::open_file;
 use crate::{Error, Frame, Limits, Result, Warning, formats, orientation, picture};
 
 /// A picture from an image file, and what its user should know about it.

@@ -135,6 +135,24 @@ pub(crate) const MAX_TRACKS: usize = 1000;
 /// Bytes from the start of a file that tell what it is where FFmpeg does not.
 pub(crate) const SNIFF_BYTES: u64 = 64 << 10;
 
+/// Lists of associations (`ipma`) of a HEIF file that are read: the standard has four kinds, of which each comes once.
+pub(crate) const MAX_ASSOCIATIONS: usize = 16;
+
+/// Scans of a JPEG whose data are checked; the decoder takes no more either. A scan of a few bytes can be a whole pass over the
+/// picture.
+pub(crate) const MAX_SCANS: usize = 100;
+
+/// Blocks, or groups of them, that all scans of a JPEG pass over while its data are checked (2^27).
+///
+/// A second or so. A progressive picture of [`MAX_PIXELS`] without subsampling takes a quarter of it.
+pub(crate) const MAX_JPEG_BLOCKS: usize = 1 << 27;
+
+/// Bytes between two JPEGs of a stream that pad the first; streams pad to blocks of 512 to 4096 bytes.
+pub(crate) const MAX_PADDING: usize = 4096;
+
+/// Unreadable packets in a row at which a container counts as over; each can be a search through what follows.
+pub(crate) const MAX_INVALID_READS: usize = 1000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -46,7 +46,7 @@ impl Video {
     /// [`Error::EmptyFile`], [`Error::Io`] or [`Error::Read`] if the file cannot be read; [`Error::NotAVideo`],
     /// [`Error::NoIndex`], [`Error::NoVideoStream`] or [`Error::NoFrames`] if there is no video in it; [`Error::Playlist`],
     /// [`Error::External`], [`Error::Encrypted`], [`Error::Heif`] or [`Error::UnsupportedFormat`] if it is of a kind that is
-    /// not read; [`Error::TooLarge`], [`Error::SideTooLong`], [`Error::AnimationTooLarge`] or [`Error::FileTooLarge`] over the
+    /// not read; [`Error::Image`] for a picture that does not say its size; [`Error::TooLarge`], [`Error::SideTooLong`], [`Error::AnimationTooLarge`] or [`Error::FileTooLarge`] over the
     /// [`limits`](VideoOptions::limits); [`Error::OutOfRange`] if no frame lies in the asked-for range.
     pub fn open_with(path: impl AsRef<Path>, options: VideoOptions) -> Result<Self> {
         let path = path.as_ref();
@@ -115,6 +115,11 @@ impl Video {
 
     /// A still picture as a video of one frame, or an animation that FFmpeg does not decode.
     fn of_pictures(path: &Path, options: &VideoOptions, facts: &Facts) -> Result<Self> {
+        if facts.size.0 == 0 || facts.size.1 == 0 {
+            // The decoder says best what is wrong.
+            let read = picture::read_first(path, &mut facts.clone(), &options.limits);
+            return Err(read.err().unwrap_or_else(|| Error::NoFrames { path: path.to_owned() }));
+        }
         let count = facts.delays.len().max(1);
         let starts = facts.delays.iter().scan(Duration::ZERO, |end, delay| {
             let start = *end;

@@ -191,6 +191,42 @@ fn the_whole_pictures_of_a_cut_animation_come_with_a_warning() {
 }
 
 #[test]
+fn chunks_that_contradict_each_other_lose_no_picture_in_silence() {
+    let folder = scratch();
+    let arguments = "-f lavfi -i testsrc=s=32x32:d=0.3:r=10 -c:v libwebp_anim -pix_fmt bgra -lossless 1";
+    let path = ffmpeg(arguments, &folder.path().join("a.webp"));
+    let whole = std::fs::read(&path).unwrap();
+    let places: Vec<usize> = (0..whole.len() - 4).filter(|at| &whole[*at..*at + 4] == b"ANMF").collect();
+    assert_eq!(places.len(), 3);
+    let said = |w: &Warning| {
+        matches!(w, Warning::DamagedPicture { .. } | Warning::DamagedEnd { .. } | Warning::Damaged { .. })
+    };
+    // The second picture's chunk of data claims some bytes more than the picture has, up to the end of the file and beyond.
+    let data = places[1] + 8 + 16;
+    assert_eq!(&whole[data..data + 4], b"VP8L");
+    let size = u32::from_le_bytes(whole[data + 4..data + 8].try_into().unwrap());
+    for more in [1, 2, 8, 20, 1 << 30] {
+        let mut bytes = whole.clone();
+        bytes[data + 4..data + 8].copy_from_slice(&(size.next_multiple_of(2) + more).to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        let video = Video::open_with(&path, every()).unwrap();
+        assert_eq!(video.info().frame_count, 3, "{more}");
+        assert!(video.warnings().iter().any(said), "{more}: {:?}", video.warnings());
+        let (frames, iterator) = read_all(&video);
+        assert!(frames.len() == 3 || iterator.warnings().len() > 1, "{more}: {:?}", iterator.warnings());
+    }
+    // A picture too short for its own header.
+    for short in [0_u32, 4, 15] {
+        let mut bytes = whole.clone();
+        bytes[places[2] + 4..places[2] + 8].copy_from_slice(&short.to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        let video = Video::open_with(&path, every()).unwrap();
+        assert!(video.warnings().iter().any(said), "{short}: {:?}", video.warnings());
+        assert_eq!(read_all(&video).0.len(), 2, "{short}");
+    }
+}
+
+#[test]
 fn one_picture_stays_an_image_and_many_read_as_one_are_said() {
     let folder = scratch();
     for (name, codec) in

@@ -366,3 +366,30 @@ fn a_gif_that_does_not_cover_its_canvas_is_warned_of() {
     assert_eq!(warnings(&path), [Warning::Uncovered]);
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
+
+#[test]
+fn a_picture_without_a_size_is_no_video() {
+    let folder = scratch();
+    for name in ["a.png", "a.jpg", "a.gif", "a.webp", "a.bmp"] {
+        let path = folder.path().join(name);
+        picture().save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        // Cut before the size, and a height or a canvas of nothing.
+        let frame = whole.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap_or(0);
+        let (cut, height) = match name {
+            "a.png" => (8, 20..24),
+            "a.jpg" => (frame, frame + 5..frame + 7),
+            "a.gif" => (6, 6..10),
+            "a.webp" => (12, 12..12),
+            _ => (18, 22..26),
+        };
+        let mut flat = whole.clone();
+        flat[height.clone()].fill(0);
+        for bytes in [whole[..cut].to_vec(), if height.is_empty() { whole[..20].to_vec() } else { flat }] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Video::open(&path).unwrap_err();
+            let is_said = matches!(error, Error::Image { .. } | Error::NoFrames { .. } | Error::NotAVideo { .. });
+            assert!(is_said, "{name}: {error}");
+        }
+    }
+}

@@ -205,6 +205,27 @@ fn metadata_do_not_unfold() {
 }
 
 #[test]
+fn a_jpeg_of_thousands_of_components_takes_no_memory() {
+    let folder = scratch();
+    let path = folder.path().join("a.jpg");
+    let components = 21_800_u16;
+    for announced in [1, 3, 40] {
+        let mut bytes = b"\xff\xd8\xff\xc2".to_vec();
+        bytes.extend((8 + 3 * components).to_be_bytes());
+        // 4096 x 4096 pixels of 8 bits.
+        bytes.extend([8, 0x10, 0, 0x10, 0, announced]);
+        (0..components).for_each(|number| bytes.extend([number as u8, 0x11, 0]));
+        bytes.extend(b"\xff\xd9");
+        std::fs::write(&path, bytes).unwrap();
+        let before = peak_memory();
+        let error = open_image(&path).unwrap_err();
+        assert!(matches!(error, Error::Image { .. }), "{error}");
+        assert!(Video::open(&path).and_then(|video| video.frames()?.collect::<Result<Vec<_>, _>>()).is_err());
+        assert!(peak_memory() - before < 600 << 20, "{announced}: {} bytes", peak_memory() - before);
+    }
+}
+
+#[test]
 fn a_jpeg_of_endless_scans_is_refused_soon() {
     let folder = scratch();
     let path = folder.path().join("a.jpg");
@@ -220,6 +241,67 @@ fn a_jpeg_of_endless_scans_is_refused_soon() {
     let read = open_image(&path);
     assert!(read.is_err() || !read.unwrap().warnings.is_empty());
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+/// A progressive grey JPEG of 16384 x 8192 whose second to last scans refine a band that is zero, 30 bytes of codes each.
+fn jpeg_of_scans(scans: usize) -> Vec<u8> {
+    let mut bytes = b"\xff\xd8\xff\xc2\0\x0b\x08\x20\0\x40\0\x01\x01\x11\0".to_vec();
+    // Each table has one code, a zero bit: of no difference, and of a run of 2^14 blocks and 14 bits more.
+    for (class, symbol) in [(0, 0), (0x10, 0xe0)] {
+        bytes.extend([0xff, 0xc4, 0, 20, class, 1]);
+        bytes.extend([0; 15]);
+        bytes.push(symbol);
+    }
+    let blocks = 2048 * 1024;
+    bytes.extend(b"\xff\xda\0\x08\x01\x01\0\0\0\0");
+    bytes.extend(vec![0; blocks / 8]);
+    for _ in 1..scans {
+        bytes.extend(b"\xff\xda\0\x08\x01\x01\0\x01\x3f\x10");
+        bytes.extend(vec![0; (blocks >> 14) * 15 / 8]);
+    }
+    [&bytes[..], b"\xff\xd9"].concat()
+}
+
+#[test]
+fn scans_that_pass_over_empty_blocks_are_checked_soon_or_not_at_all() {
+    let folder = scratch();
+    let path = folder.path().join("a.jpg");
+    for (scans, is_checked) in [(20, true), (64, true), (65, false), (97, false)] {
+        std::fs::write(&path, jpeg_of_scans(scans)).unwrap();
+        let start = Instant::now();
+        let video = Video::open(&path).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(4), "{scans}: {:?}", start.elapsed());
+        let is_left_out = |warning: &longvu_video::Warning| matches!(warning, longvu_video::Warning::Unchecked { .. });
+        match video.warnings() {
+            [] => assert!(is_checked, "{scans}"),
+            said => assert!(!is_checked && said.len() == 1 && said.iter().all(is_left_out), "{scans}: {said:?}"),
+        }
+    }
+}
+
+#[test]
+fn streams_that_are_found_late_are_held_to_the_limit() {
+    let folder = scratch();
+    let sources = "-f lavfi -i testsrc=s=64x48:d=2:r=10 -f lavfi -i testsrc=s=48x64:d=2:r=10";
+    let arguments = format!("{sources} -map 0 -map 1 -c:v mpeg2video");
+    for name in ["a.ts", "a.mpg"] {
+        let path = ffmpeg(&arguments, &folder.path().join(name));
+        for (side, is_read) in [(63, false), (64, true)] {
+            let options = VideoOptions::default().with_limits(Limits::default().with_side(side));
+            let read = Video::open_with(&path, options);
+            assert_eq!(read.is_ok(), is_read, "{name} {side}");
+            assert!(is_read || matches!(read, Err(Error::SideTooLong { .. })), "{name}");
+        }
+    }
+    let arguments = arguments.replace("s=48x64", "s=32x32");
+    for (arguments, name) in
+        [(arguments.clone(), "a.ts"), (arguments.replace("-map 0 -map 1", "-map 1 -map 0"), "b.ts")]
+    {
+        // Whichever is chosen, the other is looked at as well.
+        let path = ffmpeg(&arguments, &folder.path().join(name));
+        let options = VideoOptions::default().with_limits(Limits::default().with_side(63));
+        assert!(matches!(Video::open_with(&path, options), Err(Error::SideTooLong { width: 64, .. })), "{name}");
+    }
 }
 
 #[test]

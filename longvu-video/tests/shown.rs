@@ -5,7 +5,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::boxes::{Item, boxed, find, heif, insert, mp4};
+use common::boxes::{Item, boxed, find, heif, heif_with, insert, mp4};
 use common::{every, ffmpeg, read_all, scratch};
 use longvu_video::{Decoding, Frame, Sampling, Video, VideoOptions};
 
@@ -221,6 +221,52 @@ fn still_pictures_are_turned_mirrored_and_cut_as_their_items_say() {
     let wide = quarters(folder.path()).with(boxed(b"pasp", &[&[0, 0, 0, 4, 0, 0, 0, 3]]));
     let path = heif(b"avif", &[wide], &folder.path().join("wide.avif"));
     assert!(warnings(&path)[0].contains("pixels are 4 wide to 3 high"), "{:?}", warnings(&path));
+}
+
+#[test]
+fn properties_come_from_every_list_of_associations() {
+    let folder = scratch();
+    // Two items with a property each beyond the picture's own: the main one's own list has neither.
+    let main = quarters(folder.path());
+    let [size, codec] = [main.properties.len() + 1, main.properties.len() + 2].map(|place| place as u8);
+    let mut other = quarters(folder.path());
+    other.properties.insert(0, boxed(b"irot", &[&[1]]));
+    other.properties.insert(1, boxed(b"imir", &[&[1]]));
+    let narrow = |place: u8| boxed(b"ipma", &[&[0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1, 0x80 | place]]);
+    let wide = |place: u8| boxed(b"ipma", &[&[0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 1, 0x80, place]]);
+    let long = |place: u8| boxed(b"ipma", &[&[1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0x80 | place]]);
+    let nobodys = boxed(b"ipma", &[&[1, 0, 0, 1, 0, 0, 0, 0]]);
+    for (more, quarters_are) in [
+        (nobodys.clone(), "rgbw"),
+        (narrow(size), "gwrb"),
+        (wide(size), "gwrb"),
+        ([nobodys, long(size)].concat(), "gwrb"),
+        ([wide(size), long(codec)].concat(), "wgbr"),
+    ] {
+        let items = [main.clone(), other.clone()];
+        let path = heif_with(b"avif", &items, &more, &folder.path().join("a.avif"));
+        let (frames, iterator) = read_all(&Video::open(&path).unwrap());
+        assert_eq!(letters(&frames[0]), quarters_are);
+        assert_eq!(iterator.warnings(), []);
+    }
+}
+
+#[test]
+fn pixels_that_are_not_square_are_named() {
+    let folder = scratch();
+    for (codec, name) in
+        [("libx264", "a.mp4"), ("libx264", "a.mkv"), ("mpeg4", "a.mp4"), ("mpeg4", "a.avi"), ("libx264", "a.ts")]
+    {
+        let make = |ratio: &str| {
+            let arguments = format!("{SOURCE} -vf setsar={ratio} -c:v {codec}");
+            warnings(&ffmpeg(&arguments, &folder.path().join(name)))
+        };
+        let said = make("16/11");
+        assert!(said.len() == 1 && said[0].contains("16 wide to 11 high and are taken as square"), "{name}: {said:?}");
+        for square in ["1", "0", "201/200"] {
+            assert_eq!(make(square), [""; 0], "{codec} {name} {square}");
+        }
+    }
 }
 
 #[test]

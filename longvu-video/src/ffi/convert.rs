@@ -9,6 +9,8 @@ use ffmpeg::frame;
 use ffmpeg::software::scaling::Flags;
 use ffmpeg_next as ffmpeg;
 
+use super::{Colours, is_full_range};
+
 /// What a conversion depends on; another key needs another swscale context.
 #[derive(Clone, Copy, PartialEq)]
 struct Key {
@@ -57,13 +59,8 @@ impl RgbConverter {
 
 impl Key {
     fn of(picture: &frame::Video, target: (u32, u32)) -> Self {
-        let range = picture.color_range();
-        let full_range = match range {
-            ffmpeg::color::Range::Unspecified => None,
-            range => Some(range == ffmpeg::color::Range::JPEG),
-        };
         // The choice of FFmpeg's scale filter: a YUV matrix that swscale has, else that of BT.601.
-        let matrix = match ffi::AVColorSpace::from(picture.color_space()) as c_int {
+        let matrix = match Colours::of_picture(picture).matrix {
             known @ (1..=7 | 9..=10) => known,
             _ => ffi::AVColorSpace::AVCOL_SPC_BT470BG as c_int,
         };
@@ -71,7 +68,7 @@ impl Key {
         // Only chroma that is shared by rows makes a difference; heights of other sizes have no whole rows of it in a field.
         let has_fields = source.1.is_multiple_of(4) && target.1.is_multiple_of(2);
         let by_field = has_fields && picture.is_interlaced() && shares_chroma(format);
-        Self { format, source, target, matrix, full_range, by_field }
+        Self { format, source, target, matrix, full_range: is_full_range(picture), by_field }
     }
 }
 
@@ -204,9 +201,9 @@ impl Scaler {
         // when they differ), so the planes hold every row that swscale touches: of a field, every second one, from the first
         // or from the second on.
         let rows = unsafe {
-            let (from, to) = (&*source.as_ptr(), &*target.as_mut_ptr());
-            let (mut sources, mut source_strides) = (from.data, from.linesize);
-            let (mut targets, mut target_strides) = (to.data, to.linesize);
+            let (from, to) = (source.as_ptr(), target.as_mut_ptr());
+            let (mut sources, mut source_strides) = ((*from).data, (*from).linesize);
+            let (mut targets, mut target_strides) = ((*to).data, (*to).linesize);
             if let Some(field) = field {
                 every_second_row(&mut sources, &mut source_strides, field);
                 every_second_row(&mut targets, &mut target_strides, field);
@@ -239,5 +236,30 @@ impl Drop for Scaler {
     fn drop(&mut self) {
         // SAFETY: the context came from `sws_getContext`, is owned by this value alone and is not used afterwards.
         unsafe { ffi::sws_freeContext(self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_a_file_that_mean_nothing() {
+        let mut picture = rgb_buffer((4, 4)).unwrap();
+        picture.set_format(Pixel::YUV444P);
+        for number in [0, 3, 8, 15, 16, 77, 255, i32::MAX, -1] {
+            // SAFETY: the picture is alive, and the fields are as wide as the numbers.
+            unsafe {
+                let raw = picture.as_mut_ptr();
+                ptr::addr_of_mut!((*raw).colorspace).cast::<c_int>().write(number);
+                ptr::addr_of_mut!((*raw).color_trc).cast::<c_int>().write(number);
+                ptr::addr_of_mut!((*raw).color_primaries).cast::<c_int>().write(number);
+                ptr::addr_of_mut!((*raw).color_range).cast::<c_int>().write(number);
+            }
+            let Colours { matrix, transfer, primaries, .. } = Colours::of_picture(&picture);
+            assert_eq!([matrix, transfer, primaries], [number; 3]);
+            let key = Key::of(&picture, (4, 4));
+            assert_eq!((key.matrix, key.full_range), (if number == 3 { 3 } else { 5 }, None), "{number}");
+        }
     }
 }

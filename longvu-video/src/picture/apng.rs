@@ -6,8 +6,10 @@ use std::path::Path;
 
 use png::{BlendOp, DisposeOp, Transformations};
 
-use super::canvas::{Area, Blend, Canvas};
+use super::canvas::{Blend, Canvas};
 use crate::Limits;
+use crate::crop::Area;
+use crate::opening::open_file;
 
 /// Decodes an animated PNG picture by picture onto its canvas.
 pub(super) struct Apng {
@@ -29,7 +31,7 @@ enum Dispose {
 
 impl Apng {
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, String> {
-        let file = BufReader::new(File::open(path).map_err(text)?);
+        let file = BufReader::new(open_file(path).map_err(text)?);
         let bytes = usize::try_from(limits.metadata_bytes).unwrap_or(usize::MAX);
         let mut decoder = png::Decoder::new_with_limits(file, png::Limits { bytes });
         decoder.set_ignore_text_chunk(true);

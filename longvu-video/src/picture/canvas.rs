@@ -1,13 +1,6 @@
 //! The canvas that the pictures of an animation are put on.
 
-/// Where on the canvas a picture lies, in pixels.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Area {
-    pub left: u32,
-    pub top: u32,
-    pub width: u32,
-    pub height: u32,
-}
+use crate::crop::Area;
 
 /// How a picture's pixels meet what is below them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

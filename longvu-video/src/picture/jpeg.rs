@@ -6,6 +6,7 @@ use image::ImageFormat;
 
 use super::walker::Walker;
 use super::{Context, Facts, exif};
+use crate::limits::MAX_PADDING;
 use crate::{Result, Warning};
 
 pub(super) const SOI: u8 = 0xd8;
@@ -13,9 +14,6 @@ pub(super) const EOI: u8 = 0xd9;
 pub(super) const SOS: u8 = 0xda;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
-
-/// Bytes between two pictures of a stream that pad the first.
-const MAX_PADDING: usize = 4096;
 
 /// A picture's segments, up to its end.
 #[derive(Default)]

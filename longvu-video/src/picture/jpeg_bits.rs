@@ -57,6 +57,16 @@ impl<'a> Bits<'a> {
         Ok(value)
     }
 
+    /// Passes so many bits.
+    pub fn skip(&mut self, mut count: u32) -> Result<(), Fault> {
+        while count > 0 {
+            let step = count.min(16);
+            self.take(step)?;
+            count -= step;
+        }
+        Ok(())
+    }
+
     pub fn symbol(&mut self, table: &Huffman) -> Result<u8, Fault> {
         if self.count < 16 {
             self.refill();

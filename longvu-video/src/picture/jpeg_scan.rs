@@ -5,9 +5,9 @@
 
 use super::jpeg::{EOI, SOI, SOS};
 use super::jpeg_bits::{Bits, Huffman};
-
-/// The decoder takes no more scans either. A scan of a few bytes can be a whole pass over the picture.
-const MAX_SCANS: usize = 100;
+use super::jpeg_block::read_block;
+use crate::Warning;
+use crate::limits::{MAX_JPEG_BLOCKS, MAX_SCANS};
 
 /// What is wrong with a JPEG's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,18 +22,27 @@ pub(super) enum Fault {
     Restart,
     /// A segment is malformed.
     Segment,
+    /// None that is known: there is no memory to look for them.
+    Memory,
+    /// None that is known: looking for them would take too long.
+    Time,
 }
 
 impl Fault {
-    /// The fault in words.
-    pub fn text(self) -> &'static str {
-        match self {
+    /// What the picture's user is to be told.
+    pub fn warning(self) -> Warning {
+        let reason = match self {
             Self::Short => "its data end before the picture is complete",
             Self::Code => "its data have codes that make no sense",
             Self::Extra => "its data go on after the picture is complete",
             Self::Restart => "a restart marker is missing or out of order",
             Self::Segment => "a segment is malformed",
-        }
+            Self::Time => {
+                return Warning::Unchecked { reason: "its scans pass over too many blocks in all".into() };
+            }
+            Self::Memory => return Warning::Unchecked { reason: "there is no memory for it".into() },
+        };
+        Warning::DamagedPicture { reason: reason.into() }
     }
 }
 
@@ -51,6 +60,8 @@ struct Checker {
     components: Vec<Component>,
     /// MCUs across and down.
     mcus: (usize, usize),
+    /// Blocks that the scans so far passed over.
+    passed: usize,
 }
 
 #[derive(Default)]
@@ -67,12 +78,12 @@ struct Component {
 }
 
 /// The parameters of a scan.
-struct Scan {
+pub(super) struct Scan {
     /// Indices of components, with their tables for DC and AC.
     components: Vec<(usize, usize, usize)>,
-    band: (u32, u32),
-    progressive: bool,
-    refines: bool,
+    pub band: (u32, u32),
+    pub progressive: bool,
+    pub refines: bool,
 }
 
 impl Checker {
@@ -118,27 +129,27 @@ impl Checker {
 
     fn frame(&mut self, marker: u8, body: &[u8]) -> Result<(), Fault> {
         let (height, width) = (word(body, 1).ok_or(Fault::Segment)?, word(body, 3).ok_or(Fault::Segment)?);
-        let parts = body.get(6..).unwrap_or_default().chunks_exact(3);
-        let parts: Vec<(u8, usize, usize)> = parts
-            .filter_map(|part| match part {
-                [id, sampling, _] => Some((*id, usize::from(sampling >> 4), usize::from(sampling & 15))),
-                _ => None,
-            })
-            .collect();
-        let sides = |f: fn(&(u8, usize, usize)) -> usize| parts.iter().map(f).max().unwrap_or(0);
-        let (across, down) = (sides(|part| part.1), sides(|part| part.2));
-        if !self.components.is_empty() || parts.iter().any(|(_, h, v)| *h == 0 || *v == 0 || *h > 4 || *v > 4) {
+        let (count, parts) = body.get(5..).and_then(<[u8]>::split_first).ok_or(Fault::Segment)?;
+        // As many as the decoder takes; each has memory of its own here.
+        if !self.components.is_empty() || !(1..=4).contains(count) || parts.len() != usize::from(*count) * 3 {
             return Err(Fault::Segment);
         }
-        if width == 0 || height == 0 || across == 0 {
+        let (parts, _) = parts.as_chunks::<3>();
+        let sides = |[_, sampling, _]: &[u8; 3]| (usize::from(sampling >> 4), usize::from(sampling & 15));
+        let (across, down) = parts.iter().map(sides).fold((0, 0), |most, (h, v)| (most.0.max(h), most.1.max(v)));
+        if parts.iter().map(sides).any(|(h, v)| !(1..=4).contains(&h) || !(1..=4).contains(&v)) {
+            return Err(Fault::Segment);
+        }
+        if width == 0 || height == 0 {
             return Err(Fault::Segment);
         }
         self.progressive = marker == 0xc2;
         self.mcus = (width.div_ceil(8 * across), height.div_ceil(8 * down));
-        for (id, h, v) in parts {
+        for part in parts {
+            let ([id, ..], (h, v)) = (*part, sides(part));
             let blocks = ((width * h).div_ceil(8 * across), (height * v).div_ceil(8 * down));
             let stride = self.mcus.0 * h;
-            let history = if self.progressive { vec![0; stride * self.mcus.1 * v] } else { Vec::new() };
+            let history = if self.progressive { zeros(stride, self.mcus.1 * v)? } else { Vec::new() };
             self.components.push(Component { id, sampling: (h, v), blocks, stride, history, has_data: false });
         }
         Ok(())
@@ -169,7 +180,12 @@ impl Checker {
         let components: Option<Vec<_>> = parts.chunks_exact(2).map(find).collect();
         let [first, last, bits, ..] = rest else { return Err(Fault::Segment) };
         let (first, last) = if self.progressive { (*first, *last) } else { (0, 63) };
-        let components = components.filter(|components| !components.is_empty()).ok_or(Fault::Segment)?;
+        let components = components.ok_or(Fault::Segment)?;
+        let is_twice =
+            |(n, one): (usize, &(usize, usize, usize))| components.iter().take(n).any(|other| other.0 == one.0);
+        if components.is_empty() || components.iter().enumerate().any(is_twice) {
+            return Err(Fault::Segment);
+        }
         if first > last || last > 63 || (first > 0 && components.len() > 1) {
             return Err(Fault::Segment);
         }
@@ -191,6 +207,10 @@ impl Checker {
             _ => None,
         };
         let (across, down) = single.unwrap_or(self.mcus);
+        self.passed = self.passed.saturating_add(across.saturating_mul(down).saturating_mul(scan.components.len()));
+        if self.passed > MAX_JPEG_BLOCKS {
+            return Err(Fault::Time);
+        }
         let mut bits = Bits::new(data, position);
         let mut end_of_band_run = 0;
         let mut restarts = 0_u8;
@@ -225,129 +245,17 @@ impl Checker {
     }
 }
 
+/// Memory of one number a block.
+fn zeros(across: usize, down: usize) -> Result<Vec<u64>, Fault> {
+    let count = across.checked_mul(down).ok_or(Fault::Memory)?;
+    let mut numbers = Vec::new();
+    numbers.try_reserve_exact(count).map_err(|_| Fault::Memory)?;
+    numbers.resize(count, 0);
+    Ok(numbers)
+}
+
 fn table(tables: &[Option<Huffman>; 4], index: usize) -> Option<&Huffman> {
     tables.get(index).and_then(Option::as_ref)
-}
-
-/// Reads the codes of one block.
-fn read_block(
-    bits: &mut Bits<'_>,
-    (dc, ac): (Option<&Huffman>, Option<&Huffman>),
-    scan: &Scan,
-    history: &mut u64,
-    end_of_band_run: &mut u32,
-) -> Result<(), Fault> {
-    let (mut first, last) = scan.band;
-    if first == 0 {
-        if scan.refines {
-            bits.take(1)?;
-        } else {
-            let size = bits.symbol(dc.ok_or(Fault::Segment)?)?;
-            bits.take(Some(u32::from(size)).filter(|size| *size <= 11).ok_or(Fault::Code)?)?;
-        }
-        first = 1;
-    }
-    if last == 0 {
-        return Ok(());
-    }
-    let ac = ac.ok_or(Fault::Segment)?;
-    if scan.refines {
-        refine(bits, ac, (first, last), history, end_of_band_run)
-    } else {
-        coefficients(bits, ac, (first, last), scan.progressive, history, end_of_band_run)
-    }
-}
-
-/// The coefficients of a band, for the first time.
-fn coefficients(
-    bits: &mut Bits<'_>,
-    ac: &Huffman,
-    (mut place, last): (u32, u32),
-    progressive: bool,
-    history: &mut u64,
-    end_of_band_run: &mut u32,
-) -> Result<(), Fault> {
-    if *end_of_band_run > 0 {
-        *end_of_band_run -= 1;
-        return Ok(());
-    }
-    while place <= last {
-        let symbol = bits.symbol(ac)?;
-        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        if size == 0 && run < 15 {
-            if run > 0 && !progressive {
-                return Err(Fault::Code);
-            }
-            *end_of_band_run = (1 << run) + bits.take(run)? - 1;
-            return Ok(());
-        }
-        place += run;
-        if place > last {
-            return Err(Fault::Code);
-        }
-        if size > 0 {
-            bits.take(size)?;
-            *history |= 1 << place;
-        }
-        place += 1;
-    }
-    Ok(())
-}
-
-/// One more bit of a band's coefficients, and those that were zero without it.
-fn refine(
-    bits: &mut Bits<'_>,
-    ac: &Huffman,
-    (mut place, last): (u32, u32),
-    history: &mut u64,
-    end_of_band_run: &mut u32,
-) -> Result<(), Fault> {
-    while *end_of_band_run == 0 && place <= last {
-        let symbol = bits.symbol(ac)?;
-        let (mut run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-        match size {
-            0 if run < 15 => {
-                *end_of_band_run = (1 << run) + bits.take(run)?;
-                break;
-            }
-            0 => {}
-            1 => {
-                bits.take(1)?;
-            }
-            _ => return Err(Fault::Code),
-        }
-        // Coefficients that are known have a bit each; zeros are counted off.
-        loop {
-            if place > last {
-                if size == 1 {
-                    return Err(Fault::Code);
-                }
-                break;
-            }
-            if *history >> place & 1 == 1 {
-                bits.take(1)?;
-            } else if run == 0 {
-                if size == 1 {
-                    *history |= 1 << place;
-                }
-                place += 1;
-                break;
-            } else {
-                run -= 1;
-            }
-            place += 1;
-        }
-    }
-    if *end_of_band_run > 0 {
-        *end_of_band_run -= 1;
-        while place <= last {
-            if *history >> place & 1 == 1 {
-                bits.take(1)?;
-            }
-            place += 1;
-        }
-    }
-    Ok(())
 }
 
 /// Tables of quantization, in which nothing is zero.

@@ -8,6 +8,7 @@ mod exif;
 mod gif;
 mod jpeg;
 mod jpeg_bits;
+mod jpeg_block;
 mod jpeg_scan;
 mod png;
 mod rgb;
@@ -23,8 +24,8 @@ use std::time::Duration;
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use crate::demuxer::open_file;
 use crate::formats::{self, CONVERT};
+use crate::opening::open_file;
 use crate::{Error, Limits, Result, Warning};
 use walker::Walker;
 
@@ -95,9 +96,13 @@ impl Facts {
         self.delays.push(if delay <= SHORT_DELAY { SHORT_DELAY_BECOMES } else { delay });
     }
 
-    /// A fault in the file, to be told once.
+    /// A fault in the file.
     fn damaged(&mut self, reason: impl Into<String>) {
-        let warning = Warning::DamagedPicture { reason: reason.into() };
+        self.warn(Warning::DamagedPicture { reason: reason.into() });
+    }
+
+    /// Adds a warning unless it is there.
+    fn warn(&mut self, warning: Warning) {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }

@@ -13,7 +13,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat};
 
 use super::webp_animation::WebPAnimation;
 use super::{Facts, jpeg_scan, rgb};
-use crate::demuxer::open_file;
+use crate::opening::open_file;
 use crate::{Error, Limits, Result};
 
 /// Memory that a decoder may take beside the picture, in bytes a pixel; more than any of them uses.
@@ -35,7 +35,7 @@ pub(crate) fn read_first(path: &Path, facts: &mut Facts, limits: &Limits) -> Res
         ImageFormat::Jpeg => {
             let data = read_all(path, file, limits)?;
             if let Some(fault) = jpeg_scan::find_fault(&data) {
-                facts.damaged(fault.text());
+                facts.warn(fault.warning());
             }
             JpegDecoder::new(Cursor::new(data)).and_then(|decoder| decode(decoder, facts, limits))
         }
@@ -56,7 +56,7 @@ pub(super) fn check(path: &Path, facts: &mut Facts, limits: &Limits) -> Result<(
     if facts.format == ImageFormat::Jpeg
         && let Some(fault) = jpeg_scan::find_fault(&read_all(path, BufReader::new(open_file(path)?), limits)?)
     {
-        facts.damaged(fault.text());
+        facts.warn(fault.warning());
     }
     Ok(())
 }

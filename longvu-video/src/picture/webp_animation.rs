@@ -8,9 +8,10 @@ use std::io::Cursor;
 
 use image_webp::WebPDecoder;
 
-use super::canvas::{Area, Blend, Canvas};
+use super::canvas::{Blend, Canvas};
 use super::walker::Walker;
 use super::webp::{self, three};
+use crate::crop::Area;
 
 /// Flags of a picture.
 const DISPOSE: u8 = 1;

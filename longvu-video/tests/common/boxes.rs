@@ -34,6 +34,7 @@ pub fn mp4(arguments: &str, path: &Path) -> Vec<u8> {
 }
 
 /// An item of a still AVIF file: its type, data, and properties as boxes in the order in which they apply.
+#[derive(Clone)]
 pub struct Item {
     pub kind: [u8; 4],
     pub data: Vec<u8>,
@@ -62,6 +63,11 @@ impl Item {
 
 /// Writes a still picture file of these items, of which the first is the main one.
 pub fn heif(brand: &[u8; 4], items: &[Item], path: &Path) -> PathBuf {
+    heif_with(brand, items, &[], path)
+}
+
+/// As [`heif`], with more boxes behind those of the items' properties.
+pub fn heif_with(brand: &[u8; 4], items: &[Item], more: &[u8], path: &Path) -> PathBuf {
     let meta = |offset: u32| {
         let mut at = offset;
         let (mut locations, mut entries, mut references) = (vec![0, 0, 0, 0, 0x44, 0], vec![0; 4], vec![0; 4]);
@@ -86,7 +92,7 @@ pub fn heif(brand: &[u8; 4], items: &[Item], path: &Path) -> PathBuf {
                 references.extend(boxed(b"auxl", &[&id.to_be_bytes(), &[0, 1], &of.to_be_bytes()]));
             }
         }
-        let properties = boxed(b"iprp", &[&boxed(b"ipco", &[&list]), &boxed(b"ipma", &[&associations])]);
+        let properties = boxed(b"iprp", &[&boxed(b"ipco", &[&list]), &boxed(b"ipma", &[&associations]), more]);
         let handler = boxed(b"hdlr", &[&[0; 8], b"pict", &[0; 13]]);
         let main = boxed(b"pitm", &[&[0; 4], &[0, 1]]);
         let locations = boxed(b"iloc", &[&locations]);
