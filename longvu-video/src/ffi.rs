@@ -42,8 +42,10 @@ pub(crate) fn silence() {
 /// that take no pictures of more than `max_pixels`: the look decodes what the headers leave open, before their sizes can be
 /// compared with anything. Streams that only the look finds, as in MPEG-TS, it decodes with FFmpeg's own limit. `accept` gets
 /// the container before the look and after it, with all streams and sizes, and may refuse it.
+/// FFmpeg tells the container by the bytes unless `format` names it.
 pub(crate) fn open_input(
     mut io: StreamIo,
+    format: Option<&CStr>,
     settings: Dictionary,
     max_pixels: u64,
     accept: impl Fn(&Input) -> Result<()>,
@@ -60,7 +62,8 @@ pub(crate) fn open_input(
         (*context).pb = io.as_mut_ptr();
         (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
         let mut settings = settings.disown();
-        let status = ffi::avformat_open_input(&mut context, ptr::null(), ptr::null(), &mut settings);
+        let format = format.map_or(ptr::null(), |name| ffi::av_find_input_format(name.as_ptr()));
+        let status = ffi::avformat_open_input(&mut context, ptr::null(), format, &mut settings);
         drop(Dictionary::own(settings));
         if status < 0 {
             return Err(failed(ffmpeg::Error::from(status)));

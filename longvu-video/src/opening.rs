@@ -58,17 +58,27 @@ impl<R: Seek> Seek for Watched<R> {
     }
 }
 
+/// Whether the first bytes are a JPEG's; the reader is then at its start again.
+fn starts_as_jpeg<R: Read + Seek>(reader: &mut R) -> bool {
+    let mut head = [0; 3];
+    let read = reader.read_exact(&mut head);
+    let rewound = reader.seek(SeekFrom::Start(0));
+    read.is_ok() && rewound.is_ok() && head == [0xff, 0xd8, 0xff]
+}
+
 /// Opens a container.
 ///
 /// FFmpeg gets bytes rather than a path: a path would be taken for a URL if it has a colon, must be UTF-8, and its
 /// extension could turn a text file into a "video" of ANSI art.
 pub(crate) fn open_input<R: Read + Seek + Send + 'static>(
-    reader: R,
+    mut reader: R,
     path: &Path,
     limits: &Limits,
     failure: &Failure,
 ) -> Result<Input> {
     ffi::silence();
+    // Of pictures of some kilobytes FFmpeg sees one only, and takes it for a still.
+    let format = starts_as_jpeg(&mut reader).then_some(c"mjpeg");
     let refused = |error: ffmpeg::Error| match failure.get() {
         Some(reason) => Error::Read { path: path.to_owned(), packets: 0, reason },
         None => Error::NotAVideo { path: path.to_owned(), reason: error.to_string() },
@@ -85,7 +95,7 @@ pub(crate) fn open_input<R: Read + Seek + Send + 'static>(
         videos.try_for_each(|stream| limits.check_picture(path, ffi::picture_size(&stream.parameters())))
     };
     // A lower limit is told apart from damage once the size is known.
-    ffi::open_input(io, settings, limits.pixels.max(MAX_PIXELS), accept, refused)
+    ffi::open_input(io, format, settings, limits.pixels.max(MAX_PIXELS), accept, refused)
 }
 
 /// A better word on a file that FFmpeg refused, or was not let have, from its first bytes.
@@ -93,6 +103,9 @@ pub(crate) fn explain(error: Error, headers: &Headers) -> Error {
     let Error::NotAVideo { path, reason } = error else { return error };
     if headers.lacks_index() {
         return Error::NoIndex { path };
+    }
+    if headers.still().is_some() {
+        return Error::Heif { path, kind: "an AVIF picture of an unusual kind" };
     }
     let mut head = Vec::new();
     // What could be read before an error is looked at like a file that ends there.

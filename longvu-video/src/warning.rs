@@ -14,7 +14,9 @@ pub enum Warning {
     },
 
     /// The pictures end well before the length that the container declares: a cut file, or sound that goes on alone.
-    #[error("pictures end at {found:.2} s of a declared {declared:.2} s; the file may be cut short")]
+    #[error(
+        "pictures end at {found:.2} s of a declared {declared:.2} s; the file may be cut short, or its sound goes on alone"
+    )]
     EndsEarly {
         /// Seconds the container declares.
         declared: f64,

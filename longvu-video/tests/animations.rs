@@ -190,6 +190,21 @@ fn the_whole_pictures_of_a_cut_animation_come_with_a_warning() {
     }
 }
 
+/// What is left of a download that was interrupted after the room for it was made.
+#[test]
+fn a_webp_that_ends_in_zeros_is_warned_of() {
+    let folder = scratch();
+    let arguments = "-f lavfi -i testsrc=s=64x64:d=0.8:r=10 -c:v libwebp_anim -pix_fmt bgra -lossless 1";
+    let path = ffmpeg(arguments, &folder.path().join("a.webp"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let places: Vec<usize> = (0..bytes.len() - 4).filter(|at| &bytes[*at..*at + 4] == b"ANMF").collect();
+    bytes[places[5]..].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let video = Video::open_with(&path, every()).unwrap();
+    assert_eq!(video.warnings(), [Warning::DamagedEnd { found: 5 }]);
+    assert_eq!(read_all(&video).0.len(), 5);
+}
+
 #[test]
 fn chunks_that_contradict_each_other_lose_no_picture_in_silence() {
     let folder = scratch();

@@ -214,6 +214,14 @@ fn jpegs_in_a_row_are_a_video() {
     let first = open_image(&raw).unwrap();
     assert_eq!(first.warnings, [Warning::MorePictures]);
 
+    // Pictures so large that a look at the beginning sees one alone.
+    let large = ffmpeg(
+        "-f lavfi -i testsrc2=s=320x240:d=1:r=10 -c:v mjpeg -q:v 2 -f mjpeg",
+        &folder.path().join("large.mjpeg"),
+    );
+    let video = Video::open_with(&large, every()).unwrap();
+    assert_eq!((video.info().container.as_str(), read_all(&video).0.len()), ("mjpeg", 10));
+
     // Any name, padding between the pictures.
     let one = std::fs::read(picture_file("baseline.jpg")).unwrap();
     let path = folder.path().join("a.jpg");

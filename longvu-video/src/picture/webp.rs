@@ -60,6 +60,11 @@ pub(super) fn look<R: Read + Seek>(walker: &mut Walker<R>, context: &Context<'_>
                     facts.size = size;
                 }
             }
+            // Kinds are printable; zeros are what an interrupted download leaves.
+            kind if kind.iter().any(|byte| !(b' '..=b'~').contains(byte)) => {
+                broken = true;
+                break;
+            }
             _ => {}
         }
         if walker.skip_to(next.min(walker.length())).is_none() {
