@@ -168,7 +168,7 @@ pub enum Error {
         limit: u64,
     },
 
-    /// A format that is known and not read; see [`formats`](crate::formats).
+    /// A format that is known and not read; see [`formats`](crate::formats()).
     #[error("{}: {format} is not read; {advice}", path.display())]
     UnsupportedFormat {
         /// The path as given.

@@ -52,7 +52,7 @@ pub struct JinjaTemplate {
     /// The source as the engine gets it.
     source: Arc<str>,
     path: PathBuf,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     date: Option<SystemTime>,
     limits: Limits,
 }
@@ -139,7 +139,7 @@ impl JinjaTemplate {
             Ok(prepared)
         });
         let prepared = prepared.map_err(|error| template_error(&path, &error.to_string()))?;
-        Ok(Self { source: prepared.into(), path, tokens, date, limits: *limits })
+        Ok(Self { source: prepared.into(), path, tokens: tokens.into(), date, limits: *limits })
     }
 
     /// Renders the messages with the opening of the assistant's next turn. The begin token comes
