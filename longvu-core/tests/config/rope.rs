@@ -56,7 +56,7 @@ fn both_versions_make_the_same_model() {
 
 #[test]
 fn what_is_left_out_has_the_usual_value() {
-    for parameters in [json!({}), json!({"rope_type": "default"}), json!({"rope_theta": null, "factor": 2.0})] {
+    for parameters in [json!({}), json!({"rope_type": "default"}), json!({"rope_theta": null})] {
         let mut value = set(qwen2_7b(), json!({"rope_parameters": parameters}));
         assert_eq!(rope(&read(&value).unwrap()), (1e6, None), "the older key beside it");
         value.as_object_mut().unwrap().remove("rope_theta");
