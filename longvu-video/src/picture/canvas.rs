@@ -87,7 +87,7 @@ fn put_pixel(below: &mut [u8], above: [u8; 4], blend: Blend) {
         }
         *under = whole as u8;
     } else {
-        // Both weights in 255ths of 255ths.
+        // Both weights, of which 255 squared are the whole.
         let (over, rest) = (u32::from(alpha) * 255, u32::from(*under) * (255 - u32::from(alpha)));
         let whole = over + rest;
         for (level, new) in levels {
