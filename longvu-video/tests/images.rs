@@ -261,6 +261,31 @@ fn png_after_png_is_warned_of() {
 
 const EXIF_TURNED: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
 
+/// EXIF in the text chunks in which ImageMagick puts it.
+#[test]
+fn orientation_in_texts_of_png() {
+    let folder = scratch();
+    let png = folder.path().join("a.png");
+    let digits: String = [b"Exif\0\0", EXIF_TURNED].concat().iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines: Vec<&str> = digits.as_bytes().chunks(72).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let text = format!("\nexif\n{:8}\n{}\n", digits.len() / 2, lines.join("\n"));
+    let mut compressed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut compressed, text.as_bytes()).unwrap();
+    let compressed = [&b"Raw profile type exif\0\0"[..], &compressed.finish().unwrap()].concat();
+    let plain = [&b"Raw profile type APP1\0"[..], text.as_bytes()].concat();
+    let broken = b"Raw profile type exif\0\0no zlib".to_vec();
+    for (kind, chunk, turned) in [(b"zTXt", &compressed, true), (b"tEXt", &plain, true), (b"zTXt", &broken, false)] {
+        let mut encoder = png::Encoder::new(std::fs::File::create(&png).unwrap(), 3, 2);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_chunk(png::chunk::ChunkType(*kind), chunk).unwrap();
+        writer.write_image_data(&picture().into_raw()).unwrap();
+        writer.finish().unwrap();
+        let frame = open_image(&png).unwrap().frame;
+        assert_eq!((frame.width, frame.height), if turned { (2, 3) } else { (3, 2) });
+    }
+}
+
 #[test]
 fn orientation_in_webp_and_png() {
     let folder = scratch();

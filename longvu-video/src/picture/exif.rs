@@ -14,6 +14,17 @@ pub(super) fn orientation(data: &[u8]) -> Orientation {
     tag(data).and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
 }
 
+/// The data in a text as ImageMagick writes them: a name, how many bytes there are, and those in hexadecimal digits, each on
+/// lines of their own.
+pub(super) fn of_raw_profile(text: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?.trim_start();
+    let (_name, rest) = text.split_once('\n')?;
+    let (_count, digits) = rest.trim_start().split_once('\n')?;
+    let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.as_chunks::<2>().0.iter().map(byte).collect()
+}
+
 fn tag(data: &[u8]) -> Option<u8> {
     let little = match data.get(..4)? {
         b"II*\0" => true,

@@ -3,6 +3,7 @@
 use std::io::{Read, Seek};
 use std::time::Duration;
 
+use flate2::read::ZlibDecoder;
 use image::ImageFormat;
 
 use super::walker::Walker;
@@ -28,6 +29,7 @@ pub(super) fn look<R: Read + Seek>(walker: &mut Walker<R>, context: &Context<'_>
     if walker.skip(8).is_none() {
         return Ok(facts);
     }
+    let mut has_exif = false;
     let mut seen_data = false;
     let mut ended = false;
     while let Some([l0, l1, l2, l3, k0, k1, k2, k3]) = walker.bytes() {
@@ -56,6 +58,14 @@ pub(super) fn look<R: Read + Seek>(walker: &mut Walker<R>, context: &Context<'_>
             b"eXIf" => {
                 if let Some(data) = walker.vec(length, context.limits.metadata_bytes) {
                     facts.orientation = exif::orientation(&data);
+                    has_exif = true;
+                }
+            }
+            kind @ (b"tEXt" | b"zTXt") if !has_exif => {
+                let limit = context.limits.metadata_bytes;
+                let text = walker.vec(length, limit).and_then(|data| exif_text(&data, kind == b"zTXt", limit));
+                if let Some(data) = text.as_deref().and_then(exif::of_raw_profile) {
+                    facts.orientation = exif::orientation(&data);
                 }
             }
             b"IEND" => {
@@ -74,6 +84,21 @@ pub(super) fn look<R: Read + Seek>(walker: &mut Walker<R>, context: &Context<'_>
     }
     animation.settle(&mut facts, ended);
     Ok(facts)
+}
+
+/// The text of a chunk in which programs put EXIF data before there was a chunk for it.
+fn exif_text(chunk: &[u8], is_compressed: bool, limit: u64) -> Option<Vec<u8>> {
+    let (keyword, rest) = chunk.split_at_checked(chunk.iter().position(|byte| *byte == 0)?)?;
+    if !matches!(keyword, b"Raw profile type exif" | b"Raw profile type APP1") {
+        return None;
+    }
+    if !is_compressed {
+        return rest.get(1..).map(<[u8]>::to_vec);
+    }
+    // The byte between says the method of compression, of which there is one.
+    let mut text = Vec::new();
+    ZlibDecoder::new(rest.get(2..)?).take(limit).read_to_end(&mut text).ok()?;
+    Some(text)
 }
 
 /// The time in a frame control chunk.
