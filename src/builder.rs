@@ -187,7 +187,7 @@ impl LongVuBuilder {
         self
     }
 
-    /// Bytes that a saved encoded video may have which [`LongVu::load_encoded`] reads; 1 GiB unless set.
+    /// Bytes that a saved encoded video may have which [`LongVu::load_encoded`] reads; 4 GiB unless set.
     #[must_use]
     pub fn encoded_bytes(mut self, bytes: u64) -> Self {
         self.encoded_bytes = bytes;

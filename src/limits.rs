@@ -6,9 +6,9 @@ use crate::plan::bytes;
 pub(crate) const ENCODED_HEADER_BYTES: u64 = 1 << 24;
 
 /// Longest saved encoded video, in bytes, unless [`LongVuBuilder::encoded_bytes`](crate::LongVuBuilder::encoded_bytes) says
-/// otherwise: as many as 1,800 frames of the released models take, with 144 cells of 1024 channels in f32. The temporal
-/// stage keeps 400 of a video at most; without it half an hour at a frame a second fits.
-pub(crate) const ENCODED_BYTES: u64 = 1 << 30;
+/// otherwise: as many as 7,200 frames of the released models take, with 144 cells of 1024 channels in f32. The temporal
+/// stage keeps 400 of a video at most; where it keeps all, two hours at a frame a second fit.
+pub(crate) const ENCODED_BYTES: u64 = 4 << 30;
 
 /// Why a saved encoded video of so many bytes is not read.
 pub(crate) fn over_encoded_bytes(found: u64, limit: u64) -> String {
