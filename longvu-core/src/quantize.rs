@@ -172,9 +172,9 @@ mod tests {
         for quantize in Quantize::ALL {
             let restored = |data: TensorData| {
                 let matrix = QuantizedMatrix::from_data(quantize, &data, [5, 128]).unwrap();
-                matrix.restore(&Device::flex()).into_data().iter::<f32>().collect::<Vec<_>>()
+                matrix.restore(&Device::default()).into_data().iter::<f32>().collect::<Vec<_>>()
             };
-            let expected = QuantizedMatrix::new(quantize, &values, 128).restore(&Device::flex());
+            let expected = QuantizedMatrix::new(quantize, &values, 128).restore(&Device::default());
             let expected: Vec<f32> = expected.into_data().iter::<f32>().collect();
             let data = TensorData::new(values.clone(), [5, 128]);
             for dtype in [DType::F32, DType::F16, DType::BF16] {
