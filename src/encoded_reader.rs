@@ -23,7 +23,8 @@ use crate::{
     compress::TemporalReport,
     core,
     encoded_file::{Header, KEY, VERSION},
-    limits::{ENCODED_HEADER_BYTES, over_encoded_bytes},
+    limits::ENCODED_HEADER_BYTES,
+    plan::bytes,
 };
 
 const AGAIN: &str = "encode the video again with `longvu encode`";
@@ -81,7 +82,9 @@ impl Reader {
             return Err(reader.bad("the file is cut short in its header"));
         };
         if size > limit {
-            return Err(reader.refuse(over_encoded_bytes(size, limit)));
+            let (found, allowed) = (bytes(size), bytes(limit));
+            let reason = format!("it has {found}, and {allowed} are allowed; raise the limit if it is yours");
+            return Err(reader.refuse(reason));
         }
         let mut header = vec![b'{'];
         let rest = Read::take(&mut reader.file, len.saturating_sub(1)).read_to_end(&mut header);

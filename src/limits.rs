@@ -1,7 +1,5 @@
 //! What is too large for this crate to take on.
 
-use crate::plan::bytes;
-
 /// Longest header of a saved encoded video, in bytes: an hour's takes a thousandth of it.
 pub(crate) const ENCODED_HEADER_BYTES: u64 = 1 << 24;
 
@@ -9,8 +7,3 @@ pub(crate) const ENCODED_HEADER_BYTES: u64 = 1 << 24;
 /// otherwise: as many as 7,200 frames of the released models take, with 144 cells of 1024 channels in f32. The temporal
 /// stage keeps 400 of a video at most; where it keeps all, two hours at a frame a second fit.
 pub(crate) const ENCODED_BYTES: u64 = 4 << 30;
-
-/// Why a saved encoded video of so many bytes is not read.
-pub(crate) fn over_encoded_bytes(found: u64, limit: u64) -> String {
-    format!("it has {}, and {} are allowed; raise the limit if it is yours", bytes(found), bytes(limit))
-}

@@ -134,7 +134,7 @@ impl FolderDraft {
     pub fn commit(mut self) -> Result<()> {
         fs::rename(&self.path, &self.target)?;
         self.committed = true;
-        // After that, for a folder without it is nobody's, and with it may be swept.
+        // Only now: a draft without its lock would be nobody's, and no sweep would remove it.
         fs::remove_file(self.target.join(LOCK))
     }
 }

@@ -1,8 +1,8 @@
 //! What can go wrong while finding, reading and checking a checkpoint.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::files::{escape, escape_lines};
+use crate::files::{escape, escape_lines, escape_path};
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -14,7 +14,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder that should be there is not.
-    #[error("{path} not found: {}", told(hint), path = shown(path))]
+    #[error("{path} not found: {}", told(hint), path = escape_path(path))]
     NotFound {
         /// The path that was looked for.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum Error {
     },
 
     /// The operating system refused to read or write a file.
-    #[error("{path}: {}", told(&source.to_string()), path = shown(path))]
+    #[error("{path}: {}", told(&source.to_string()), path = escape_path(path))]
     Io {
         /// The file concerned.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum Error {
     },
 
     /// A JSON file could not be understood.
-    #[error("{path}: {}", told(reason), path = shown(path))]
+    #[error("{path}: {}", told(reason), path = escape_path(path))]
     Config {
         /// The file concerned.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum Error {
     },
 
     /// A weights file is damaged or of an unknown kind.
-    #[error("{path} is not a readable weights file: {}", told(reason), path = shown(path))]
+    #[error("{path} is not a readable weights file: {}", told(reason), path = escape_path(path))]
     BadWeights {
         /// The file concerned.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
     },
 
     /// A weights file could not be made.
-    #[error("{path} could not be written: {}", told(reason), path = shown(path))]
+    #[error("{path} could not be written: {}", told(reason), path = escape_path(path))]
     Write {
         /// The file concerned.
         path: PathBuf,
@@ -98,10 +98,6 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
-}
-
-fn shown(path: &Path) -> String {
-    escape(&path.to_string_lossy()).into_owned()
 }
 
 /// Characters of a reason that are shown; one that quotes more of a file loses its middle.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longvu_core::files::escape;
+use longvu_core::files::{escape, escape_path};
 
 use crate::limits::QUOTED_CHARACTERS;
 use crate::prompt::Role;
@@ -18,7 +18,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// A file exists but cannot be read.
-    #[error("cannot read {path}: {source}; check the path and its permissions", path = shown(path))]
+    #[error("cannot read {path}: {source}; check the path and its permissions", path = escape_path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -27,7 +27,7 @@ pub enum Error {
     },
 
     /// A JSON file does not hold what it should.
-    #[error("{path} is not the JSON expected there: {source}; download the file again or correct it", path = shown(path))]
+    #[error("{path} is not the JSON expected there: {source}; download the file again or correct it", path = escape_path(path))]
     Json {
         /// The file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum Error {
     #[error(
         "no tokenizer in {dir}: it needs tokenizer.json, or vocab.json together with merges.txt; \
          download them from the checkpoint's page",
-        dir = shown(dir)
+        dir = escape_path(dir)
     )]
     TokenizerMissing {
         /// The folder looked into.
@@ -47,7 +47,7 @@ pub enum Error {
     },
 
     /// The tokenizer's files exist but cannot be used.
-    #[error("cannot load the tokenizer from {path}: {source}; download the file again", path = shown(path))]
+    #[error("cannot load the tokenizer from {path}: {source}; download the file again", path = escape_path(path))]
     TokenizerFile {
         /// The file or folder.
         path: PathBuf,
@@ -76,7 +76,7 @@ pub enum Error {
     #[error(
         "the tokenizer in {path} is not a byte-level BPE (its decoder is {found}); \
          use the tokenizer of a Qwen2 or Llama 3 checkpoint",
-        path = shown(path)
+        path = escape_path(path)
     )]
     TokenizerKind {
         /// The file.
@@ -107,7 +107,7 @@ pub enum Error {
     #[error(
         "the chat template in {path} failed: {reason}; \
          correct it, or remove it to use the built-in template",
-        path = shown(path)
+        path = escape_path(path)
     )]
     ChatTemplate {
         /// The file that holds the template.
@@ -204,9 +204,4 @@ impl Error {
 fn quoted(reason: &str) -> Cause {
     let quoted: String = reason.chars().take(QUOTED_CHARACTERS).collect();
     escape(&quoted).into_owned().into()
-}
-
-/// A path as a terminal may be given it.
-fn shown(path: &Path) -> String {
-    escape(&path.to_string_lossy()).into_owned()
 }

@@ -44,10 +44,12 @@ impl Video {
     ///
     /// [`Error::InvalidOption`] for settings that make no sense; [`Error::NotFound`], [`Error::NotAFile`],
     /// [`Error::EmptyFile`], [`Error::Io`] or [`Error::Read`] if the file cannot be read; [`Error::NotAVideo`],
-    /// [`Error::NoIndex`], [`Error::NoVideoStream`] or [`Error::NoFrames`] if there is no video in it; [`Error::Playlist`],
-    /// [`Error::External`], [`Error::Encrypted`], [`Error::Heif`] or [`Error::UnsupportedFormat`] if it is of a kind that is
-    /// not read; [`Error::Image`] for a picture that does not say its size; [`Error::TooLarge`], [`Error::SideTooLong`], [`Error::AnimationTooLarge`] or [`Error::FileTooLarge`] over the
-    /// [`limits`](VideoOptions::limits); [`Error::OutOfRange`] if no frame lies in the asked-for range.
+    /// [`Error::NoIndex`], [`Error::NoVideoStream`] or [`Error::NoFrames`] if there is no video in it;
+    /// [`Error::Playlist`], [`Error::External`], [`Error::Encrypted`], [`Error::Heif`] or
+    /// [`Error::UnsupportedFormat`] if it is of a kind that is not read; [`Error::Image`] for a picture that does not
+    /// say its size; [`Error::TooLarge`], [`Error::SideTooLong`], [`Error::AnimationTooLarge`] or
+    /// [`Error::FileTooLarge`] over the [`limits`](VideoOptions::limits); [`Error::OutOfRange`] if no frame lies in the
+    /// asked-for range.
     pub fn open_with(path: impl AsRef<Path>, options: VideoOptions) -> Result<Self> {
         let path = path.as_ref();
         options.validate()?;
@@ -194,8 +196,8 @@ impl Video {
     ///
     /// # Errors
     ///
-    /// As [`open_with`](Self::open_with), for the file is opened again; [`Error::UnsupportedCodec`] if FFmpeg has no decoder
-    /// for it.
+    /// As [`open_with`](Self::open_with), for the file is opened again; [`Error::UnsupportedCodec`] if FFmpeg has no
+    /// decoder for it.
     pub fn frames(&self) -> Result<Frames> {
         Frames::start(&self.info.path, Arc::clone(&self.plan), self.warnings.clone())
     }
