@@ -2,37 +2,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
-mod builder;
-mod chat;
-mod counters;
 mod encode;
 mod encoded;
-mod encoded_file;
-mod encoded_reader;
-mod encoding_settings;
 mod error;
-mod fingerprint;
-mod frames;
-mod gathered;
-mod inputs;
-mod inspect;
-mod limits;
-mod memory;
-#[cfg(feature = "miniature")]
-mod miniature;
 mod model;
-mod model_files;
-mod part;
 pub mod plan;
-mod prefetch;
-mod projected;
-mod prompt_cache;
-mod shares;
-mod spill;
-mod synth;
 mod threads;
-mod towers;
-mod waiting;
 
 pub use longvu_compress as compress;
 pub use longvu_core as core;
@@ -41,30 +16,30 @@ pub use longvu_llm as llm;
 pub use longvu_video as video;
 pub use longvu_vision as vision;
 
-pub use answer::{Answer, AnswerStream, AnswerTimings};
-pub use builder::LongVuBuilder;
-pub use chat::{Chat, ChatStream};
+pub use answer::chat::{Chat, ChatStream};
+pub use answer::inputs::PreparedPrompt;
+pub use answer::projected::ProjectedFrames;
+pub use answer::prompt_cache::PromptCache;
+pub use answer::stream::{Answer, AnswerStream, AnswerTimings};
 pub use compress::Preset;
 pub use core::{Device, Dtype, Quantize, available_devices, parse_device};
-pub use counters::WorkCounters;
-pub use encode::EncodeProgress;
-pub use encoded::{EncodeTimings, EncodedVideo, FrameInfo};
+pub use encode::clip::{Clip, Frame, IntoClip, VisualKind};
+pub use encode::encoder::EncodeProgress;
+pub use encoded::video::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};
-pub use frames::{Clip, Frame, IntoClip, VisualKind};
-pub use inputs::PreparedPrompt;
-pub use inspect::{Inspection, PartSize, inspect};
 pub use llm::{FinishReason, GenerationConfig};
-pub use memory::{available_memory, peak_memory};
+pub use model::builder::LongVuBuilder;
+pub use model::counters::WorkCounters;
+pub use model::files::{ModelFiles, TEXT_FILES};
+pub use model::inspect::{Inspection, PartSize, inspect};
+pub use model::longvu::LongVu;
 #[cfg(feature = "miniature")]
-pub use miniature::miniature_folder;
-pub use model::LongVu;
-pub use model_files::{ModelFiles, TEXT_FILES};
-pub use part::Residency;
+pub use model::miniature::miniature_folder;
+pub use model::residency::Residency;
+pub use model::synth::{SynthProgress, synthesize};
+pub use model::towers::TowerFiles;
+pub use plan::memory::{available_memory, peak_memory};
 pub use plan::{MemoryPlan, Workload};
-pub use projected::ProjectedFrames;
-pub use prompt_cache::PromptCache;
-pub use synth::{SynthProgress, synthesize};
-pub use towers::TowerFiles;
 #[cfg(feature = "video")]
 pub use video::{Sampling, Video, VideoOptions, open_image};
 

@@ -4,6 +4,7 @@
 //! formulas are those of `docs/memory.md`.
 
 mod advice;
+pub(crate) mod memory;
 mod sizes;
 mod stages;
 

@@ -13,8 +13,8 @@ use crate::{
         checkpoint::{Checkpoint, Repo, RepoOptions},
         config::{Dinov2Config, LongVuConfig, SiglipConfig},
     },
-    inspect::{PartSpecs, part_specs},
-    model_files::ModelFiles,
+    model::files::ModelFiles,
+    model::inspect::{PartSpecs, part_specs},
 };
 
 /// Bytes of a safetensors file that are converted at a time.

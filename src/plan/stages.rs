@@ -11,8 +11,8 @@ use crate::{
     Residency,
     compress::{FrameSelector, SpatialStage, TemporalStage},
     core::Dtype,
+    encode::spill::WAITING_FRAMES,
     llm::PREFILL_CHUNK,
-    spill::WAITING_FRAMES,
     vision::SizePair,
 };
 

@@ -11,13 +11,13 @@ use burn::tensor::Tensor;
 use crate::{
     EncodeTimings, EncodedVideo, Error, FrameInfo, IntoClip, LongVu, Result, VisualKind,
     compress::{TemporalReduction, TemporalReport},
-    encoded::{add, select},
-    frames::Clip,
-    gathered::Gathered,
-    part::Residency,
-    prefetch::{Prepared, PreparedFrames, Resizer},
+    encode::clip::Clip,
+    encode::gathered::Gathered,
+    encode::prefetch::{Prepared, PreparedFrames, Resizer},
+    encode::waiting::{Waiting, Window},
+    encoded::video::{add, select},
+    model::residency::Residency,
     vision::{Dinov2, Siglip, SizePair},
-    waiting::{Waiting, Window},
 };
 
 /// Prompt tokens of the shortest conceivable prompt: the placeholder alone.

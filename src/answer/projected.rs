@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::{
     compress::{FrameTokens, FusionReport, Layout},
     core::config::LongVuConfig,
-    encoded::select,
+    encoded::video::select,
     vision::{MmProjector, SizePair},
 };
 

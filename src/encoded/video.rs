@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use serde::Serialize;
 
 use crate::{
-    VisualKind, compress::TemporalReport, core::ops::select_rows, encoding_settings::EncodingSettings, vision::SizePair,
+    VisualKind, compress::TemporalReport, core::ops::select_rows, encoded::settings::EncodingSettings, vision::SizePair,
 };
 
 /// When a sampled frame was.

@@ -12,7 +12,7 @@ use crate::{
         declare,
     },
     llm::Decoder,
-    model_files::ModelFiles,
+    model::files::ModelFiles,
     vision::{Dinov2, Siglip},
 };
 

@@ -4,7 +4,7 @@ use std::{collections::hash_map::RandomState, hash::BuildHasher, sync::Weak};
 
 use burn::tensor::Tensor;
 
-use crate::{LongVu, llm::KvCache, model::Parts};
+use crate::{LongVu, llm::KvCache, model::longvu::Parts};
 
 /// Rows that are brought to the host at once to be hashed.
 const ROWS: usize = 512;

@@ -10,17 +10,17 @@ use crate::{Error, LongVu, Result, core::atomic::FileDraft};
 
 /// Its files by their places in the model's folder, as `longvu train` wrote them.
 const FILES: [(&str, &[u8]); 11] = [
-    ("config.json", include_bytes!("../models/miniature/config.json")),
-    ("generation_config.json", include_bytes!("../models/miniature/generation_config.json")),
-    ("model.safetensors", include_bytes!("../models/miniature/model.safetensors")),
-    ("tokenizer.json", include_bytes!("../models/miniature/tokenizer.json")),
-    ("tokenizer_config.json", include_bytes!("../models/miniature/tokenizer_config.json")),
-    ("siglip/config.json", include_bytes!("../models/miniature/siglip/config.json")),
-    ("siglip/model.safetensors", include_bytes!("../models/miniature/siglip/model.safetensors")),
-    ("siglip/preprocessor_config.json", include_bytes!("../models/miniature/siglip/preprocessor_config.json")),
-    ("dinov2/config.json", include_bytes!("../models/miniature/dinov2/config.json")),
-    ("dinov2/model.safetensors", include_bytes!("../models/miniature/dinov2/model.safetensors")),
-    ("dinov2/preprocessor_config.json", include_bytes!("../models/miniature/dinov2/preprocessor_config.json")),
+    ("config.json", include_bytes!("../../models/miniature/config.json")),
+    ("generation_config.json", include_bytes!("../../models/miniature/generation_config.json")),
+    ("model.safetensors", include_bytes!("../../models/miniature/model.safetensors")),
+    ("tokenizer.json", include_bytes!("../../models/miniature/tokenizer.json")),
+    ("tokenizer_config.json", include_bytes!("../../models/miniature/tokenizer_config.json")),
+    ("siglip/config.json", include_bytes!("../../models/miniature/siglip/config.json")),
+    ("siglip/model.safetensors", include_bytes!("../../models/miniature/siglip/model.safetensors")),
+    ("siglip/preprocessor_config.json", include_bytes!("../../models/miniature/siglip/preprocessor_config.json")),
+    ("dinov2/config.json", include_bytes!("../../models/miniature/dinov2/config.json")),
+    ("dinov2/model.safetensors", include_bytes!("../../models/miniature/dinov2/model.safetensors")),
+    ("dinov2/preprocessor_config.json", include_bytes!("../../models/miniature/dinov2/preprocessor_config.json")),
 ];
 
 impl LongVu {

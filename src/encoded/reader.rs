@@ -22,8 +22,8 @@ use crate::{
     EncodeTimings, EncodedVideo, Error, FrameInfo, LongVu, Result,
     compress::TemporalReport,
     core,
-    encoded_file::{Header, KEY, VERSION},
-    limits::ENCODED_HEADER_BYTES,
+    encoded::file::{Header, KEY, VERSION},
+    encoded::limits::ENCODED_HEADER_BYTES,
     plan::bytes,
 };
 

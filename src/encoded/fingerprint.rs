@@ -9,7 +9,7 @@ use crate::{
         checkpoint::{Checkpoint, Repo},
         declare,
     },
-    model_files::ModelFiles,
+    model::files::ModelFiles,
     vision::{Dinov2, Siglip},
 };
 

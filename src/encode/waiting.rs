@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use crate::{
     FrameInfo, Result,
     core::ops::select_rows,
-    spill::{SpillFile, SpillSettings},
+    encode::spill::{SpillFile, SpillSettings},
 };
 
 /// Frames of one window of the temporal stage.

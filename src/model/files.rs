@@ -12,7 +12,7 @@ use crate::{
         config::{Dinov2Config, LanguageModel, LongVuConfig, PreprocessorConfig, SiglipConfig, TowerFamily},
     },
     llm::{ChatTemplate, Limits, Tokenizer},
-    towers::{TowerFiles, check_siglip_size},
+    model::towers::{TowerFiles, check_siglip_size},
     vision::{AggregatorConfig, MmProjector, SpatialVisionAggregator},
 };
 

@@ -9,7 +9,7 @@ use crate::{
         config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
         files::escape,
     },
-    part::{Loader, Passing, Residency},
+    model::residency::{Loader, Passing, Residency},
     vision::Preprocessor,
 };
 

@@ -15,9 +15,9 @@ use crate::{
         checkpoint::{Repo, RepoOptions, SafetensorsWriter, synthetic_range},
         config::{LanguageModel, PreprocessorConfig},
     },
-    inspect::part_specs,
     llm::synthetic_tokenizer,
-    model_files::ModelFiles,
+    model::files::ModelFiles,
+    model::inspect::part_specs,
 };
 
 /// Values that are made at a time: enough for all threads, and nothing beside a model.

@@ -13,7 +13,9 @@ use std::{
     time::Instant,
 };
 
-use crate::{Error, Frame, FrameInfo, Result, counters::Work, encoded::add, threads::Crew, vision::Preprocessor};
+use crate::{
+    Error, Frame, FrameInfo, Result, encoded::video::add, model::counters::Work, threads::Crew, vision::Preprocessor,
+};
 
 /// A frame ready for both towers.
 pub(crate) struct Prepared {

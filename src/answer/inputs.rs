@@ -4,11 +4,11 @@ use burn::tensor::Tensor;
 
 use crate::{
     EncodedVideo, Error, LongVu, Result, VisualKind,
+    answer::projected::ProjectedFrames,
+    answer::shares::Shares,
     compress::{FusionReport, fuse},
-    encoded::select,
+    encoded::video::select,
     llm::PromptIds,
-    projected::ProjectedFrames,
-    shares::Shares,
 };
 
 /// A prompt ready for the language model.

@@ -1,6 +1,6 @@
 //! What a model can be shown: videos, images, and frames of the caller's own.
 
-use crate::{Result, prefetch::FrameSource, vision::SizePair};
+use crate::{Result, encode::prefetch::FrameSource, vision::SizePair};
 
 /// One RGB picture.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     EncodedVideo, Result, VisualKind,
     core::{self, atomic::FileDraft},
-    encoding_settings::EncodingSettings,
+    encoded::settings::EncodingSettings,
 };
 
 /// The layout that this version writes and reads.

@@ -6,11 +6,11 @@ use crate::{
     LongVuBuilder, Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
     core::{Device, Dtype, Quantize, config::LongVuConfig, is_cpu},
-    counters::Work,
+    encode::spill::SpillSettings,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
-    part::{Lasting, Residency, side_by_side},
-    spill::SpillSettings,
-    towers::Tower,
+    model::counters::Work,
+    model::residency::{Lasting, Residency, side_by_side},
+    model::towers::Tower,
     vision::{Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
 };
 

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::{
     EncodedVideo, Error, LongVu, PromptCache, Result,
+    answer::prompt_cache::{Continued, Marks},
     compress::FusionReport,
-    encoded::add,
+    encoded::video::add,
     llm::{Conversation, FinishReason, Generation, GenerationConfig, PromptIds, TextStream},
-    prompt_cache::{Continued, Marks},
 };
 
 /// Seconds that each step of answering took.

@@ -1,0 +1,8 @@
+//! Questions and answers: the prompt with its visual tokens, the answer as a stream, conversations.
+
+pub(crate) mod chat;
+pub(crate) mod inputs;
+pub(crate) mod projected;
+pub(crate) mod prompt_cache;
+pub(crate) mod shares;
+pub(crate) mod stream;

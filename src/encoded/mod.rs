@@ -1,0 +1,8 @@
+//! Encoded videos, in memory and in files, and what they were encoded with.
+
+pub(crate) mod file;
+pub(crate) mod fingerprint;
+pub(crate) mod limits;
+pub(crate) mod reader;
+pub(crate) mod settings;
+pub(crate) mod video;

@@ -1,0 +1,12 @@
+//! A model: finding and checking its files, loading it, and keeping its parts in memory while they are needed.
+
+pub(crate) mod builder;
+pub(crate) mod counters;
+pub(crate) mod files;
+pub(crate) mod inspect;
+pub(crate) mod longvu;
+#[cfg(feature = "miniature")]
+pub(crate) mod miniature;
+pub(crate) mod residency;
+pub(crate) mod synth;
+pub(crate) mod towers;
