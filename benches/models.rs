@@ -8,9 +8,9 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use longvu::{
-    core::{
-        Dtype, LoadOptions, Weights,
-        checkpoint::Synthetic,
+    Dtype,
+    checkpoint::{
+        LoadOptions, Synthetic, Weights,
         config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
         load,
     },

@@ -8,12 +8,10 @@ use std::hint::black_box;
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use longvu::{
+    checkpoint::config::{PreprocessorConfig, TowerFamily},
     compress::{FrameSelector, QueryStage, SpatialStage, TemporalStage, TokenPruner, query_guided},
-    core::{
-        config::{PreprocessorConfig, TowerFamily},
-        ops::{Interpolation, resample_grid},
-    },
     default_device,
+    ops::{Interpolation, resample_grid},
     vision::Preprocessor,
 };
 

@@ -7,7 +7,7 @@ use std::{hint::black_box, path::Path, process::Command};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use longvu::{
-    core::config::{PreprocessorConfig, TowerFamily},
+    checkpoint::config::{PreprocessorConfig, TowerFamily},
     video::{Decoding, Frame, Sampling, Video, VideoOptions},
     vision::Preprocessor,
 };

@@ -7,7 +7,7 @@
 use std::{error::Error, sync::mpsc::sync_channel, thread, time::Instant};
 
 use longvu::{
-    core::config::{PreprocessorConfig, TowerFamily},
+    checkpoint::config::{PreprocessorConfig, TowerFamily},
     video::{Frame, Sampling, Video, VideoOptions},
     vision::Preprocessor,
 };

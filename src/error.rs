@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{MemoryPlan, compress, core, llm, vision};
+use crate::{MemoryPlan, checkpoint, compress, llm, vision};
 
 /// Result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -11,9 +11,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Configuration, checkpoint, device or dtype.
+    /// A device or dtype.
     #[error(transparent)]
-    Core(#[from] core::Error),
+    Core(#[from] longvu_core::Error),
+
+    /// Configuration or checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
 
     /// A video or image file.
     #[cfg(feature = "video")]

@@ -9,8 +9,10 @@ mod model;
 pub mod plan;
 mod threads;
 
+pub use burn;
+pub use longvu_checkpoint as checkpoint;
 pub use longvu_compress as compress;
-pub use longvu_core as core;
+pub use longvu_core::{ops, text};
 pub use longvu_llm as llm;
 #[cfg(feature = "video")]
 pub use longvu_video as video;
@@ -22,13 +24,12 @@ pub use answer::projected::ProjectedFrames;
 pub use answer::prompt_cache::PromptCache;
 pub use answer::stream::{Answer, AnswerStream, AnswerTimings};
 pub use compress::Preset;
-pub use core::{Device, Dtype, Quantize, available_devices, parse_device};
 pub use encode::clip::{Clip, Frame, IntoClip, VisualKind};
 pub use encode::encoder::EncodeProgress;
 pub use encoded::video::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};
 pub use llm::{FinishReason, GenerationConfig};
-pub use model::builder::LongVuBuilder;
+pub use longvu_core::{Device, Dtype, Quantize, available_devices, is_cpu, parse_device};
 pub use model::counters::WorkCounters;
 pub use model::files::{ModelFiles, TEXT_FILES};
 pub use model::inspect::{Inspection, PartSize, inspect};
@@ -38,6 +39,7 @@ pub use model::miniature::miniature_folder;
 pub use model::residency::Residency;
 pub use model::synth::{SynthProgress, synthesize};
 pub use model::towers::TowerFiles;
+pub use model::{budget::budget, builder::LongVuBuilder};
 pub use plan::memory::{available_memory, peak_memory};
 pub use plan::{MemoryPlan, Workload};
 #[cfg(feature = "video")]

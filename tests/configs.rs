@@ -3,7 +3,7 @@
 
 use std::{ops::Range, path::Path};
 
-use longvu::{Inspection, ModelFiles, core::checkpoint::RepoOptions, inspect};
+use longvu::{Inspection, ModelFiles, checkpoint::RepoOptions, inspect};
 
 fn inspected(name: &str) -> Inspection {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name);

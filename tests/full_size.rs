@@ -13,11 +13,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use burn::tensor::{Int, Tensor, TensorData};
 use longvu::{
-    core::{
-        Dtype, LoadOptions, Quantize, Weights,
-        checkpoint::{Synthetic, synthetic_values},
+    Dtype, Quantize,
+    checkpoint::{
+        LoadOptions, Synthetic, Weights,
         config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
-        load,
+        load, synthetic_values,
     },
     llm::Decoder,
     vision::{AggregatorConfig, Dinov2, MmProjector, Siglip, SizePair, SpatialVisionAggregator},

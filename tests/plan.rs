@@ -5,7 +5,7 @@ use std::path::Path;
 
 use longvu::{
     Dtype, MemoryPlan, Quantize, Residency, Workload,
-    core::checkpoint::RepoOptions,
+    checkpoint::RepoOptions,
     plan::{Compute, Kind, ModelSizes, PlanSettings, Stage},
 };
 

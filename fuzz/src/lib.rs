@@ -8,11 +8,8 @@ use std::{
 };
 
 use longvu::{
-    EncodedVideo, GenerationConfig, LongVu, MemoryPlan, Residency, Sampling, Video, VideoOptions, Workload,
-    core::{
-        Dtype,
-        checkpoint::{Checkpoint, Repo, RepoOptions},
-    },
+    Dtype, EncodedVideo, GenerationConfig, LongVu, MemoryPlan, Residency, Sampling, Video, VideoOptions, Workload,
+    checkpoint::{Checkpoint, Repo, RepoOptions},
     llm::{ChatTemplate, LogitsSampler, Message, Role, Tokenizer, load_eos_token_ids},
     open_image,
     plan::{Compute, ModelSizes, PlanSettings},

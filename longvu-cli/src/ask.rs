@@ -10,8 +10,8 @@ use anyhow::Result;
 use clap::Args;
 use longvu::{
     Answer, EncodedVideo, GenerationConfig, MemoryPlan, VideoOptions,
+    checkpoint::config::LongVuConfig,
     compress::{Budget, CompressionSettings, FusionReport},
-    core::config::LongVuConfig,
     video::VideoInfo,
 };
 use serde::Serialize;
@@ -283,7 +283,7 @@ impl Job<'_> {
 
 /// The settings that the stages had.
 fn stages(args: &AskArgs, config: &LongVuConfig) -> CompressionSettings {
-    let mut settings = args.frames.preset.settings(config);
+    let mut settings = args.frames.preset.settings(config.dino_threshold, config.drop_threshold);
     settings.temporal.threshold = args.model.dino_threshold.unwrap_or(settings.temporal.threshold);
     settings.spatial.threshold = args.model.drop_threshold.unwrap_or(settings.spatial.threshold);
     settings

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, time::Instant};
 use anyhow::Result;
 use longvu::{
     Error, LongVu, LongVuBuilder, MemoryPlan, Preset,
-    core::checkpoint::{Mapping, RepoOptions},
+    checkpoint::{Mapping, RepoOptions},
     llm, parse_device,
 };
 

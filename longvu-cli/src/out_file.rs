@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use longvu::core::atomic::FileDraft;
+use longvu::checkpoint::atomic::FileDraft;
 use serde::Serialize;
 
 /// A place for a file, found writable.

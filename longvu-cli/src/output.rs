@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use longvu::core::files::escape_lines;
+use longvu::text::escape_lines;
 use serde::Serialize;
 
 /// Standard output that nobody reads any more.

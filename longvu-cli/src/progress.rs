@@ -6,7 +6,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longvu::{EncodeProgress, SynthProgress, core::checkpoint::Download};
+use longvu::{EncodeProgress, SynthProgress, checkpoint::Download};
 
 const COUNT: &str = "{msg:24} {bar:30} {pos}/{len} {elapsed} (eta {eta})";
 const BYTES: &str = "{msg:24} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} (eta {eta})";

@@ -1,6 +1,5 @@
 //! How many tokens, and how many frames, fit into the language model's window.
 
-use longvu_core::config::LongVuConfig;
 use serde::Serialize;
 
 /// The arithmetic of the window, in one place (LongVU's published package, `prepare_inputs`).
@@ -22,17 +21,6 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The budget of a checkpoint.
-    pub fn new(config: &LongVuConfig) -> Self {
-        Self {
-            max_len: config.tokenizer_model_max_length,
-            inference_max_length: config.inference_max_length,
-            image_token_len: config.image_token_len,
-            lowres_token: config.lowres_token,
-            highres: config.highres,
-        }
-    }
-
     /// The budget of a window that leaves no more than `visual_tokens` for frames, beside a prompt of `text_len`.
     #[must_use]
     pub fn at_most(self, visual_tokens: usize, text_len: usize) -> Self {

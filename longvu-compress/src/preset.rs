@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use longvu_core::config::LongVuConfig;
 use serde::Serialize;
 
 use crate::{SpatialStage, TemporalStage};
@@ -39,10 +38,11 @@ impl Preset {
         }
     }
 
-    /// The stages' settings, with thresholds from the checkpoint where the source takes them from there.
-    pub fn settings(self, config: &LongVuConfig) -> CompressionSettings {
-        let temporal = TemporalStage { threshold: config.dino_threshold, ..TemporalStage::default() };
-        let spatial = SpatialStage { threshold: config.drop_threshold, ..SpatialStage::default() };
+    /// The stages' settings, with the checkpoint's `dino_threshold` and `drop_threshold` where the source takes them from
+    /// there.
+    pub fn settings(self, dino_threshold: f64, drop_threshold: f64) -> CompressionSettings {
+        let temporal = TemporalStage { threshold: dino_threshold, ..TemporalStage::default() };
+        let spatial = SpatialStage { threshold: drop_threshold, ..SpatialStage::default() };
         match self {
             Self::Package => CompressionSettings { temporal, spatial },
             Self::Paper => CompressionSettings {

@@ -1,67 +1,14 @@
-//! What can go wrong while finding, reading and checking a checkpoint.
+//! What can go wrong with devices and dtypes.
 
-use std::path::PathBuf;
-
-use crate::files::{escape, escape_lines, escape_path};
+use crate::text::{escape, told};
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything this crate reports; each message says what failed, where, and what to do.
-///
-/// Messages quote files and servers, whose control characters they show escaped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file or folder that should be there is not.
-    #[error("{path} not found: {}", told(hint), path = escape_path(path))]
-    NotFound {
-        /// The path that was looked for.
-        path: PathBuf,
-        /// What to do about it.
-        hint: String,
-    },
-
-    /// The operating system refused to read or write a file.
-    #[error("{path}: {}", told(&source.to_string()), path = escape_path(path))]
-    Io {
-        /// The file concerned.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
-
-    /// A JSON file could not be understood.
-    #[error("{path}: {}", told(reason), path = escape_path(path))]
-    Config {
-        /// The file concerned.
-        path: PathBuf,
-        /// What is wrong with it and what was expected.
-        reason: String,
-    },
-
-    /// A weights file is damaged or of an unknown kind.
-    #[error("{path} is not a readable weights file: {}", told(reason), path = escape_path(path))]
-    BadWeights {
-        /// The file concerned.
-        path: PathBuf,
-        /// What is wrong with it and what to do.
-        reason: String,
-    },
-
-    /// A weights file could not be made.
-    #[error("{path} could not be written: {}", told(reason), path = escape_path(path))]
-    Write {
-        /// The file concerned.
-        path: PathBuf,
-        /// What was wrong.
-        reason: String,
-    },
-
-    /// The checkpoint's tensors are not those the configuration asks for.
-    #[error("{0}")]
-    Mismatch(Box<Mismatch>),
-
     /// A device string that this build cannot serve.
     #[error(
         "device `{}` is not available: {}; available here: {}",
@@ -81,83 +28,4 @@ pub enum Error {
     /// A dtype name that is not known, or that the device cannot compute in.
     #[error("{}", told(.0))]
     Dtype(String),
-
-    /// The Hugging Face Hub could not deliver a file.
-    #[error("{}: {}", escape(repo), told(reason))]
-    Hub {
-        /// The repository id.
-        repo: String,
-        /// What happened and what to do.
-        reason: String,
-    },
-}
-
-impl Error {
-    /// An [`Error::Io`] for `path`, for use with `map_err`.
-    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { path, source }
-    }
-}
-
-/// Characters of a reason that are shown; one that quotes more of a file loses its middle.
-const SHOWN: usize = 4000;
-
-/// A reason, as it is shown.
-fn told(text: &str) -> String {
-    let text = escape_lines(text);
-    let (start, end) = (text.floor_char_boundary(SHOWN / 2), text.len().saturating_sub(SHOWN / 2));
-    if text.len() <= SHOWN {
-        return text.into_owned();
-    }
-    format!("{} […] {}", &text[..start], &text[text.ceil_char_boundary(end)..])
-}
-
-/// The tensors of a checkpoint that do not fit a model.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The model part and where its weights came from.
-    pub origin: String,
-    /// Names that the model needs and the checkpoint lacks.
-    pub missing: Vec<String>,
-    /// Tensors whose shape is not the configured one: name, expected (empty where there should be none), found.
-    pub misshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
-    /// Names that the checkpoint has and the model does not know.
-    pub unexpected: Vec<String>,
-    /// A closing remark, such as the configuration key to look at.
-    pub hint: String,
-}
-
-/// Names listed in a message before the rest is counted.
-const LISTED: usize = 12;
-
-impl std::fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: the weights do not fit the configuration", escape(&self.origin))?;
-        let mut list = |title: &str, lines: Vec<String>| -> std::fmt::Result {
-            if lines.is_empty() {
-                return Ok(());
-            }
-            write!(f, "\n  {} {title}:", lines.len())?;
-            for line in lines.iter().take(LISTED) {
-                write!(f, "\n    {}", told(&escape(line)))?;
-            }
-            if lines.len() > LISTED {
-                write!(f, "\n    ... and {} more", lines.len() - LISTED)?;
-            }
-            Ok(())
-        };
-        list("missing", self.missing.clone())?;
-        let misshaped = self.misshaped.iter();
-        let misshaped = misshaped.map(|(name, want, got)| match want[..] {
-            [] => format!("{name}: expected none, found {got:?}"),
-            _ => format!("{name}: expected {want:?}, found {got:?}"),
-        });
-        list("of the wrong shape", misshaped.collect())?;
-        list("unexpected", self.unexpected.clone())?;
-        if !self.hint.is_empty() {
-            write!(f, "\n  {}", told(&self.hint))?;
-        }
-        Ok(())
-    }
 }

@@ -6,12 +6,12 @@ use burn::{
     module::Module,
     tensor::{Int, Tensor, TensorData},
 };
-use longvu_core::{
+use longvu_checkpoint::{
     Weights,
     config::{DecoderConfig, LanguageModel},
     nn::{Embedding, Linear, RmsNorm},
-    ops,
 };
+use longvu_core::ops;
 
 use crate::{KvCache, kv_cache::LayerCache, rotary::RotaryEmbedding};
 

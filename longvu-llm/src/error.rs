@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longvu_core::files::{escape, escape_path};
+use longvu_core::text::{escape, escape_path};
 
 use crate::limits::QUOTED_CHARACTERS;
 use crate::prompt::Role;

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use longvu_core::config::parse_json;
-use longvu_core::files::read_limited;
+use longvu_checkpoint::config::parse_json;
+use longvu_checkpoint::files::read_limited;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Keys and values of the positions seen so far.
 
 use burn::tensor::{DType, Device, Tensor};
-use longvu_core::config::DecoderConfig;
+use longvu_checkpoint::config::DecoderConfig;
 
 /// Positions by which a cache grows beyond what was asked for, so that growth stays rare.
 const GROWTH: usize = 256;

@@ -1,7 +1,7 @@
 //! Rotary position embeddings in the rotate-half form of Qwen2 and Llama.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use longvu_core::config::{DecoderConfig, RopeScaling};
+use longvu_checkpoint::config::{DecoderConfig, RopeScaling};
 
 /// The rotation frequencies of one attention head.
 #[derive(Debug, Clone)]

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use longvu_core::config::parse_json;
-use longvu_core::files::escape;
+use longvu_checkpoint::config::parse_json;
+use longvu_core::text::escape;
 use tokenizers::SplitDelimiterBehavior;
 use tokenizers::normalizers::utils::Lowercase;
 use tokenizers::normalizers::{NormalizerWrapper, unicode};

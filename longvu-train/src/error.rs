@@ -127,7 +127,7 @@ pub enum Error {
     },
     /// Checkpoints and configurations.
     #[error(transparent)]
-    Core(#[from] longvu_core::Error),
+    Core(#[from] longvu_checkpoint::Error),
     /// The pipeline.
     #[error(transparent)]
     LongVu(#[from] longvu::Error),

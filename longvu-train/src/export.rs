@@ -6,7 +6,8 @@ use std::{
 };
 
 use longvu::{ModelFiles, TEXT_FILES};
-use longvu_core::{Dtype, checkpoint::Repo};
+use longvu_checkpoint::Repo;
+use longvu_core::Dtype;
 use serde_json::json;
 
 use crate::{Error, Parameters, Result};

@@ -13,10 +13,8 @@ use burn::{
     optim::{AdamWState, AdaptiveMomentumState},
     tensor::{DType, Device, Gradients, Tensor, TensorData},
 };
-use longvu_core::{
-    Dtype, TensorLookup, TensorRole, TensorSpec,
-    checkpoint::{SafetensorsWriter, TensorSource},
-};
+use longvu_checkpoint::{SafetensorsWriter, TensorLookup, TensorRole, TensorSource, TensorSpec};
+use longvu_core::Dtype;
 
 use crate::{
     Result, StageSettings,
@@ -267,7 +265,7 @@ fn values(tensor: &Tensor<1>) -> Vec<f32> {
 pub struct Leaves(Arc<HashMap<String, Tensor<1>>>);
 
 impl Leaves {
-    /// Finds a tensor by its name, for [`longvu_core::build`].
+    /// Finds a tensor by its name, for [`longvu_checkpoint::build`].
     pub fn lookup(&self) -> Arc<TensorLookup> {
         let leaves = self.clone();
         Arc::new(move |name| leaves.0.get(name).cloned())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longvu_core::files::read_limited;
+use longvu_checkpoint::files::read_limited;
 use longvu_world::ScriptOptions;
 use serde::{Deserialize, Serialize};
 

@@ -3,12 +3,8 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use longvu::ModelFiles;
-use longvu_core::{
-    Device, Dtype, TensorSpec,
-    atomic::FolderLock,
-    build,
-    checkpoint::{Checkpoint, RepoOptions},
-};
+use longvu_checkpoint::{Checkpoint, RepoOptions, TensorSpec, atomic::FolderLock, build};
+use longvu_core::{Device, Dtype};
 use longvu_llm::{ChatTemplate, Tokenizer};
 use longvu_vision::{Dinov2, Preprocessor, Siglip};
 use longvu_world::Split;
@@ -146,7 +142,7 @@ impl Job<'_> {
     fn siglip(&self) -> Result<Option<Parameters>> {
         let (config, recipe) = (&self.files.siglip_config, self.run.recipe.siglip.as_ref());
         let Some(recipe) = recipe else {
-            let specs = longvu_core::declare(|w| Siglip::new(config, w));
+            let specs = longvu_checkpoint::declare(|w| Siglip::new(config, w));
             return self.given(&specs, &*self.files.siglip.open()?).map(Some);
         };
         let phases = recipe.phases().enumerate().map(|(phase, recipe)| {
@@ -182,7 +178,7 @@ impl Job<'_> {
     fn dinov2(&self) -> Result<Option<Parameters>> {
         let (config, recipe) = (&self.files.dinov2_config, self.run.recipe.dinov2.as_ref());
         let Some(recipe) = recipe else {
-            let specs = longvu_core::declare(|w| Dinov2::new(config, w));
+            let specs = longvu_checkpoint::declare(|w| Dinov2::new(config, w));
             return self.given(&specs, &*self.files.dinov2.open()?).map(Some);
         };
         let side = self.files.config.feature_side();
@@ -265,7 +261,7 @@ impl Job<'_> {
 
     fn pictures(
         &self,
-        pixels: &longvu_core::config::PreprocessorConfig,
+        pixels: &longvu_checkpoint::config::PreprocessorConfig,
         recipe: &TowerRecipe,
         phase: usize,
     ) -> [Pictures; 2] {

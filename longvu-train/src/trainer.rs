@@ -1,5 +1,6 @@
 //! The loop that every stage of training shares: batches, gradients, steps, checkpoints, resumption.
 
+use std::sync::Arc;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -7,12 +8,8 @@ use std::{
 };
 
 use burn::tensor::Tensor;
-use longvu_core::{
-    TensorLookup, TensorSpec,
-    checkpoint::{Checkpoint, Repo},
-};
+use longvu_checkpoint::{Checkpoint, Repo, TensorLookup, TensorSpec};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 use crate::{
     AdamWSettings, Error, MuonSettings, Parameters, Result, Workers,

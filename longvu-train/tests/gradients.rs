@@ -4,11 +4,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use longvu_core::{
+use longvu_checkpoint::{
     TensorLookup, TensorRole, TensorSpec, Weights, build,
     config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
-    declare, ops,
+    declare,
 };
+use longvu_core::ops;
 use longvu_llm::Decoder;
 use longvu_train::initial_values;
 use longvu_vision::{AggregatorConfig, Dinov2, Siglip, SizePair, SpatialVisionAggregator};

@@ -7,12 +7,12 @@ use burn::{
     module::{Module, Param},
     tensor::{Bool, DType, Tensor, TensorData},
 };
-use longvu_core::{
+use longvu_checkpoint::{
     Weights,
     config::LongVuConfig,
     nn::{LayerNorm, Linear},
-    ops,
 };
+use longvu_core::ops;
 
 use crate::SizePair;
 

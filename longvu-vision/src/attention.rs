@@ -1,7 +1,8 @@
 //! Multi-head self-attention, the same in both towers.
 
 use burn::{module::Module, tensor::Tensor};
-use longvu_core::{nn::Linear, ops};
+use longvu_checkpoint::nn::Linear;
+use longvu_core::ops;
 
 /// Queries, keys and values of a sequence attend to all of it.
 #[derive(Module, Debug)]

@@ -6,12 +6,12 @@ use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor},
 };
-use longvu_core::{
+use longvu_checkpoint::{
     Weights,
     config::Dinov2Config,
     nn::{LayerNorm, Linear},
-    ops::{self, Interpolation},
 };
+use longvu_core::ops::{self, Interpolation};
 
 use crate::{attention::SelfAttention, patch::PatchEmbed};
 

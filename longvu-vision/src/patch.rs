@@ -4,7 +4,8 @@ use burn::{
     module::{Module, Param},
     tensor::Tensor,
 };
-use longvu_core::{Weights, ops};
+use longvu_checkpoint::Weights;
+use longvu_core::ops;
 
 /// Cuts an image in square patches and projects each to the tower's width.
 #[derive(Module, Debug)]

@@ -1,7 +1,8 @@
 //! From a decoded frame to a tower's input.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use longvu_core::{Dtype, config::PreprocessorConfig};
+use longvu_checkpoint::config::PreprocessorConfig;
+use longvu_core::Dtype;
 
 use crate::{Error, Result, resize};
 

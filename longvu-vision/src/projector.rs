@@ -4,11 +4,8 @@ use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor},
 };
-use longvu_core::{
-    Weights,
-    nn::Linear,
-    ops::{self, Interpolation},
-};
+use longvu_checkpoint::{Weights, nn::Linear};
+use longvu_core::ops::{self, Interpolation};
 
 use crate::SizePair;
 

@@ -1,10 +1,10 @@
 //! Aggregated frames as tokens of the language model.
 
 use burn::tensor::{Tensor, TensorData};
+use longvu_checkpoint::config::LongVuConfig;
 
 use crate::{
     compress::{FrameTokens, FusionReport, Layout},
-    core::config::LongVuConfig,
     encoded::video::select,
     vision::{MmProjector, SizePair},
 };

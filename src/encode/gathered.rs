@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::core::is_cpu;
+use longvu_core::is_cpu;
 
 /// Frames in the order they came.
 pub(crate) struct Gathered {

@@ -186,7 +186,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::core::config::{PreprocessorConfig, TowerFamily};
+    use longvu_checkpoint::config::{PreprocessorConfig, TowerFamily};
 
     fn resizer() -> Resizer {
         let preprocessor = |family| Preprocessor::new(PreprocessorConfig::published(family, 8));

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use longvu_core::ops::select_rows;
 
 use crate::{
     FrameInfo, Result,
-    core::ops::select_rows,
     encode::spill::{SpillFile, SpillSettings},
 };
 

@@ -7,16 +7,13 @@ use std::{
 };
 
 use burn::tensor::{DType, Tensor};
+use longvu_checkpoint::atomic::FileDraft;
 use safetensors::Dtype as FileDtype;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    EncodedVideo, Result, VisualKind,
-    core::{self, atomic::FileDraft},
-    encoded::settings::EncodingSettings,
-};
+use crate::{EncodedVideo, Result, VisualKind, checkpoint, encoded::settings::EncodingSettings};
 
 /// The layout that this version writes and reads.
 pub(crate) const VERSION: u64 = 1;
@@ -91,7 +88,7 @@ impl EncodedVideo {
     /// A place that cannot be written to, a full disk.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let failed = |error: std::io::Error| core::Error::Write {
+        let failed = |error: std::io::Error| checkpoint::Error::Write {
             path: path.to_owned(),
             reason: format!("{error}; make room, or name another place"),
         };
@@ -175,7 +172,7 @@ impl EncodedVideo {
             file.take(8 + MARK_WITHIN).read_to_end(&mut bytes).map(|_| bytes)
         };
         let mark = format!("\"{KEY}\":");
-        core::files::open_regular(path.as_ref()).and_then(first).is_ok_and(|bytes| {
+        checkpoint::files::open_regular(path.as_ref()).and_then(first).is_ok_and(|bytes| {
             bytes.get(8) == Some(&b'{') && bytes.windows(mark.len()).any(|window| window == mark.as_bytes())
         })
     }

@@ -1,14 +1,10 @@
 //! A short text that tells checkpoints apart by what an encoded video depends on.
 
+use longvu_checkpoint::{Checkpoint, Repo, TensorRole, TensorSpec, declare};
 use sha2::{Digest, Sha256};
 
 use crate::{
     Result,
-    core::{
-        TensorRole, TensorSpec,
-        checkpoint::{Checkpoint, Repo},
-        declare,
-    },
     model::files::ModelFiles,
     vision::{Dinov2, Siglip},
 };

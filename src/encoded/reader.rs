@@ -19,11 +19,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    EncodeTimings, EncodedVideo, Error, FrameInfo, LongVu, Result,
+    EncodeTimings, EncodedVideo, Error, FrameInfo, LongVu, Result, checkpoint,
     compress::TemporalReport,
-    core,
-    encoded::file::{Header, KEY, VERSION},
-    encoded::limits::ENCODED_HEADER_BYTES,
+    encoded::{
+        file::{Header, KEY, VERSION},
+        limits::ENCODED_HEADER_BYTES,
+    },
     plan::bytes,
 };
 
@@ -62,8 +63,8 @@ struct Contents {
 
 impl Reader {
     fn open(path: &Path, limit: u64) -> Result<Self> {
-        let failed = |error| core::Error::io(path)(error);
-        let file = core::files::open_regular(path).map_err(failed)?;
+        let failed = |error| checkpoint::Error::io(path)(error);
+        let file = checkpoint::files::open_regular(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let mut reader = Self { path: path.to_owned(), file: BufReader::new(file), body: 0, table: Value::default() };
         let mut len = [0; 8];
@@ -176,7 +177,11 @@ impl Reader {
                 (name, shape) => shape.len() == 1 && VECTORS.contains(&name),
             };
             if !fits {
-                return Err(self.bad(format!("its `{}` have the shape {:?}", core::files::escape(name), info.shape)));
+                return Err(self.bad(format!(
+                    "its `{}` have the shape {:?}",
+                    longvu_core::text::escape(name),
+                    info.shape
+                )));
             }
         }
         Ok(())
@@ -193,7 +198,7 @@ impl Reader {
                 bytes.resize(len, 0);
                 self.file.read_exact(&mut bytes)
             });
-            read.map_err(core::Error::io(&self.path))?;
+            read.map_err(checkpoint::Error::io(&self.path))?;
             checksum.update(&bytes);
             tensors.insert(name, (info, bytes));
         }

@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use burn::tensor::Tensor;
+use longvu_core::ops::select_rows;
 use serde::Serialize;
 
-use crate::{
-    VisualKind, compress::TemporalReport, core::ops::select_rows, encoded::settings::EncodingSettings, vision::SizePair,
-};
+use crate::{VisualKind, compress::TemporalReport, encoded::settings::EncodingSettings, vision::SizePair};
 
 /// When a sampled frame was.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

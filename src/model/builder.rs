@@ -2,26 +2,26 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use longvu_checkpoint::{
+    Checkpoint, Download, Limits, LoadOptions, Mapping, RepoOptions, check, config::LongVuConfig, load,
+};
+use longvu_core::{Device, Dtype, Quantize};
 use serde_json::{Map, Value};
 
 use crate::{
     Result,
-    compress::{Budget, FrameScorer, FrameSelector, Preset, QueryStage, TokenPruner},
-    core::{
-        Device, Dtype, Limits, LoadOptions, Quantize, check,
-        checkpoint::{Checkpoint, Download, Mapping, RepoOptions},
-        config::LongVuConfig,
-        load,
-    },
+    compress::{FrameScorer, FrameSelector, Preset, QueryStage, TokenPruner},
     encode::spill::SpillSettings,
-    encoded::fingerprint::fingerprint,
-    encoded::limits::ENCODED_BYTES,
+    encoded::{fingerprint::fingerprint, limits::ENCODED_BYTES},
     error::Error,
     llm::{self, ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
-    model::files::{CONNECTOR, ModelFiles},
-    model::longvu::{LongVu, Parts, Stages},
-    model::residency::{Lasting, Residency, loader},
-    model::towers::Tower,
+    model::{
+        budget::budget,
+        files::{CONNECTOR, ModelFiles},
+        longvu::{LongVu, Parts, Stages},
+        residency::{Lasting, Residency, loader},
+        towers::Tower,
+    },
     plan::{Change, Compute, MemoryPlan, ModelSizes, PlanSettings, Workload},
     vision::{Dinov2, Siglip},
 };
@@ -369,7 +369,7 @@ impl LongVuBuilder {
     }
 
     fn stages(&self, config: &LongVuConfig) -> Result<Stages> {
-        let mut settings = self.preset.settings(config);
+        let mut settings = self.preset.settings(config.dino_threshold, config.drop_threshold);
         if self.overrides.contains_key("dino_threshold") {
             settings.temporal.threshold = config.dino_threshold;
         }
@@ -377,7 +377,7 @@ impl LongVuBuilder {
             settings.spatial.threshold = config.drop_threshold;
         }
         Ok(Stages {
-            budget: Budget::new(config),
+            budget: budget(config),
             selector: self.selector.clone().unwrap_or_else(|| Arc::new(settings.temporal)),
             scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
             pruner: self.pruner.clone().unwrap_or_else(|| Arc::new(settings.spatial)),

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use longvu_checkpoint::{
+    Repo, RepoOptions, Weights,
+    config::{Dinov2Config, LanguageModel, LongVuConfig, PreprocessorConfig, SiglipConfig, TowerFamily},
+};
 use serde_json::{Map, Value};
 
 use crate::{
     Result,
-    core::{
-        Weights,
-        checkpoint::{Repo, RepoOptions},
-        config::{Dinov2Config, LanguageModel, LongVuConfig, PreprocessorConfig, SiglipConfig, TowerFamily},
-    },
     llm::{ChatTemplate, Limits, Tokenizer},
     model::towers::{TowerFiles, check_siglip_size},
     vision::{AggregatorConfig, MmProjector, SpatialVisionAggregator},

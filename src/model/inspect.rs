@@ -2,15 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use longvu_checkpoint::{Checkpoint, Repo, RepoOptions, TensorRole, TensorSpec, declare};
 use serde::Serialize;
 
 use crate::{
     Result,
-    core::{
-        TensorRole, TensorSpec,
-        checkpoint::{Checkpoint, Repo, RepoOptions},
-        declare,
-    },
     llm::Decoder,
     model::files::ModelFiles,
     vision::{Dinov2, Siglip},

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use longvu_checkpoint::config::LongVuConfig;
+use longvu_core::{Device, Dtype, Quantize, is_cpu};
+
 use crate::{
     LongVuBuilder, Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
-    core::{Device, Dtype, Quantize, config::LongVuConfig, is_cpu},
     encode::spill::SpillSettings,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
-    model::counters::Work,
-    model::residency::{Lasting, Residency, side_by_side},
-    model::towers::Tower,
+    model::{
+        counters::Work,
+        residency::{Lasting, Residency, side_by_side},
+        towers::Tower,
+    },
     vision::{Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
 };
 

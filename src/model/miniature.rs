@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, LongVu, Result, core::atomic::FileDraft};
+use longvu_checkpoint::atomic::FileDraft;
+
+use crate::{Error, LongVu, Result};
 
 /// Its files by their places in the model's folder, as `longvu train` wrote them.
 const FILES: [(&str, &[u8]); 11] = [

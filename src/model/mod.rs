@@ -1,5 +1,6 @@
 //! A model: finding and checking its files, loading it, and keeping its parts in memory while they are needed.
 
+pub(crate) mod budget;
 pub(crate) mod builder;
 pub(crate) mod counters;
 pub(crate) mod files;

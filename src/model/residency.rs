@@ -6,11 +6,11 @@ use std::{
     time::Instant,
 };
 
+use longvu_checkpoint::{Checkpoint, LoadOptions, Weights, check, load};
 use serde::Serialize;
 
 use crate::{
     Result,
-    core::{LoadOptions, Weights, check, checkpoint::Checkpoint, load},
     threads::{join, spawn_in, undisturbed},
 };
 

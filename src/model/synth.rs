@@ -5,19 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use longvu_checkpoint::{
+    Repo, RepoOptions, SafetensorsWriter, TensorRole, TensorSpec,
+    atomic::FolderDraft,
+    config::{LanguageModel, PreprocessorConfig},
+    synthetic_range,
+};
+use longvu_core::Dtype;
 use serde_json::json;
 
 use crate::{
-    Error, Result,
-    core::{
-        self, Dtype, TensorRole, TensorSpec,
-        atomic::FolderDraft,
-        checkpoint::{Repo, RepoOptions, SafetensorsWriter, synthetic_range},
-        config::{LanguageModel, PreprocessorConfig},
-    },
+    Error, Result, checkpoint,
     llm::synthetic_tokenizer,
-    model::files::ModelFiles,
-    model::inspect::part_specs,
+    model::{files::ModelFiles, inspect::part_specs},
 };
 
 /// Values that are made at a time: enough for all threads, and nothing beside a model.
@@ -47,7 +47,7 @@ pub struct SynthProgress {
 pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, mut progress: impl FnMut(&SynthProgress)) -> Result<()> {
     let name = config_dir.to_string_lossy();
     let files = ModelFiles::find(&name, None, &RepoOptions::default())?;
-    let failed = |error: std::io::Error| core::Error::Write {
+    let failed = |error: std::io::Error| checkpoint::Error::Write {
         path: out.to_owned(),
         reason: format!("{error}; name a new folder, so that nothing is overwritten, where there is room"),
     };
@@ -74,7 +74,7 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl F
     check_space(out, total)?;
     let mut state = SynthProgress { file: PathBuf::new(), done: 0, total };
     for (folder, repo, specs) in &parts {
-        fs::create_dir_all(folder).map_err(core::Error::io(folder))?;
+        fs::create_dir_all(folder).map_err(checkpoint::Error::io(folder))?;
         copy(repo, "config.json", folder)?;
         state.file = folder.join("model.safetensors");
         write_weights(specs, dtype, &mut state, progress)?;
@@ -88,10 +88,10 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl F
 fn check_space(out: &Path, total: u64) -> Result<()> {
     let exists = std::path::absolute(out).ok();
     let exists = exists.as_deref().and_then(|out| out.ancestors().find(|folder| folder.is_dir()));
-    match exists.and_then(core::files::free_space) {
+    match exists.and_then(checkpoint::files::free_space) {
         Some(free) if total > free => {
             let reason = format!("the weights take {total} bytes, and the disk has {free} free");
-            Err(core::Error::Write { path: out.to_owned(), reason }.into())
+            Err(checkpoint::Error::Write { path: out.to_owned(), reason }.into())
         }
         _ => Ok(()),
     }
@@ -105,7 +105,7 @@ fn published(spec: &TensorSpec) -> bool {
 fn copy(repo: &Repo, name: &str, folder: &Path) -> Result<()> {
     let from = repo.get(name)?;
     let to = folder.join(name);
-    fs::copy(from, &to).map_err(core::Error::io(&to))?;
+    fs::copy(from, &to).map_err(checkpoint::Error::io(&to))?;
     Ok(())
 }
 
@@ -149,5 +149,5 @@ fn write_tokenizer(files: &ModelFiles, out: &Path) -> Result<()> {
 }
 
 fn write(path: &Path, json: &serde_json::Value) -> Result<()> {
-    Ok(fs::write(path, format!("{json:#}\n")).map_err(core::Error::io(path))?)
+    Ok(fs::write(path, format!("{json:#}\n")).map_err(checkpoint::Error::io(path))?)
 }

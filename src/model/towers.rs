@@ -2,13 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
+use longvu_checkpoint::{
+    Checkpoint, Repo, RepoOptions,
+    config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
+};
+use longvu_core::text::escape;
+
 use crate::{
     Error, Result,
-    core::{
-        checkpoint::{Checkpoint, Repo, RepoOptions},
-        config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
-        files::escape,
-    },
     model::residency::{Loader, Passing, Residency},
     vision::Preprocessor,
 };
@@ -43,7 +44,7 @@ impl TowerFiles {
         {
             return found(own.clone());
         }
-        let fail = |error: crate::core::Error| Error::TowerNotFound {
+        let fail = |error: longvu_checkpoint::Error| Error::TowerNotFound {
             family: family_name(tower.family),
             looked_for: candidates().map(|repo| escape(&repo.describe()).into_owned()).collect(),
             repo: escape(&tower.repo).into_owned(),
@@ -58,9 +59,9 @@ impl TowerFiles {
             }
         }
         let own = own.map_err(|error| match error {
-            crate::core::Error::NotFound { path, hint } => {
+            longvu_checkpoint::Error::NotFound { path, hint } => {
                 let hint = format!("{hint}, and a folder that config.json names elsewhere is not followed");
-                fail(crate::core::Error::NotFound { path, hint })
+                fail(longvu_checkpoint::Error::NotFound { path, hint })
             }
             error => fail(error),
         })?;
@@ -75,7 +76,7 @@ impl TowerFiles {
                 let path = self.repo.local_path("preprocessor_config.json");
                 match self.tower.resolution {
                     Some(size) => Ok(PreprocessorConfig::published(self.tower.family, size)),
-                    None => Err(crate::core::Error::NotFound {
+                    None => Err(longvu_checkpoint::Error::NotFound {
                         path,
                         hint: "it states the tower's input size; take it from the tower's repository".into(),
                     }
@@ -153,7 +154,7 @@ pub(crate) fn check_siglip_size(config: &SiglipConfig, preprocessor: &Preprocess
     if config.image_size == preprocessor.size {
         return Ok(());
     }
-    Err(crate::core::Error::Config {
+    Err(longvu_checkpoint::Error::Config {
         path: repo.local_path("preprocessor_config.json"),
         reason: format!(
             "the input side is {} pixels, but config.json's `image_size` is {}; the two must agree",

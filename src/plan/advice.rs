@@ -2,13 +2,11 @@
 
 use std::fmt;
 
+use longvu_core::{Dtype, Quantize};
 use serde::{Serialize, Serializer};
 
 use super::{Compute, ModelSizes, PlanSettings, Workload, peak, stages};
-use crate::{
-    Residency,
-    core::{Dtype, Quantize},
-};
+use crate::Residency;
 
 /// Settings that fit, as changes of those that do not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -13,10 +13,8 @@ use serde::{Serialize, Serializer};
 pub use advice::{Advice, Change};
 pub use sizes::ModelSizes;
 
-use crate::{
-    Residency,
-    core::{Device, Dtype, Quantize, is_cpu},
-};
+use crate::Residency;
+use longvu_core::{Device, Dtype, Quantize, is_cpu};
 
 /// What computes, as far as memory depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

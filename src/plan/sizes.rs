@@ -2,19 +2,21 @@
 
 use std::path::Path;
 
+use longvu_checkpoint::{
+    Checkpoint, Repo, RepoOptions, TensorRole, TensorSpec,
+    config::{Dinov2Config, LongVuConfig, SiglipConfig},
+};
 use serde_json::{Map, Value};
 
 use super::{Compute, PartWeights, PlanSettings};
 use crate::{
     Result,
     compress::Budget,
-    core::{
-        TensorRole, TensorSpec,
-        checkpoint::{Checkpoint, Repo, RepoOptions},
-        config::{Dinov2Config, LongVuConfig, SiglipConfig},
+    model::{
+        budget::budget,
+        files::ModelFiles,
+        inspect::{PartSpecs, part_specs},
     },
-    model::files::ModelFiles,
-    model::inspect::{PartSpecs, part_specs},
 };
 
 /// Bytes of a safetensors file that are converted at a time.
@@ -123,7 +125,7 @@ impl ModelSizes {
 
     /// The token budget of a window of `max_len`.
     pub(super) fn budget(&self, max_len: usize) -> Budget {
-        Budget { max_len, ..Budget::new(&self.config) }
+        Budget { max_len, ..budget(&self.config) }
     }
 
     fn parameters(&self, part: Part) -> impl Iterator<Item = &TensorSpec> {

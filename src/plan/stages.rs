@@ -3,6 +3,8 @@
 //! They are computed in 128 bits: the largest is a product of frames, positions or new tokens, all cut to [`MOST`], and of
 //! three of a configuration's sizes, which are 2^30 or less.
 
+use longvu_core::Dtype;
+
 use super::{
     Compute, Item, Kind, ModelSizes, PlanSettings, Stage, StageMemory, Workload,
     sizes::Part::{self, Connector, Dinov2, LanguageModel, Siglip},
@@ -10,7 +12,6 @@ use super::{
 use crate::{
     Residency,
     compress::{FrameSelector, SpatialStage, TemporalStage},
-    core::Dtype,
     encode::spill::WAITING_FRAMES,
     llm::PREFILL_CHUNK,
     vision::SizePair,

@@ -1,7 +1,7 @@
 //! `lm_*`: embeddings to hidden states and logits.
 
 use burn::tensor::Tensor;
-use longvu::{core::config::LongVuConfig, llm::Decoder};
+use longvu::{checkpoint::config::LongVuConfig, llm::Decoder};
 
 use super::{Case, assert_close, cases, checkpoint_file, device, load};
 

@@ -1,10 +1,8 @@
 //! `preprocess_*`: frames to pixels.
 
 use longvu::{
-    core::{
-        Dtype,
-        config::{PreprocessorConfig, TowerRef},
-    },
+    Dtype,
+    checkpoint::config::{PreprocessorConfig, TowerRef},
     vision::Preprocessor,
 };
 

@@ -1,7 +1,7 @@
 //! `select_*`: the temporal stage on made-up features.
 
+use longvu::checkpoint::config::LongVuConfig;
 use longvu::compress::{Budget, FrameSelector, TemporalReduction, TemporalStage};
-use longvu::core::config::LongVuConfig;
 use serde::Deserialize;
 
 use super::{cases, checkpoint_file, device};
@@ -19,7 +19,7 @@ fn kept_frames() {
     for case in cases("select_") {
         let settings: Settings = case.settings();
         let stage = TemporalStage { threshold: settings.threshold, ..TemporalStage::default() };
-        let budget = Budget { max_len: settings.tokenizer_model_max_length, ..Budget::new(&config) };
+        let budget = Budget { max_len: settings.tokenizer_model_max_length, ..longvu::budget(&config) };
         let features = case.tensor::<3>("features", &device());
         let frames = features.dims()[0];
         let found = if stage.applies(frames, budget.temporal_limit(settings.text_len)) {

@@ -3,7 +3,7 @@
 
 use longvu::{
     Dtype, Quantize,
-    core::config::{Dinov2Config, LongVuConfig, SiglipConfig},
+    checkpoint::config::{Dinov2Config, LongVuConfig, SiglipConfig},
     llm::Decoder,
     vision::{Dinov2, Siglip},
 };
@@ -38,7 +38,7 @@ fn language_models() {
     for case in cases("lm_") {
         let checkpoint = if case.name.contains("llama") { "longvu_llama" } else { "longvu_qwen" };
         let config = LongVuConfig::read(&checkpoint_file(checkpoint, "config.json")).unwrap();
-        let build = |w: &longvu::core::Weights| Decoder::new(&config.decoder, config.language_model(), w);
+        let build = |w: &longvu::checkpoint::Weights| Decoder::new(&config.decoder, config.language_model(), w);
         let exact: Decoder = load(checkpoint, build);
         let answer = greedy(&exact, &case);
         for (dtype, quantize, tolerance, least) in STORAGE {

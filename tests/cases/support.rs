@@ -7,9 +7,9 @@ use std::{
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
-use longvu::core::{
-    Dtype, LoadOptions, Quantize, Weights,
-    checkpoint::{Checkpoint, Repo},
+use longvu::{
+    Dtype, Quantize,
+    checkpoint::{Checkpoint, LoadOptions, Repo, Weights},
     parse_device,
 };
 use safetensors::{Dtype as FileDtype, SafeTensors};
@@ -133,7 +133,7 @@ pub fn load_as<M>(checkpoint: &str, dtype: Dtype, quantize: Option<Quantize>, bu
     let repo = Repo::folder(golden_dir().join("checkpoint").join(checkpoint));
     let source = std::sync::Arc::new(Checkpoint::open(&repo).unwrap());
     let options = LoadOptions { quantize, ..LoadOptions::new(checkpoint, &device(), dtype) };
-    longvu::core::load(source, &options, build).unwrap().0
+    longvu::checkpoint::load(source, &options, build).unwrap().0
 }
 
 pub fn checkpoint_file(checkpoint: &str, file: &str) -> PathBuf {

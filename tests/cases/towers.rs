@@ -1,7 +1,7 @@
 //! `dinov2*` and `siglip*`: pixel values to features.
 
 use longvu::{
-    core::config::{Dinov2Config, SiglipConfig},
+    checkpoint::config::{Dinov2Config, SiglipConfig},
     vision::{Dinov2, Siglip},
 };
 

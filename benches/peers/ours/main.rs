@@ -12,7 +12,7 @@ mod stages;
 
 use std::{error::Error, hint::black_box, time::Instant};
 
-use longvu::core::{Dtype, LoadOptions, Quantize};
+use longvu::{Dtype, Quantize, checkpoint::LoadOptions};
 use serde_json::{Map, Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use longvu::{
-    core::{
-        LoadOptions, TensorRole, TensorSpec, Weights,
-        checkpoint::Synthetic,
+    checkpoint::{
+        LoadOptions, Synthetic, TensorRole, TensorSpec, Weights,
         config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
         declare, load,
         nn::Linear,

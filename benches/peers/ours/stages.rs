@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use longvu::{
+    checkpoint::synthetic_values,
     compress::{Budget, FrameTokens, QueryStage, SpatialStage, TemporalReduction, TemporalStage, fuse},
-    core::checkpoint::synthetic_values,
 };
 
 use crate::{Case, Work};

@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::ValueEnum;
 use longvu::{
     LongVu, LongVuBuilder,
+    checkpoint::config::LongVuConfig,
     compress::{KeepFrames, KeepTokens, ScoreNothing, TemporalStage},
-    core::config::LongVuConfig,
     vision::SizePair,
 };
 use rand::{SeedableRng, rngs::StdRng};

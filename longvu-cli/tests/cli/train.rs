@@ -60,7 +60,7 @@ fn two_runs_in_one_folder() {
     let folder = TempDir::new().unwrap();
     let run_folder = folder.path().join("run");
     fs::create_dir(&run_folder).unwrap();
-    let held = longvu::core::atomic::FolderLock::try_new(&run_folder).unwrap();
+    let held = longvu::checkpoint::atomic::FolderLock::try_new(&run_folder).unwrap();
     assert!(held.is_some());
     let question = "<image>\nWhere does the ball move?";
     train(folder.path(), question).fails(1, &["run: another training run works in this folder"]);

@@ -23,6 +23,7 @@ use std::time::SystemTime;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, ErrorKind, State, machinery};
 use serde::Serialize;
+use strftime::strftime;
 
 use crate::error::{Error, Result};
 use crate::files::read_text_if_present;
@@ -31,7 +32,6 @@ use crate::limits::{
 };
 use crate::prompt::Message;
 use crate::tokenizer_config::{self, SpecialToken, TokenizerConfig};
-use strftime::strftime;
 
 /// The file that holds nothing but a template.
 const TEMPLATE_FILE: &str = "chat_template.jinja";
@@ -250,7 +250,7 @@ impl From<TokenizerConfig> for Tokens {
 
 fn template_error(path: &Path, reason: &str) -> Error {
     let quoted: String = reason.chars().take(QUOTED_CHARACTERS).collect();
-    Error::ChatTemplate { path: path.into(), reason: longvu_core::files::escape_lines(&quoted).into_owned() }
+    Error::ChatTemplate { path: path.into(), reason: longvu_core::text::escape_lines(&quoted).into_owned() }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use longvu_core::files::read_limited;
+use longvu_checkpoint::files::read_limited;
 use serde::Deserialize;
 use serde_json::Value;
 

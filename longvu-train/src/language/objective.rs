@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::Tensor;
 use longvu::{ModelFiles, ProjectedFrames, VisualKind};
-use longvu_compress::{Budget, CompressionSettings, Preset, QueryStage, fuse};
-use longvu_core::{Device, TensorLookup, TensorSpec, Weights, build, config::LongVuConfig, declare, ops};
+use longvu_checkpoint::{TensorLookup, TensorSpec, Weights, build, config::LongVuConfig, declare};
+use longvu_compress::{CompressionSettings, Preset, QueryStage, fuse};
+use longvu_core::{Device, ops};
 use longvu_llm::{ChatTemplate, Decoder, PromptIds, Tokenizer};
 use longvu_vision::{AggregatorConfig, MmProjector, SizePair, SpatialVisionAggregator};
 
@@ -70,7 +71,7 @@ impl LanguageObjective {
 
     /// The visual tokens of a sample, compressed as for its first question: `[tokens, hidden_size]`.
     fn visual_tokens(&self, model: &Model, sample: &Sample, prompt: &PromptIds, index: u64) -> Result<Tensor<2>> {
-        let mut budget = Budget::new(&self.config);
+        let mut budget = longvu::budget(&self.config);
         let text_len = prompt.text_len(Some(self.config.language_model().pad_token_id()));
         let text_ids = prompt.text_ids_without_placeholders().len();
         if budget.room(text_ids) == 0 {
@@ -79,7 +80,8 @@ impl LanguageObjective {
         if let Some(visual_tokens) = sample.visual_tokens {
             budget = budget.at_most(visual_tokens, text_len);
         }
-        let CompressionSettings { temporal, spatial } = Preset::Package.settings(&self.config);
+        let CompressionSettings { temporal, spatial } =
+            Preset::Package.settings(self.config.dino_threshold, self.config.drop_threshold);
         let is_video = sample.kind == Some(VisualKind::Video);
         let stage = is_video.then_some(&temporal);
         let features = self.towers.features(&sample.frames, stage, (&budget, text_len), &self.device)?;

@@ -8,7 +8,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::{Device, Tensor};
-use longvu_core::{Dtype, TensorLookup, TensorSpec, build, config::Dinov2Config, declare};
+use longvu_checkpoint::{TensorLookup, TensorSpec, build, config::Dinov2Config, declare};
+use longvu_core::Dtype;
 use longvu_vision::Dinov2;
 use rand::RngExt;
 

@@ -2,12 +2,12 @@
 //! an image, under their published names.
 
 use burn::{module::Param, tensor::Tensor};
-use longvu_core::{
+use longvu_checkpoint::{
     Weights,
     config::SiglipConfig,
     nn::{LayerNorm, Linear},
-    ops,
 };
+use longvu_core::ops;
 
 pub(crate) struct PoolingHead {
     post_layernorm: LayerNorm,

@@ -11,13 +11,13 @@ use burn::{
     module::Param,
     tensor::{Device, Tensor},
 };
-use longvu_core::{
-    Dtype, TensorLookup, TensorSpec, Weights, build,
+use longvu_checkpoint::{
+    TensorLookup, TensorSpec, Weights, build,
     config::{DecoderConfig, LanguageModel, SiglipConfig},
     declare,
     nn::Linear,
-    ops,
 };
+use longvu_core::{Dtype, ops};
 use longvu_llm::{Decoder, Tokenizer};
 use longvu_vision::Siglip;
 
@@ -162,7 +162,7 @@ impl Objective for SiglipObjective {
     fn specs(&self) -> Vec<TensorSpec> {
         // The pooling head is this stage's to use, though inference has no use for it.
         let mut specs = declare(|weights| self.build(weights));
-        specs.retain(|spec| spec.role == longvu_core::TensorRole::Parameter);
+        specs.retain(|spec| spec.role == longvu_checkpoint::TensorRole::Parameter);
         specs
     }
 

@@ -1,0 +1,272 @@
+//! Fetching one file into the cache, from where an earlier attempt stopped.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use longvu_core::text::escape;
+use ureq::{
+    Body,
+    http::{Response, StatusCode, header},
+};
+
+use super::{
+    cache::Cache,
+    client::{Client, Failure, Metadata},
+};
+use crate::{Download, files};
+
+/// Attempts in a row that may bring next to nothing before the download fails.
+const ATTEMPTS: u32 = 5;
+/// Bytes without which an attempt has brought next to nothing.
+const PROGRESS: u64 = 1 << 20;
+/// Attempts at one file that may be cut off in all, however much each brought.
+const CUTS: u32 = 100;
+/// Time in which as many bytes as [`PROGRESS`] must come, on the slowest of connections.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What to download, and how.
+pub struct Request<'a> {
+    pub client: &'a Client,
+    pub cache: &'a Cache,
+    /// The repository.
+    pub id: &'a str,
+    pub commit: &'a str,
+    /// The file.
+    pub name: &'a str,
+    pub progress: Option<&'a Download>,
+    /// Bytes that a file of unstated size may have.
+    pub unstated: u64,
+}
+
+/// Downloads a file; returns its place in the cache.
+pub fn fetch(request: &Request<'_>) -> Result<PathBuf, Failure> {
+    let &Request { client, cache, id, commit, name, progress, unstated } = request;
+    if Path::new(name).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+        return Err(Failure::Answer(format!("`{name}` is no file name")));
+    }
+    let url = client.url(id, commit, name);
+    let metadata = retry(|| client.metadata(&url))?;
+    let blob = cache.blob(&metadata.etag);
+    let _lock = cache.lock(&metadata.etag).map_err(|e| Failure::Disk(blob.clone(), e))?;
+    // Another file, or another process while this one waited, may have brought the same content.
+    let complete = fs::metadata(&blob).is_ok_and(|found| metadata.size.is_none_or(|size| found.len() == size));
+    if !complete {
+        let partial = cache.partial(&metadata.etag);
+        let transfer = Transfer { client, url: &url, name, partial: &partial, progress, unstated };
+        let brought = transfer.run(&metadata);
+        let useless = matches!(brought, Err(Failure::Endless { .. })) || transfer.length() == 0;
+        if brought.is_err() && useless {
+            // A later attempt cannot go on from nothing, nor from what has no end.
+            let _ = fs::remove_file(&partial);
+        }
+        brought?;
+        fs::rename(&partial, &blob).map_err(|e| Failure::Disk(blob.clone(), e))?;
+    }
+    cache.publish(&metadata.etag, commit, name).map_err(|e| Failure::Disk(blob, e))
+}
+
+/// Tries `request` again while its failures may pass.
+pub fn retry<T>(mut request: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut failed = 0;
+    loop {
+        match request() {
+            Err(failure) if failure.is_transient() && failed + 1 < ATTEMPTS => {
+                wait(failed, &failure);
+                failed += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn wait(failed: u32, failure: &Failure) {
+    tracing::warn!(failure = %escape(&failure.to_string()), "trying again");
+    std::thread::sleep(Duration::from_millis(200 << failed));
+}
+
+struct Transfer<'a> {
+    client: &'a Client,
+    url: &'a str,
+    name: &'a str,
+    partial: &'a Path,
+    progress: Option<&'a Download>,
+    unstated: u64,
+}
+
+impl Transfer<'_> {
+    /// Brings the partial file to its full size.
+    fn run(&self, metadata: &Metadata) -> Result<(), Failure> {
+        let mut size = metadata.size;
+        let (mut failed, mut cuts) = (0, 0);
+        self.check_space(size)?;
+        loop {
+            let start = self.length();
+            if size == Some(start) && self.partial.exists() {
+                self.report(start, start);
+                return Ok(());
+            }
+            match self.attempt(start, &mut size) {
+                // Without a stated size the end of the answer is the end of the file.
+                Ok(()) if size.is_none() => return Ok(()),
+                Ok(()) => {}
+                Err(failure) if !failure.is_transient() => return Err(failure),
+                Err(failure) => {
+                    // A server that cuts off every attempt would otherwise be asked for ever.
+                    cuts += 1;
+                    failed = if self.length() >= start.saturating_add(PROGRESS) { 0 } else { failed + 1 };
+                    if failed == ATTEMPTS || cuts == CUTS {
+                        return Err(failure);
+                    }
+                    wait(failed, &failure);
+                }
+            }
+        }
+    }
+
+    /// Checks that what is missing of `size` bytes fits on the disk.
+    fn check_space(&self, size: Option<u64>) -> Result<(), Failure> {
+        let missing = size.unwrap_or(0).saturating_sub(self.length());
+        match self.partial.parent().and_then(files::free_space) {
+            Some(free) if missing > free => {
+                let reason = format!("{} needs {missing} bytes, and {free} are free", self.name);
+                let error = std::io::Error::new(std::io::ErrorKind::StorageFull, reason);
+                Err(Failure::Disk(self.partial.to_owned(), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn length(&self) -> u64 {
+        fs::metadata(self.partial).map_or(0, |found| found.len())
+    }
+
+    /// Requests what is missing after `start` bytes and appends it.
+    fn attempt(&self, start: u64, size: &mut Option<u64>) -> Result<(), Failure> {
+        // More than the whole is of no use.
+        let start = if size.is_some_and(|size| start > size) { 0 } else { start };
+        let response = match self.client.read_from(self.url, start) {
+            // The server holds less than what is here.
+            Err(failure @ Failure::Status { status: 416, .. }) => {
+                self.open(0)?;
+                return Err(failure);
+            }
+            other => other?,
+        };
+        let start = if response.status() == StatusCode::PARTIAL_CONTENT { start } else { 0 };
+        let total = stated_size(&response, start, self.url)?;
+        if let (Some(expected), Some(total)) = (*size, total)
+            && expected != total
+        {
+            let reason = format!("{} has {total} bytes where the Hub states {expected}", self.url);
+            return Err(Failure::Answer(reason));
+        }
+        *size = size.or(total);
+        let mut file = self.open(start)?;
+        self.copy(response, &mut file, start, *size)
+    }
+
+    /// The partial file, cut to `length` and ready to be appended to.
+    fn open(&self, length: u64) -> Result<File, Failure> {
+        let disk = |e| Failure::Disk(self.partial.to_owned(), e);
+        let file = OpenOptions::new().append(true).create(true).open(self.partial).map_err(disk)?;
+        file.set_len(length).map_err(disk)?;
+        Ok(file)
+    }
+
+    fn copy(&self, response: Response<Body>, file: &mut File, start: u64, size: Option<u64>) -> Result<(), Failure> {
+        let cut = |done: u64, reason: String| {
+            let of = size.map(|size| format!(" of {size}")).unwrap_or_default();
+            Failure::Transfer(format!("{} was cut off after {done}{of} bytes ({reason})", self.name))
+        };
+        let mut body = response.into_body().into_reader();
+        let mut buffer = vec![0; 1 << 18];
+        let mut done = start;
+        let mut pace = Pace::new(PATIENCE, PROGRESS);
+        loop {
+            let read = match body.read(&mut buffer) {
+                Ok(0) if size.is_some_and(|size| done < size) => return Err(cut(done, "end of answer".into())),
+                Ok(0) => return Ok(()),
+                Ok(read) => read,
+                Err(error) => return Err(cut(done, error.to_string())),
+            };
+            done += read as u64;
+            if size.is_none() && done > self.unstated {
+                return Err(Failure::Endless { name: self.name.to_owned(), limit: self.unstated });
+            }
+            if size.is_some_and(|size| done > size) {
+                self.open(0)?;
+                return Err(Failure::Answer(format!("{} is longer than the Hub states", self.url)));
+            }
+            file.write_all(&buffer[..read]).map_err(|e| Failure::Disk(self.partial.to_owned(), e))?;
+            self.report(done, size.unwrap_or(done));
+            if !pace.keeps_up(read as u64) {
+                return Err(cut(done, "it comes too slowly".into()));
+            }
+        }
+    }
+
+    fn report(&self, done: u64, total: u64) {
+        if let Some(progress) = self.progress {
+            progress(self.name, done, total);
+        }
+    }
+}
+
+/// Tells a slow connection from one that holds its other end up on purpose.
+struct Pace {
+    patience: Duration,
+    expected: u64,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new(patience: Duration, expected: u64) -> Self {
+        Self { patience, expected, since: Instant::now(), bytes: 0 }
+    }
+
+    /// Counts `bytes`; false when too few have come for too long.
+    fn keeps_up(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        if self.bytes >= self.expected {
+            *self = Self::new(self.patience, self.expected);
+        }
+        self.since.elapsed() <= self.patience
+    }
+}
+
+/// The whole file's size, from the headers of an answer that begins at `start`.
+fn stated_size(response: &Response<Body>, start: u64, url: &str) -> Result<Option<u64>, Failure> {
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    if response.status() != StatusCode::PARTIAL_CONTENT {
+        return Ok(text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()));
+    }
+    let range = text(header::CONTENT_RANGE).unwrap_or_default();
+    let parsed = range.strip_prefix("bytes ").and_then(|rest| rest.split_once('/'));
+    let Some((_, total)) = parsed.filter(|(span, _)| span.split('-').next() == Some(start.to_string().as_str())) else {
+        return Err(Failure::Answer(format!("{url} was asked for bytes from {start} and gave `{range}`")));
+    };
+    Ok(total.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_is_told_from_a_slow_connection() {
+        let mut slow = Pace::new(Duration::from_millis(200), 100);
+        for _ in 0..4 {
+            std::thread::sleep(Duration::from_millis(80));
+            assert!(slow.keeps_up(60));
+        }
+        let mut trickle = Pace::new(Duration::from_millis(50), 100);
+        assert!(trickle.keeps_up(1));
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(!trickle.keeps_up(1));
+    }
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod atomic;
+mod checkpoint;
+pub mod config;
+mod error;
+pub mod files;
+mod formats;
+#[cfg(feature = "hub")]
+mod hub;
+mod limits;
+pub mod nn;
+mod repo;
+mod source;
+mod synthetic;
+mod weights;
+
+pub use checkpoint::Checkpoint;
+pub use error::{Error, Mismatch, Result};
+pub use formats::{mapped::Mapping, writer::SafetensorsWriter};
+pub use limits::Limits;
+pub use repo::{Download, Repo, RepoOptions};
+pub use source::TensorSource;
+pub use synthetic::{Synthetic, synthetic_range, synthetic_value, synthetic_values};
+pub use weights::{
+    LoadOptions, LoadReport, TensorLookup, TensorRole, TensorSpec, Weights, build, check, declare, load,
+};

@@ -1,0 +1,108 @@
+//! The few layers that the models are made of, with the state dict's names and layouts.
+//!
+//! A linear weight stays `[d_output, d_input]` as PyTorch stores it: a file's bytes need no transposition, and a
+//! one-row product reads each weight row in one sweep.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Int, Tensor},
+};
+use longvu_core::{QuantizedMatrix, ops};
+
+use crate::Weights;
+
+/// A linear layer's weight, `[d_output, d_input]`.
+#[derive(Module, Debug)]
+pub enum LinearWeight {
+    /// In floating point.
+    Dense(Param<Tensor<2>>),
+    /// In groups of integers.
+    Quantized(QuantizedMatrix),
+}
+
+/// A linear layer, with or without a bias.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[d_output, d_input]`.
+    pub weight: LinearWeight,
+    /// `[d_output]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    /// Takes `weight` and, if `bias`, `bias` from `weights`.
+    pub fn new(weights: &Weights, d_input: usize, d_output: usize, bias: bool) -> Self {
+        let weight = weights.linear_weight("weight", [d_output, d_input]);
+        Self { weight, bias: bias.then(|| weights.tensor("bias", [d_output])) }
+    }
+
+    /// `[..., d_input]` to `[..., d_output]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let bias = self.bias.as_ref().map(|b| b.val());
+        match &self.weight {
+            LinearWeight::Dense(weight) => ops::linear(x, weight.val(), bias),
+            LinearWeight::Quantized(weight) => ops::linear_quantized(x, weight, bias),
+        }
+    }
+}
+
+/// Layer normalisation with scale and shift.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Takes `weight` and `bias` from `weights`.
+    pub fn new(weights: &Weights, channels: usize, eps: f64) -> Self {
+        Self { weight: weights.tensor("weight", [channels]), bias: weights.tensor("bias", [channels]), eps }
+    }
+
+    /// Normalises the last dimension.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        ops::layer_norm(x, self.weight.val(), self.bias.val(), self.eps)
+    }
+}
+
+/// Root-mean-square normalisation with a scale.
+#[derive(Module, Debug)]
+pub struct RmsNorm {
+    /// `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    eps: f64,
+}
+
+impl RmsNorm {
+    /// Takes `weight` from `weights`.
+    pub fn new(weights: &Weights, channels: usize, eps: f64) -> Self {
+        Self { weight: weights.tensor("weight", [channels]), eps }
+    }
+
+    /// Normalises the last dimension.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        ops::rms_norm(x, self.weight.val(), self.eps)
+    }
+}
+
+/// A table of vectors looked up by id.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    /// `[vocabulary, channels]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl Embedding {
+    /// Takes `weight` from `weights`.
+    pub fn new(weights: &Weights, vocabulary: usize, channels: usize) -> Self {
+        Self { weight: weights.matrix("weight", [vocabulary, channels]) }
+    }
+
+    /// Ids `[tokens]` to vectors `[tokens, channels]`.
+    pub fn forward(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+        self.weight.val().select(0, ids)
+    }
+}
