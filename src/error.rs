@@ -11,6 +11,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The watcher said to stop.
+    #[error(transparent)]
+    Cancelled(#[from] longvu_core::Cancelled),
+
     /// A device or dtype.
     #[error(transparent)]
     Core(#[from] longvu_core::Error),

@@ -25,11 +25,12 @@ pub use answer::prompt_cache::PromptCache;
 pub use answer::stream::{Answer, AnswerStream, AnswerTimings};
 pub use compress::Preset;
 pub use encode::clip::{Clip, Frame, IntoClip, VisualKind};
-pub use encode::encoder::EncodeProgress;
 pub use encoded::video::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};
 pub use llm::{FinishReason, GenerationConfig};
-pub use longvu_core::{Device, Dtype, Quantize, available_devices, is_cpu, parse_device};
+pub use longvu_core::{
+    Cancelled, Device, Dtype, ErrorKind, Progress, Quantize, Step, Watch, available_devices, is_cpu, parse_device,
+};
 pub use model::counters::WorkCounters;
 pub use model::files::{ModelFiles, TEXT_FILES};
 pub use model::inspect::{Inspection, PartSize, inspect};
@@ -37,7 +38,7 @@ pub use model::longvu::LongVu;
 #[cfg(feature = "miniature")]
 pub use model::miniature::miniature_folder;
 pub use model::residency::Residency;
-pub use model::synth::{SynthProgress, synthesize};
+pub use model::synth::synthesize;
 pub use model::towers::TowerFiles;
 pub use model::{budget::budget, builder::LongVuBuilder};
 pub use plan::memory::{available_memory, peak_memory};

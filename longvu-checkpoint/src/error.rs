@@ -13,6 +13,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The watcher said to stop.
+    #[error(transparent)]
+    Cancelled(#[from] longvu_core::Cancelled),
+
     /// A file or folder that should be there is not.
     #[error("{path} not found: {}", told(hint), path = escape_path(path))]
     NotFound {

@@ -53,8 +53,8 @@ impl Repo {
     ///
     /// # Errors
     /// When it is neither a folder nor the form of a Hub id.
-    pub fn find(model: &str, options: &RepoOptions) -> Result<Self> {
-        let path = Path::new(model);
+    pub fn find(model: impl AsRef<Path>, options: &RepoOptions) -> Result<Self> {
+        let path = model.as_ref();
         if path.is_dir() {
             return Ok(Self::folder(path).with_options(options));
         }
@@ -64,7 +64,8 @@ impl Repo {
                 hint: "this is a file; a model is the folder that holds config.json".into(),
             });
         }
-        Self::hub(model, options).map_err(|error| match error {
+        // A name that is no text is no Hub id either.
+        Self::hub(&path.to_string_lossy(), options).map_err(|error| match error {
             Error::NotFound { path, .. } => {
                 Error::NotFound { path, hint: "no such folder, and not the form of a Hub id (owner/name)".into() }
             }

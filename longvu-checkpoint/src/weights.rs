@@ -5,13 +5,19 @@
 //! has before a byte of data is read, and once to load, one tensor at a time. The declaration alone serves
 //! size listings and the writing of synthetic checkpoints.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use burn::{
     module::{Param, ParamId},
     tensor::{Device, Tensor},
 };
-use longvu_core::{Dtype, Quantize, QuantizedMatrix};
+use longvu_core::{Dtype, Quantize, QuantizedMatrix, Step, Watch};
 
 use crate::{Error, Result, error::Mismatch, nn::LinearWeight, source::TensorSource};
 
@@ -63,13 +69,23 @@ pub struct LoadOptions {
     pub prefixes: Vec<String>,
     /// Names with one of these prefixes belong to other parts, though a prefix above matches.
     pub foreign: Vec<String>,
+    /// Who is told of tensors as they are read ([`Step::Load`]), and may stop it.
+    pub watch: Watch,
 }
 
 impl LoadOptions {
     /// Options for `part`, which owns every tensor of its source.
     pub fn new(part: impl Into<String>, device: &Device, dtype: Dtype) -> Self {
         let (prefixes, foreign) = (Vec::new(), Vec::new());
-        Self { device: device.clone(), dtype, quantize: None, part: part.into(), prefixes, foreign }
+        Self {
+            device: device.clone(),
+            dtype,
+            quantize: None,
+            part: part.into(),
+            prefixes,
+            foreign,
+            watch: Watch::default(),
+        }
     }
 
     fn owns(&self, name: &str) -> bool {
@@ -96,10 +112,28 @@ enum Mode {
     Build(Arc<TensorLookup>),
     Load {
         source: Arc<dyn TensorSource>,
+        reading: Reading,
         device: Device,
         dtype: Dtype,
         quantize: Option<Quantize>,
     },
+}
+
+/// How far loading has come, and who is told.
+struct Reading {
+    watch: Watch,
+    part: String,
+    start: Instant,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl Reading {
+    /// Tells of one tensor more.
+    fn tensor(&self) -> Result<()> {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(self.watch.step_since(self.start, Step::Load, &self.part, Some(self.total)).done(done)?)
+    }
 }
 
 struct State {
@@ -174,12 +208,12 @@ impl Weights {
         match &self.state.mode {
             Mode::Load { source, quantize: Some(quantize), .. } => {
                 let name = self.record(name, &shape, TensorRole::Parameter);
-                let data = source.read_as_stored(&name, &shape);
-                let matrix = data.and_then(|data| Ok(QuantizedMatrix::from_data(*quantize, &data, shape)?));
-                LinearWeight::Quantized(matrix.unwrap_or_else(|error| {
-                    self.fail(error);
-                    QuantizedMatrix::new(*quantize, &[], shape[1].max(1))
-                }))
+                let read = || {
+                    let data = source.read_as_stored(&name, &shape)?;
+                    Ok(QuantizedMatrix::from_data(*quantize, &data, shape)?)
+                };
+                let nothing = || QuantizedMatrix::new(*quantize, &[], shape[1].max(1));
+                LinearWeight::Quantized(self.attempt(read).unwrap_or_else(nothing))
             }
             _ => LinearWeight::Dense(self.matrix(name, shape)),
         }
@@ -190,11 +224,19 @@ impl Weights {
         let Mode::Load { source, device, .. } = &self.state.mode else {
             return Tensor::zeros([0; D], &stand_in_device());
         };
-        let data = source.read(name, &shape, dtype).unwrap_or_else(|error| {
-            self.fail(error);
-            burn::tensor::TensorData::new(Vec::<f32>::new(), [0; D])
-        });
+        let nothing = || burn::tensor::TensorData::new(Vec::<f32>::new(), [0; D]);
+        let data = self.attempt(|| source.read(name, &shape, dtype)).unwrap_or_else(nothing);
         Tensor::from_data(data, (device, dtype.into()))
+    }
+
+    /// One tensor more, unless loading has failed or is to stop.
+    fn attempt<T>(&self, read: impl FnOnce() -> Result<T>) -> Option<T> {
+        if lock(&self.state.failure).is_some() {
+            return None;
+        }
+        let Mode::Load { reading, .. } = &self.state.mode else { return None };
+        let read = read().and_then(|value| reading.tensor().map(|()| value));
+        read.map_err(|error| self.fail(error)).ok()
     }
 
     /// Notes why loading failed; the first reason counts.
@@ -254,7 +296,8 @@ pub fn check<M>(source: &dyn TensorSource, options: &LoadOptions, build: impl Fn
 /// Checks `source` against what `build` needs, then builds the model from it.
 ///
 /// # Errors
-/// [`Error::Mismatch`] with every missing and mis-shaped tensor, before any data is read; read errors of the source.
+/// [`Error::Mismatch`] with every missing and mis-shaped tensor, before any data is read; read errors of the source;
+/// [`Error::Cancelled`] when the options' watcher says to stop.
 pub fn load<M>(
     source: Arc<dyn TensorSource>,
     options: &LoadOptions,
@@ -270,11 +313,13 @@ pub fn load<M>(
         let more = unexpected.len() - HINTED;
         tracing::warn!(part = options.part, more, "not used: the model has no such tensors");
     }
-    let LoadOptions { device, dtype, quantize, .. } = options.clone();
+    let LoadOptions { device, dtype, quantize, watch, part, .. } = options.clone();
     if let Some(quantize) = quantize {
         quantize.check_supported(&device)?;
     }
-    let mode = Mode::Load { source, device, dtype, quantize };
+    let total = specs.iter().filter(|spec| spec.role == TensorRole::Parameter).count() as u64;
+    let reading = Reading { watch, part, start: Instant::now(), done: AtomicU64::new(0), total };
+    let mode = Mode::Load { source, reading, device, dtype, quantize };
     let weights = Weights::new(mode);
     let model = build(&weights);
     if let Some(error) = lock(&weights.state.failure).take() {

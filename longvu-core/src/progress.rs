@@ -64,7 +64,12 @@ impl Watch {
 
     /// A step that begins now.
     pub fn step<'a>(&'a self, step: Step, item: &'a str, total: Option<u64>) -> WatchedStep<'a> {
-        WatchedStep { watch: self, step, item, total, start: Instant::now() }
+        self.step_since(Instant::now(), step, item, total)
+    }
+
+    /// A step that began at `start`, for what cannot hold a [`WatchedStep`] from there on.
+    pub fn step_since<'a>(&'a self, start: Instant, step: Step, item: &'a str, total: Option<u64>) -> WatchedStep<'a> {
+        WatchedStep { watch: self, step, item, total, start }
     }
 }
 

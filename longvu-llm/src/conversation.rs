@@ -33,6 +33,12 @@ impl Conversation {
         self
     }
 
+    /// Forgets all turns; the system prompt stays.
+    pub fn clear(&mut self) -> &mut Self {
+        self.turns.clear();
+        self
+    }
+
     /// Adds a question.
     pub fn push_user(&mut self, question: impl Into<String>) -> &mut Self {
         self.turns.push(Message::new(Role::User, question));

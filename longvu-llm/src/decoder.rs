@@ -2,6 +2,8 @@
 //!
 //! Field names follow the state dict; `docs` of shapes use `positions` for the length of what is pushed at once.
 
+use std::convert::Infallible;
+
 use burn::{
     module::Module,
     tensor::{Int, Tensor, TensorData},
@@ -11,7 +13,7 @@ use longvu_checkpoint::{
     config::{DecoderConfig, LanguageModel},
     nn::{Embedding, Linear, RmsNorm},
 };
-use longvu_core::ops;
+use longvu_core::{Cancelled, WatchedStep, ops};
 
 use crate::{KvCache, kv_cache::LayerCache, rotary::RotaryEmbedding};
 
@@ -79,7 +81,10 @@ impl Decoder {
     /// - `inputs_embeds`: `[1, positions, hidden_size]`
     /// - output: `[1, positions, hidden_size]`
     pub fn forward(&self, inputs_embeds: Tensor<3>, cache: &mut KvCache) -> Tensor<3> {
-        self.norm.forward(self.push(inputs_embeds, cache))
+        match self.push(inputs_embeds, cache, &mut |_| Ok::<(), Infallible>(())) {
+            Ok(hidden_states) => self.norm.forward(hidden_states),
+            Err(never) => match never {},
+        }
     }
 
     /// Runs whole sequences without a cache, for training; returns the final-norm output.
@@ -91,7 +96,7 @@ impl Decoder {
     /// - output: `[batch, positions, hidden_size]`
     pub fn forward_sequences(&self, inputs_embeds: Tensor<3>) -> Tensor<3> {
         let positions = 0..inputs_embeds.dims()[1];
-        self.norm.forward(self.run_layers(inputs_embeds, positions, Context::Sequence, |_| {}))
+        self.norm.forward(self.run_layers(inputs_embeds, positions, Context::Sequence, &mut |_| {}))
     }
 
     /// Runs one sequence that goes on in several ways, without a cache, for training; returns the final-norm output.
@@ -104,7 +109,7 @@ impl Decoder {
     pub fn forward_branches(&self, inputs_embeds: Tensor<3>, prefix: usize, branches: &[usize]) -> Tensor<3> {
         let branch_positions = branches.iter().flat_map(|len| prefix..prefix + len);
         let positions = (0..prefix).chain(branch_positions);
-        self.norm.forward(self.run_layers(inputs_embeds, positions, Context::Branches(prefix, branches), |_| {}))
+        self.norm.forward(self.run_layers(inputs_embeds, positions, Context::Branches(prefix, branches), &mut |_| {}))
     }
 
     /// Pushes a prompt in chunks of `chunk` positions, which bounds the memory it takes, and returns the final-norm
@@ -113,15 +118,30 @@ impl Decoder {
     /// # Shapes
     /// - `inputs_embeds`: `[1, positions, hidden_size]`, at least one position
     /// - output: `[1, 1, hidden_size]`
-    pub fn prefill(&self, inputs_embeds: Tensor<3>, cache: &mut KvCache, chunk: usize) -> Tensor<3> {
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the watcher of `watched`, who is told of positions after each layer of each chunk, wants no
+    /// more. The cache then holds whole chunks only.
+    pub fn prefill(
+        &self,
+        inputs_embeds: Tensor<3>,
+        cache: &mut KvCache,
+        chunk: usize,
+        watched: &WatchedStep<'_>,
+    ) -> Result<Tensor<3>, Cancelled> {
         let [_, positions, _] = inputs_embeds.dims();
+        let layers = self.layers.len().max(1);
         let mut last = inputs_embeds.clone();
         for start in (0..positions).step_by(chunk.max(1)) {
             let count = chunk.max(1).min(positions - start);
-            last = self.push(inputs_embeds.clone().narrow(1, start, count), cache);
+            let mut layer = 0;
+            last = self.push(inputs_embeds.clone().narrow(1, start, count), cache, &mut |_| {
+                layer += 1;
+                watched.done((start + count * layer / layers) as u64)
+            })?;
         }
         let count = last.dims()[1];
-        self.norm.forward(last.narrow(1, count - 1, 1))
+        Ok(self.norm.forward(last.narrow(1, count - 1, 1)))
     }
 
     /// The embeddings, the output of every layer, and of the last one the final-norm output, as Hugging Face's
@@ -129,7 +149,7 @@ impl Decoder {
     pub fn hidden_states(&self, inputs_embeds: Tensor<3>) -> Vec<Tensor<3>> {
         let mut states = vec![inputs_embeds.clone()];
         let positions = 0..inputs_embeds.dims()[1];
-        self.run_layers(inputs_embeds, positions, Context::Sequence, |output| states.push(output.clone()));
+        self.run_layers(inputs_embeds, positions, Context::Sequence, &mut |output| states.push(output.clone()));
         if let Some(last) = states.last_mut() {
             *last = self.norm.forward(last.clone());
         }
@@ -144,28 +164,51 @@ impl Decoder {
         }
     }
 
-    /// Pushes positions through the layers and the cache.
-    fn push(&self, inputs_embeds: Tensor<3>, cache: &mut KvCache) -> Tensor<3> {
+    /// Pushes positions through the layers and the cache, which has them once all layers have; `observe` gets the output
+    /// of each.
+    fn push<E>(
+        &self,
+        inputs_embeds: Tensor<3>,
+        cache: &mut KvCache,
+        observe: &mut impl FnMut(&Tensor<3>) -> Result<(), E>,
+    ) -> Result<Tensor<3>, E> {
         let (start, count) = (cache.len(), inputs_embeds.dims()[1]);
-        let hidden_states = self.run_layers(inputs_embeds, start..start + count, Context::Cached(cache), |_| {});
+        let hidden_states = self.try_layers(inputs_embeds, start..start + count, Context::Cached(cache), observe)?;
         cache.advance(count);
-        hidden_states
+        Ok(hidden_states)
     }
 
     fn run_layers(
         &self,
         inputs_embeds: Tensor<3>,
         positions: impl IntoIterator<Item = usize>,
-        mut context: Context<&mut KvCache>,
-        mut observe: impl FnMut(&Tensor<3>),
+        context: Context<&mut KvCache>,
+        observe: &mut impl FnMut(&Tensor<3>),
     ) -> Tensor<3> {
+        let mut observe = |output: &Tensor<3>| {
+            observe(output);
+            Ok::<(), Infallible>(())
+        };
+        match self.try_layers(inputs_embeds, positions, context, &mut observe) {
+            Ok(hidden_states) => hidden_states,
+            Err(never) => match never {},
+        }
+    }
+
+    fn try_layers<E>(
+        &self,
+        inputs_embeds: Tensor<3>,
+        positions: impl IntoIterator<Item = usize>,
+        mut context: Context<&mut KvCache>,
+        observe: &mut impl FnMut(&Tensor<3>) -> Result<(), E>,
+    ) -> Result<Tensor<3>, E> {
         let tables = self.rotary.tables(positions, &inputs_embeds.device());
         let mut hidden_states = inputs_embeds;
         for (i, layer) in self.layers.iter().enumerate() {
             hidden_states = layer.forward(hidden_states, (&tables.0, &tables.1), context.layer(i));
-            observe(&hidden_states);
+            observe(&hidden_states)?;
         }
-        hidden_states
+        Ok(hidden_states)
     }
 }
 

@@ -17,6 +17,10 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The watcher said to stop.
+    #[error(transparent)]
+    Cancelled(#[from] longvu_core::Cancelled),
+
     /// A file exists but cannot be read.
     #[error("cannot read {path}: {source}; check the path and its permissions", path = escape_path(path))]
     Read {

@@ -1,6 +1,9 @@
 //! Generation: from a prompt's embeddings to token ids, one at a time.
 
+use std::{sync::Arc, time::Instant};
+
 use burn::tensor::{DType, Tensor};
+use longvu_core::{Step, Watch};
 use serde::Serialize;
 
 use crate::{Decoder, Error, GenerationConfig, KvCache, LogitsSampler, Result};
@@ -24,11 +27,15 @@ pub enum FinishReason {
 }
 
 /// An answer being generated: an iterator of token ids, the end-of-turn token not included.
-pub struct Generation<'a> {
-    decoder: &'a Decoder,
+pub struct Generation {
+    decoder: Arc<Decoder>,
     cache: KvCache,
     sampler: LogitsSampler,
     config: GenerationConfig,
+    eos_token_ids: Vec<u32>,
+    watch: Watch,
+    /// When the first token was asked for.
+    answering: Option<Instant>,
     /// Positions that the cache was told to have room for.
     reserved: usize,
     /// Final-norm output of the last position, `[1, 1, hidden_size]`, while its logits are not yet used.
@@ -37,19 +44,21 @@ pub struct Generation<'a> {
     finished: Option<FinishReason>,
 }
 
-impl<'a> Generation<'a> {
+impl Generation {
     /// Pushes the prompt through `decoder`, continuing `cache`; only the last position will meet `lm_head`.
     ///
     /// # Shapes
     /// - `inputs_embeds`: `[positions, hidden_size]`, at least one position
     ///
     /// # Errors
-    /// Settings out of range, and no position at all.
+    /// Settings out of range, no position at all, and [`Error::Cancelled`] when `watch` says to stop: after each layer of
+    /// each [`PREFILL_CHUNK`], and later after each token.
     pub fn new(
-        decoder: &'a Decoder,
+        decoder: Arc<Decoder>,
         inputs_embeds: Tensor<2>,
         cache: Option<KvCache>,
         config: &GenerationConfig,
+        watch: Watch,
     ) -> Result<Self> {
         config.validate()?;
         let positions = inputs_embeds.dims()[0];
@@ -61,12 +70,17 @@ impl<'a> Generation<'a> {
         let mut cache = cache.unwrap_or_else(|| decoder.new_cache(positions + answer));
         let reserved = cache.len() + positions + answer;
         cache.reserve(reserved);
-        let last = decoder.prefill(inputs_embeds.unsqueeze(), &mut cache, PREFILL_CHUNK);
+        let watched = watch.step(Step::Prompt, "", Some(positions as u64));
+        let last = decoder.prefill(inputs_embeds.unsqueeze(), &mut cache, PREFILL_CHUNK, &watched)?;
+        let own = decoder.config().eos_token_id.as_ref().map_or(&[][..], |ids| ids.as_slice());
         Ok(Self {
+            eos_token_ids: config.eos_token_ids.clone().unwrap_or_else(|| own.to_vec()),
             decoder,
             cache,
             sampler: LogitsSampler::new(config)?,
             config: config.clone(),
+            watch,
+            answering: None,
             reserved,
             last: Some(last),
             generated: Vec::new(),
@@ -118,19 +132,21 @@ impl<'a> Generation<'a> {
             self.finished = Some(FinishReason::Length);
             return Ok(None);
         }
+        let start = *self.answering.get_or_insert_with(Instant::now);
         let logits = self.next_logits();
         let id = self.sampler.sample(&logits, &self.generated)?;
         self.last = None;
-        if self.config.eos_token_ids.contains(&id) {
+        if self.eos_token_ids.contains(&id) {
             self.finished = Some(FinishReason::Stop);
             return Ok(None);
         }
         self.generated.push(id);
+        self.watch.step_since(start, Step::Answer, "", None).done(self.generated.len() as u64)?;
         Ok(Some(id))
     }
 }
 
-impl Iterator for Generation<'_> {
+impl Iterator for Generation {
     type Item = Result<u32>;
 
     fn next(&mut self) -> Option<Self::Item> {

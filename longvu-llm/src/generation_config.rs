@@ -13,7 +13,8 @@ use crate::limits::{Limits, MAX_NEW_TOKENS};
 /// The default is greedy: the likeliest token each time, so that the same question has the same
 /// answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GenerationConfig {
     /// The most tokens an answer may have; at least 1, at most [`MAX_NEW_TOKENS`]. 128 as in LongVU's example.
     pub max_new_tokens: usize,
@@ -32,8 +33,8 @@ pub struct GenerationConfig {
     pub seed: Option<u64>,
     /// The answer ends before any of these texts. None may be empty.
     pub stop_strings: Vec<String>,
-    /// The answer ends at any of these tokens.
-    pub eos_token_ids: Vec<u32>,
+    /// The answer ends at any of these tokens; `None` leaves it at those of the model.
+    pub eos_token_ids: Option<Vec<u32>>,
 }
 
 impl Default for GenerationConfig {
@@ -46,12 +47,68 @@ impl Default for GenerationConfig {
             repetition_penalty: 1.0,
             seed: None,
             stop_strings: Vec::new(),
-            eos_token_ids: Vec::new(),
+            eos_token_ids: None,
         }
     }
 }
 
 impl GenerationConfig {
+    /// The most tokens an answer may have.
+    #[must_use]
+    pub fn with_max_new_tokens(mut self, tokens: usize) -> Self {
+        self.max_new_tokens = tokens;
+        self
+    }
+
+    /// How much the logits are flattened before a token is drawn.
+    #[must_use]
+    pub fn with_temperature(mut self, temperature: impl Into<Option<f32>>) -> Self {
+        self.temperature = temperature.into();
+        self
+    }
+
+    /// Draw only among the likeliest tokens that together reach this probability.
+    #[must_use]
+    pub fn with_top_p(mut self, top_p: impl Into<Option<f32>>) -> Self {
+        self.top_p = top_p.into();
+        self
+    }
+
+    /// Draw only among this many of the likeliest tokens.
+    #[must_use]
+    pub fn with_top_k(mut self, top_k: impl Into<Option<usize>>) -> Self {
+        self.top_k = top_k.into();
+        self
+    }
+
+    /// Makes tokens that the answer already has less likely.
+    #[must_use]
+    pub fn with_repetition_penalty(mut self, penalty: f32) -> Self {
+        self.repetition_penalty = penalty;
+        self
+    }
+
+    /// Where the random numbers start.
+    #[must_use]
+    pub fn with_seed(mut self, seed: impl Into<Option<u64>>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// The answer ends before any of these texts.
+    #[must_use]
+    pub fn with_stop_strings(mut self, texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.stop_strings = texts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The answer ends at any of these tokens, whichever the model has.
+    #[must_use]
+    pub fn with_eos_token_ids(mut self, ids: impl IntoIterator<Item = u32>) -> Self {
+        self.eos_token_ids = Some(ids.into_iter().collect());
+        self
+    }
+
     /// Whether tokens are drawn at random: a temperature is set and not 0.
     pub fn do_sample(&self) -> bool {
         self.temperature.is_some_and(|temperature| temperature != 0.0)
@@ -174,6 +231,12 @@ mod tests {
     fn settings_read_from_json_take_defaults() {
         let config: GenerationConfig = serde_json::from_str(r#"{"temperature": 0.5}"#).unwrap();
         assert_eq!(config, GenerationConfig { temperature: Some(0.5), ..Default::default() });
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_by_name() {
+        let error = serde_json::from_str::<GenerationConfig>(r#"{"max_tokens": 5}"#).unwrap_err().to_string();
+        assert!(error.contains("max_tokens") && error.contains("max_new_tokens"), "{error}");
     }
 
     #[test]

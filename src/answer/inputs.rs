@@ -122,6 +122,6 @@ impl LongVu {
             let weight = (&self.parts.device, self.parts.dtype.activations(&self.parts.device).into());
             return Ok(Tensor::zeros([0, self.parts.config.decoder.hidden_size], weight));
         }
-        Ok(self.parts.decoder.get()?.embed(ids))
+        Ok(self.decoder()?.embed(ids))
     }
 }

@@ -52,7 +52,7 @@ impl LongVu {
     /// # Errors
     /// An empty question, or one that leaves no room for the video.
     pub fn ask(&self, visual: &EncodedVideo, question: &str) -> Result<String> {
-        Ok(self.stream(&[visual], question, &self.generation_config())?.finish()?.text)
+        Ok(self.stream(&[visual], question, &GenerationConfig::default())?.finish()?.text)
     }
 
     /// Asks a question without a video.
@@ -60,21 +60,18 @@ impl LongVu {
     /// # Errors
     /// As [`LongVu::ask`].
     pub fn ask_text(&self, question: &str) -> Result<String> {
-        Ok(self.stream(&[], question, &self.generation_config())?.finish()?.text)
+        Ok(self.stream(&[], question, &GenerationConfig::default())?.finish()?.text)
     }
 
     /// Asks a question about any number of videos and images; the answer comes in pieces.
     ///
-    /// `config` is best made from [`LongVu::generation_config`], which knows the model's end tokens.
+    /// The prompt goes through the language model before this returns, which takes most of the time to the first piece; each
+    /// piece takes a token's or a few tokens' time. The stream is owned: it may outlive `visuals` and this handle, go to
+    /// another thread, and be dropped at any time, which ends the answer.
     ///
     /// # Errors
-    /// As [`LongVu::ask`], and settings out of range.
-    pub fn stream(
-        &self,
-        visuals: &[&EncodedVideo],
-        question: &str,
-        config: &GenerationConfig,
-    ) -> Result<AnswerStream<'_>> {
+    /// As [`LongVu::ask`], settings out of range, and a watcher that says to stop.
+    pub fn stream(&self, visuals: &[&EncodedVideo], question: &str, config: &GenerationConfig) -> Result<AnswerStream> {
         let mut conversation = Conversation::new(visuals.len());
         conversation.push_user(question);
         self.reply(visuals, &conversation, config)
@@ -97,7 +94,7 @@ impl LongVu {
         visuals: &[&EncodedVideo],
         conversation: &Conversation,
         config: &GenerationConfig,
-    ) -> Result<AnswerStream<'_>> {
+    ) -> Result<AnswerStream> {
         self.answer(visuals, conversation, config, None)
     }
 
@@ -114,7 +111,7 @@ impl LongVu {
         visuals: &[&EncodedVideo],
         conversation: &Conversation,
         config: &GenerationConfig,
-    ) -> Result<AnswerStream<'_>> {
+    ) -> Result<AnswerStream> {
         self.answer(visuals, conversation, config, Some(cache))
     }
 
@@ -124,12 +121,12 @@ impl LongVu {
         conversation: &Conversation,
         config: &GenerationConfig,
         cache: Option<&mut PromptCache>,
-    ) -> Result<AnswerStream<'_>> {
+    ) -> Result<AnswerStream> {
         if conversation.turns().last().is_none_or(|turn| turn.content.trim().is_empty()) {
             return Err(Error::EmptyQuestion);
         }
         config.validate()?;
-        let parts = &self.parts;
+        let (config, parts) = (self.with_end_tokens(config), &self.parts);
         let mut timings = AnswerTimings::default();
         let start = Instant::now();
         let prompt = self.prompt_ids(conversation)?;
@@ -147,10 +144,10 @@ impl LongVu {
         add(&mut timings.prepare, start);
         let start = Instant::now();
         parts.work.prompt_positions.add(prompt_tokens - cached_tokens);
-        let generation = Generation::new(parts.decoder.get()?, inputs_embeds, kv_cache, config)?;
+        let generation = Generation::new(self.decoder()?, inputs_embeds, kv_cache, &config, self.watch.clone())?;
         add(&mut timings.prefill, start);
         Ok(AnswerStream {
-            model: self,
+            model: self.clone(),
             generation,
             marks,
             text: TextStream::new(&parts.tokenizer, &config.stop_strings),
@@ -171,9 +168,11 @@ impl LongVu {
 }
 
 /// An answer as it is generated: an iterator of text pieces, none of which ends inside a character.
-pub struct AnswerStream<'a> {
-    model: &'a LongVu,
-    generation: Generation<'a>,
+///
+/// It is owned and `Send`. Dropping it ends the answer; nothing is left behind.
+pub struct AnswerStream {
+    model: LongVu,
+    generation: Generation,
     /// Present when the prompt may be continued later.
     marks: Option<Marks>,
     text: TextStream,
@@ -181,7 +180,7 @@ pub struct AnswerStream<'a> {
     answer: Answer,
 }
 
-impl AnswerStream<'_> {
+impl AnswerStream {
     /// The answer so far, with what is known of the prompt.
     pub fn answer(&self) -> &Answer {
         &self.answer
@@ -213,7 +212,7 @@ impl AnswerStream<'_> {
     pub fn into_cache(self) -> PromptCache {
         let Self { model, generation, marks, answer, .. } = self;
         match marks {
-            Some(marks) => marks.into_cache(model, generation.into_cache(), &answer.generated_ids),
+            Some(marks) => marks.into_cache(&model, generation.into_cache(), &answer.generated_ids),
             None => PromptCache::default(),
         }
     }
@@ -249,7 +248,7 @@ impl AnswerStream<'_> {
     }
 }
 
-impl Iterator for AnswerStream<'_> {
+impl Iterator for AnswerStream {
     type Item = Result<String>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Instant};
 
 use burn::tensor::Tensor;
+use longvu_core::{Step, WatchedStep};
 
 use crate::{
     EncodeTimings, EncodedVideo, Error, FrameInfo, IntoClip, LongVu, Result, VisualKind,
@@ -23,60 +24,35 @@ use crate::{
 /// Prompt tokens of the shortest conceivable prompt: the placeholder alone.
 const SHORTEST_PROMPT: usize = 1;
 
-/// How far encoding has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EncodeProgress {
-    /// Frames that went through DINOv2 and the temporal stage, of those expected.
-    Looked {
-        /// Frames so far.
-        done: usize,
-        /// Frames expected, where the source says.
-        total: Option<usize>,
-    },
-    /// Kept frames that went through SigLIP and the aggregator, of all kept ones; told once all frames were looked at.
-    Aggregated {
-        /// Frames so far.
-        done: usize,
-        /// Frames kept.
-        total: usize,
-    },
-}
-
 impl LongVu {
     /// Encodes a video, an image, or frames of the caller's.
     ///
     /// # Errors
-    /// A source that cannot be read or has no frames, frames of unusable sizes, a panic in the source, and a disk
-    /// without room for the frames that wait.
+    /// A source that cannot be read or has no frames, frames of unusable sizes, a panic in the source, a disk without room
+    /// for the frames that wait, and a [watcher](LongVu::watched) that says to stop: it is asked after each frame
+    /// that is decoded and after each batch of frames through a tower.
     pub fn encode(&self, input: impl IntoClip) -> Result<EncodedVideo> {
-        self.encode_with(input, |_| {})
-    }
-
-    /// The same, telling `progress` how far it is.
-    ///
-    /// # Errors
-    /// As [`LongVu::encode`].
-    pub fn encode_with(&self, input: impl IntoClip, mut progress: impl FnMut(EncodeProgress)) -> Result<EncodedVideo> {
         let start = Instant::now();
         let Clip { kind, expected, frames } = input.into_clip()?;
         let parts = &self.parts;
         let window = parts.stages.selector.window();
         let resizer = Resizer { siglip: parts.siglip.preprocessor.clone(), dinov2: parts.dinov2.preprocessor.clone() };
+        let looking = self.watch.step(Step::Look, "", expected.map(|frames| frames as u64));
         let mut frames = PreparedFrames::start(frames, resizer, window, &parts.work)?;
-        let mut next = frames.window(window)?;
+        let mut next = frames.window(window, || Ok(looking.done(0)?))?;
         let dimensions = next.first().ok_or(Error::NoFrames)?.dimensions;
         let mut encoder = Encoder::new(self, kind, expected, dimensions)?;
         add(&mut encoder.timings.wait, start);
         while !next.is_empty() {
-            encoder.look(next, |done| progress(EncodeProgress::Looked { done, total: expected }))?;
+            encoder.look(next, &looking)?;
             let waited = Instant::now();
-            next = frames.window(window)?;
+            let looked = encoder.samples.len() as u64;
+            next = frames.window(window, || Ok(looking.done(looked)?))?;
             add(&mut encoder.timings.wait, waited);
         }
         encoder.timings.decode = frames.decode_seconds;
         encoder.timings.preprocess = frames.resize_seconds;
-        let mut encoded = encoder.finish(&mut progress)?;
+        let mut encoded = encoder.finish()?;
         add(&mut encoded.timings.wall, start);
         Ok(encoded)
     }
@@ -189,9 +165,9 @@ impl<'a> Encoder<'a> {
         })
     }
 
-    /// Runs DINOv2 and the temporal stage on a window; `progress` gets the number of frames looked at so far.
-    fn look(&mut self, prepared: Vec<Prepared>, progress: impl FnMut(usize)) -> Result<()> {
-        let features = self.dinov2(&prepared, progress)?;
+    /// Runs DINOv2 and the temporal stage on a window.
+    fn look(&mut self, prepared: Vec<Prepared>, looking: &WatchedStep<'_>) -> Result<()> {
+        let features = self.dinov2(&prepared, looking)?;
         let start = Instant::now();
         let kept = match self.kind {
             VisualKind::Video => self.reduction.push(features.clone()).kept,
@@ -209,9 +185,12 @@ impl<'a> Encoder<'a> {
             self.selections.push(kept);
         }
         if self.waiting_is_pointless() {
+            let looked = self.samples.len() as u64;
             self.selections.clear();
-            self.aggregate_waiting(|_| true, |_| {})?;
-            return self.aggregate(window);
+            // Whoever watches hears of looking, and is asked about each batch all the same.
+            let going_on = || Ok(looking.done(looked)?);
+            self.aggregate_waiting(|_| true, |_| going_on())?;
+            return self.aggregate(window, |_| going_on());
         }
         let start = Instant::now();
         self.waiting.push(window)?;
@@ -219,7 +198,7 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
-    fn dinov2(&mut self, window: &[Prepared], mut progress: impl FnMut(usize)) -> Result<Tensor<3>> {
+    fn dinov2(&mut self, window: &[Prepared], looking: &WatchedStep<'_>) -> Result<Tensor<3>> {
         let (parts, start) = (&self.model.parts, Instant::now());
         let tower = match &self.dinov2 {
             Some(tower) => Arc::clone(tower),
@@ -232,7 +211,7 @@ impl<'a> Encoder<'a> {
             let pixel_values = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
             features.push(tower.features(pixel_values, side));
             parts.work.dinov2_frames.add(batch.len());
-            progress(batch[batch.len() - 1].info.sample + 1);
+            looking.done(batch[batch.len() - 1].info.sample as u64 + 1)?;
         }
         let features = Tensor::cat(features, 0);
         add(&mut self.timings.dinov2, start);
@@ -267,24 +246,23 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Runs SigLIP and the aggregator on the waiting frames that are wanted; `progress` gets the number of frames done.
+    /// Runs SigLIP and the aggregator on the waiting frames that are wanted; `told` gets the number of frames done so far.
     fn aggregate_waiting(
         &mut self,
         wanted: impl Fn(&FrameInfo) -> bool,
-        mut progress: impl FnMut(usize),
+        told: impl Fn(usize) -> Result<()>,
     ) -> Result<()> {
         loop {
             let start = Instant::now();
             let window = self.waiting.pop(&wanted)?;
             add(&mut self.timings.spill, start);
             let Some(window) = window else { return Ok(()) };
-            self.aggregate(window)?;
-            progress(self.done.len());
+            self.aggregate(window, &told)?;
         }
     }
 
-    /// SigLIP and the aggregator on the frames of one window, batch by batch.
-    fn aggregate(&mut self, window: Window) -> Result<()> {
+    /// SigLIP and the aggregator on the frames of one window, batch by batch; `told` gets the number of frames done so far.
+    fn aggregate(&mut self, window: Window, told: impl Fn(usize) -> Result<()>) -> Result<()> {
         let (parts, timings) = (&self.model.parts, &mut self.timings);
         let tower = match &self.siglip {
             Some(tower) => Arc::clone(tower),
@@ -304,13 +282,14 @@ impl<'a> Encoder<'a> {
             self.features.push(parts.aggregator.forward(siglip, dinov2, self.size));
             parts.work.aggregator_frames.add(frames.len());
             add(&mut timings.aggregator, start);
+            told(self.done.len() + i * batch + frames.len())?;
         }
         self.done.extend(window.frames.into_iter().map(|(info, _)| info));
         Ok(())
     }
 
     /// Aggregates what is left, now that the temporal stage's last word is known.
-    fn finish(mut self, progress: &mut impl FnMut(EncodeProgress)) -> Result<EncodedVideo> {
+    fn finish(mut self) -> Result<EncodedVideo> {
         let unused = TemporalReduction::new(self.model.parts.stages.selector.as_ref());
         let temporal = match self.kind {
             VisualKind::Video => std::mem::replace(&mut self.reduction, unused).finish(),
@@ -321,7 +300,9 @@ impl<'a> Encoder<'a> {
         let wanted = |info: &FrameInfo| !dropping || temporal.selected.binary_search(&info.sample).is_ok();
         let total = self.done.len() + self.waiting.count(wanted);
         self.dinov2 = None;
-        self.aggregate_waiting(wanted, |done| progress(EncodeProgress::Aggregated { done, total }))?;
+        let model = self.model;
+        let aggregating = model.watch.step(Step::Aggregate, "", Some(total as u64));
+        self.aggregate_waiting(wanted, |done| Ok(aggregating.done(done as u64)?))?;
         let features = self.features.finish().ok_or(Error::NoFrames)?;
         // Frames aggregated early on a promise that the source broke may have to go after all.
         let rows: Vec<usize> = (0..self.done.len()).filter(|&row| wanted(&self.done[row])).collect();

@@ -97,17 +97,18 @@ impl PreparedFrames {
         }
     }
 
-    /// At most `count` frames, fewer only at the source's end.
+    /// At most `count` frames, fewer only at the source's end; `asked` after each whether to go on.
     ///
     /// # Errors
-    /// As [`PreparedFrames::next`].
-    pub fn window(&mut self, count: usize) -> Result<Vec<Prepared>> {
+    /// As [`PreparedFrames::next`], and those of `asked`.
+    pub fn window(&mut self, count: usize, asked: impl Fn() -> Result<()>) -> Result<Vec<Prepared>> {
         let mut window = Vec::with_capacity(count);
         while window.len() < count {
             match self.next()? {
                 Some(frame) => window.push(frame),
                 None => break,
             }
+            asked()?;
         }
         Ok(window)
     }
@@ -221,12 +222,12 @@ mod tests {
     #[test]
     fn frames_come_in_order_and_resized() {
         let mut frames = start((0..50).map(frame), 3);
-        let first = frames.window(16).unwrap();
+        let first = frames.window(16, || Ok(())).unwrap();
         assert_eq!(first.len(), 16);
         assert_eq!((first[15].info.sample, first[15].dimensions), (15, (4, 2)));
         assert_eq!((first[15].siglip.len(), first[15].dinov2.len()), (8 * 8 * 3, 8 * 8 * 3));
         assert_eq!(
-            frames.window(100).unwrap().iter().map(|f| f.info.index).collect::<Vec<_>>(),
+            frames.window(100, || Ok(())).unwrap().iter().map(|f| f.info.index).collect::<Vec<_>>(),
             Vec::from_iter(16..50)
         );
         assert!(frames.next().unwrap().is_none() && frames.next().unwrap().is_none());
@@ -294,7 +295,7 @@ mod tests {
                 tracing::warn!(i, "a frame");
                 frame(i)
             });
-            assert_eq!(start(source, 8).window(9).unwrap().len(), 3);
+            assert_eq!(start(source, 8).window(9, || Ok(())).unwrap().len(), 3);
         });
         assert_eq!(events.load(Ordering::SeqCst), 3);
     }

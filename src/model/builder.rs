@@ -1,11 +1,14 @@
 //! Loading a model.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use longvu_checkpoint::{
     Checkpoint, Download, Limits, LoadOptions, Mapping, RepoOptions, check, config::LongVuConfig, load,
 };
-use longvu_core::{Device, Dtype, Quantize};
+use longvu_core::{Device, Dtype, Quantize, Step, Watch};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -26,10 +29,28 @@ use crate::{
     vision::{Dinov2, Siglip},
 };
 
+impl LongVu {
+    /// Loads a model from a local folder or the Hugging Face Hub, in f32, onto `device`.
+    ///
+    /// `model` is a path, or a Hub id such as `Vision-CAIR/LongVU_Qwen2_7B` where there is no folder of that name. The vision towers are looked for beside the model and then on the Hub; [`LongVu::builder`] has more settings.
+    ///
+    /// # Errors
+    /// See [`LongVuBuilder::load`].
+    pub fn from_pretrained(model: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        Self::builder(model).device(device).load()
+    }
+
+    /// Settings for loading `model`: a path, or a Hub id such as `Vision-CAIR/LongVU_Qwen2_7B` where there is no folder of
+    /// that name.
+    pub fn builder(model: impl AsRef<Path>) -> LongVuBuilder {
+        LongVuBuilder::new(model.as_ref().to_owned(), crate::default_device())
+    }
+}
+
 /// What to load, where to, and with which settings; made by [`LongVu::builder`].
 #[derive(Clone)]
 pub struct LongVuBuilder {
-    model: String,
+    model: PathBuf,
     towers: Option<PathBuf>,
     device: Device,
     dtype: Dtype,
@@ -45,10 +66,11 @@ pub struct LongVuBuilder {
     encoded_bytes: u64,
     repo: RepoOptions,
     text_limits: llm::Limits,
+    watch: Watch,
 }
 
 impl LongVuBuilder {
-    pub(crate) fn new(model: String, device: Device) -> Self {
+    fn new(model: PathBuf, device: Device) -> Self {
         Self {
             model,
             towers: None,
@@ -66,6 +88,7 @@ impl LongVuBuilder {
             encoded_bytes: ENCODED_BYTES,
             repo: RepoOptions::default(),
             text_limits: llm::Limits::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -215,10 +238,12 @@ impl LongVuBuilder {
         self
     }
 
-    /// Called as downloads go on.
+    /// Who hears of downloads and of tensors as they are read, and may stop loading.
+    ///
+    /// It hears nothing of the loaded model: see [`LongVu::watched`].
     #[must_use]
-    pub fn on_download(mut self, progress: Download) -> Self {
-        self.repo.progress = Some(progress);
+    pub fn watch(mut self, watch: Watch) -> Self {
+        self.watch = watch;
         self
     }
 
@@ -264,7 +289,12 @@ impl LongVuBuilder {
     /// # Errors
     /// Missing files and inconsistent configurations.
     pub fn files(&self) -> Result<ModelFiles> {
-        ModelFiles::find_with(&self.model, self.towers.as_deref(), &self.repo, &self.overrides)
+        let watch = self.watch.clone();
+        let told: Download = Arc::new(move |name, done, total| {
+            let _ = watch.step(Step::Download, name, Some(total)).done(done);
+        });
+        let repo = RepoOptions { progress: Some(told), ..self.repo.clone() };
+        ModelFiles::find_with(&self.model, self.towers.as_deref(), &repo, &self.overrides)
     }
 
     /// Finds and checks everything, and loads it as far as its [`Residency`] asks for.
@@ -306,7 +336,7 @@ impl LongVuBuilder {
             config: files.config,
         });
         if self.residency != Residency::OnDemand {
-            model.load_parts()?;
+            model.watched(self.watch).load_parts()?;
         }
         Ok(model)
     }
@@ -314,6 +344,7 @@ impl LongVuBuilder {
     fn connector_options(&self) -> LoadOptions {
         LoadOptions {
             prefixes: CONNECTOR.map(str::to_owned).to_vec(),
+            watch: self.watch.clone(),
             ..LoadOptions::new("vision connector", &self.device, self.dtype)
         }
     }

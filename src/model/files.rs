@@ -57,13 +57,13 @@ impl ModelFiles {
     ///
     /// # Errors
     /// Missing files, and configurations that are inconsistent.
-    pub fn find(model: &str, towers: Option<&Path>, options: &RepoOptions) -> Result<Self> {
-        Self::find_with(model, towers, options, &Map::new())
+    pub fn find(model: impl AsRef<Path>, towers: Option<&Path>, options: &RepoOptions) -> Result<Self> {
+        Self::find_with(model.as_ref(), towers, options, &Map::new())
     }
 
     /// The same, with some values of `config.json` replaced.
     pub(crate) fn find_with(
-        model: &str,
+        model: &Path,
         towers: Option<&Path>,
         options: &RepoOptions,
         overrides: &Map<String, Value>,

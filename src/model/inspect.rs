@@ -73,7 +73,7 @@ impl Inspection {
 ///
 /// # Errors
 /// As loading: missing files and inconsistent configurations.
-pub fn inspect(model: &str, towers: Option<&Path>, options: &RepoOptions) -> Result<Inspection> {
+pub fn inspect(model: impl AsRef<Path>, towers: Option<&Path>, options: &RepoOptions) -> Result<Inspection> {
     let files = ModelFiles::find(model, towers, options)?;
     let specs = part_specs(&files);
     let config = &files.config;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use longvu_checkpoint::config::LongVuConfig;
-use longvu_core::{Device, Dtype, Quantize, is_cpu};
+use longvu_core::{Device, Dtype, Quantize, Watch, is_cpu};
 
 use crate::{
-    LongVuBuilder, Result,
+    Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
     encode::spill::SpillSettings,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
@@ -20,10 +20,15 @@ use crate::{
 
 /// A LongVU model, ready to look at videos and answer questions about them.
 ///
-/// Cloning shares the weights. A model is `Send + Sync`: a server can hold one and answer from many threads.
+/// Cloning shares the weights and costs next to nothing. A model is `Send + Sync`, and what it gives is owned: a server can
+/// hold one, answer from many threads, and keep streams and chats beside it.
+///
+/// Everything long blocks the thread that calls: loading, encoding and answering. What it is at can be watched, and
+/// stopped, through a handle made by [`LongVu::watched`].
 #[derive(Clone)]
 pub struct LongVu {
     pub(crate) parts: Arc<Parts>,
+    pub(crate) watch: Watch,
 }
 
 /// What a [`LongVu`] consists of.
@@ -60,23 +65,34 @@ pub(crate) struct Stages {
 }
 
 impl LongVu {
-    /// Loads a model from a local folder or the Hugging Face Hub, in f32, onto `device`.
-    ///
-    /// The vision towers are looked for beside the model and then on the Hub; [`LongVu::builder`] has more settings.
-    ///
-    /// # Errors
-    /// See [`LongVuBuilder::load`].
-    pub fn from_pretrained(model: impl Into<String>, device: &Device) -> Result<Self> {
-        Self::builder(model).device(device).load()
-    }
-
-    /// Settings for loading `model`, a local folder or a Hub id such as `Vision-CAIR/LongVU_Qwen2_7B`.
-    pub fn builder(model: impl Into<String>) -> LongVuBuilder {
-        LongVuBuilder::new(model.into(), crate::default_device())
-    }
-
     pub(crate) fn from_parts(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self { parts: Arc::new(parts), watch: Watch::default() }
+    }
+
+    /// A handle to the same model of which `watch` hears whatever is done through it, and may stop it.
+    ///
+    /// What has been stopped ends with an error of the kind [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), at the
+    /// next tensor, batch of frames, layer of a chunk of the prompt, or token; nothing of it is left behind. Other handles
+    /// are not concerned.
+    ///
+    /// ```no_run
+    /// use std::{ops::ControlFlow, sync::atomic::{AtomicBool, Ordering}, sync::Arc};
+    /// use longvu::{LongVu, Video, Watch};
+    ///
+    /// # fn main() -> longvu::Result<()> {
+    /// # let model = LongVu::from_pretrained("model", &longvu::default_device())?;
+    /// let hung_up = Arc::new(AtomicBool::new(false));
+    /// let flag = Arc::clone(&hung_up);
+    /// let request = model.watched(Watch::new(move |progress| {
+    ///     println!("{:?} {} of {:?}", progress.step, progress.done, progress.total);
+    ///     if flag.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    /// }));
+    /// let video = request.encode(Video::open("clip.mp4")?)?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn watched(&self, watch: Watch) -> Self {
+        Self { parts: Arc::clone(&self.parts), watch }
     }
 
     /// Loads the parts that are to be in memory before they are needed.
@@ -85,11 +101,11 @@ impl LongVu {
     /// thread that computes also loads.
     pub(crate) fn load_parts(&self) -> Result<()> {
         let decoder = || match self.parts.residency {
-            Residency::Whole => self.parts.decoder.get().map(drop),
+            Residency::Whole => self.decoder().map(drop),
             Residency::Towers | Residency::OnDemand => Ok(()),
         };
-        let siglip = || self.parts.siglip.model().map(drop);
-        let dinov2 = || self.parts.dinov2.model().map(drop);
+        let siglip = || self.siglip().map(drop);
+        let dinov2 = || self.dinov2().map(drop);
         if is_cpu(&self.parts.device) {
             return side_by_side(&[&decoder, &siglip, &dinov2]);
         }
@@ -143,8 +159,8 @@ impl LongVu {
     ///
     /// # Errors
     /// With [`Residency::OnDemand`] the first call reads it from its file, which may fail.
-    pub fn decoder(&self) -> Result<&Decoder> {
-        self.parts.decoder.get()
+    pub fn decoder(&self) -> Result<Arc<Decoder>> {
+        self.parts.decoder.get(&self.watch)
     }
 
     /// The DINOv2 tower.
@@ -152,7 +168,7 @@ impl LongVu {
     /// # Errors
     /// When it is not in memory and cannot be read from its file.
     pub fn dinov2(&self) -> Result<Arc<Dinov2>> {
-        self.parts.dinov2.model()
+        self.parts.dinov2.model(&self.watch)
     }
 
     /// The SigLIP tower.
@@ -160,7 +176,7 @@ impl LongVu {
     /// # Errors
     /// As [`LongVu::dinov2`].
     pub fn siglip(&self) -> Result<Arc<Siglip>> {
-        self.parts.siglip.model()
+        self.parts.siglip.model(&self.watch)
     }
 
     /// The aggregator.
@@ -173,8 +189,15 @@ impl LongVu {
         &self.parts.projector
     }
 
-    /// Greedy generation settings with this model's end tokens.
-    pub fn generation_config(&self) -> GenerationConfig {
-        GenerationConfig { eos_token_ids: self.parts.eos_token_ids.clone(), ..GenerationConfig::default() }
+    /// Tokens at which answers end, unless a [`GenerationConfig`] names others.
+    pub fn eos_token_ids(&self) -> &[u32] {
+        &self.parts.eos_token_ids
+    }
+
+    /// `config` with this model's end tokens where it names none.
+    pub(crate) fn with_end_tokens(&self, config: &GenerationConfig) -> GenerationConfig {
+        let mut config = config.clone();
+        config.eos_token_ids.get_or_insert_with(|| self.parts.eos_token_ids.clone());
+        config
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use longvu_checkpoint::{Checkpoint, LoadOptions, Weights, check, load};
+use longvu_core::Watch;
 use serde::Serialize;
 
 use crate::{
@@ -31,7 +32,7 @@ pub enum Residency {
 }
 
 /// Reads a part from its checkpoint, whose layout has been checked.
-pub(crate) type Loader<M> = Box<dyn Fn() -> Result<M> + Send + Sync>;
+pub(crate) type Loader<M> = Box<dyn Fn(&Watch) -> Result<M> + Send + Sync>;
 
 /// A [`Loader`] of what `build` makes of `source`.
 ///
@@ -43,8 +44,9 @@ pub(crate) fn loader<M>(
     build: impl Fn(&Weights) -> M + Send + Sync + 'static,
 ) -> Result<Loader<M>> {
     check(source.as_ref(), &options, &build)?;
-    Ok(Box::new(move || {
+    Ok(Box::new(move |watch| {
         let start = Instant::now();
+        let options = LoadOptions { watch: watch.clone(), ..options.clone() };
         let (model, report) = load(source.clone(), &options, &build)?;
         let seconds = start.elapsed().as_secs_f64();
         tracing::info!(part = options.part, parameters = report.parameters, seconds, "loaded");
@@ -56,26 +58,25 @@ pub(crate) fn loader<M>(
 pub(crate) struct Lasting<M> {
     load: Loader<M>,
     loading: Mutex<()>,
-    model: OnceLock<M>,
+    model: OnceLock<Arc<M>>,
 }
 
-impl<M: Send> Lasting<M> {
+impl<M: Send + Sync> Lasting<M> {
     pub fn new(load: Loader<M>) -> Self {
         Self { load, loading: Mutex::default(), model: OnceLock::new() }
     }
 
-    /// The part, loaded if it is not there; a failed attempt leaves the next one free.
-    pub fn get(&self) -> Result<&M> {
+    /// The part, loaded if it is not there, of which `watch` is told; a failed attempt leaves the next one free.
+    pub fn get(&self, watch: &Watch) -> Result<Arc<M>> {
         if let Some(model) = self.model.get() {
-            return Ok(model);
+            return Ok(Arc::clone(model));
         }
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(model) = self.model.get() {
-            return Ok(model);
+            return Ok(Arc::clone(model));
         }
-        let load = &self.load;
-        let model = undisturbed(load)?;
-        Ok(self.model.get_or_init(|| model))
+        let model = Arc::new(undisturbed(|| (self.load)(watch))?);
+        Ok(Arc::clone(self.model.get_or_init(|| model)))
     }
 }
 
@@ -93,13 +94,13 @@ enum Held<M> {
     Lent(Weak<M>),
 }
 
-impl<M: Send> Passing<M> {
+impl<M: Send + Sync> Passing<M> {
     pub fn new(load: Loader<M>, residency: Residency) -> Self {
         Self { load, stays: residency != Residency::OnDemand, held: Mutex::new(Held::Lent(Weak::new())) }
     }
 
     /// The part, loaded if it is not there. It stays at least until the returned reference is dropped.
-    pub fn get(&self) -> Result<Arc<M>> {
+    pub fn get(&self, watch: &Watch) -> Result<Arc<M>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let there = match &*held {
             Held::Kept(model) => Some(Arc::clone(model)),
@@ -108,8 +109,7 @@ impl<M: Send> Passing<M> {
         if let Some(model) = there {
             return Ok(model);
         }
-        let load = &self.load;
-        let model = Arc::new(undisturbed(load)?);
+        let model = Arc::new(undisturbed(|| (self.load)(watch))?);
         *held = if self.stays { Held::Kept(Arc::clone(&model)) } else { Held::Lent(Arc::downgrade(&model)) };
         Ok(model)
     }
@@ -154,7 +154,7 @@ mod tests {
     fn counted(failures: usize) -> (Arc<AtomicUsize>, Loader<usize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&count);
-        let load = move || match counter.fetch_add(1, Ordering::SeqCst) + 1 {
+        let load = move |_: &Watch| match counter.fetch_add(1, Ordering::SeqCst) + 1 {
             n if n <= failures => Err(Error::NoFrames),
             n => Ok(n),
         };
@@ -166,36 +166,36 @@ mod tests {
         let (count, load) = counted(0);
         let part = Passing::new(load, Residency::Whole);
         assert!(!part.is_loaded());
-        assert_eq!((*part.get().unwrap(), *part.get().unwrap()), (1, 1));
-        let used = part.get().unwrap();
+        assert_eq!((*part.get(&Watch::default()).unwrap(), *part.get(&Watch::default()).unwrap()), (1, 1));
+        let used = part.get(&Watch::default()).unwrap();
         part.release();
-        assert_eq!((*part.get().unwrap(), part.is_loaded()), (1, true), "it is in use");
+        assert_eq!((*part.get(&Watch::default()).unwrap(), part.is_loaded()), (1, true), "it is in use");
         drop(used);
         assert!(!part.is_loaded());
-        assert_eq!((*part.get().unwrap(), count.load(Ordering::SeqCst)), (2, 2));
+        assert_eq!((*part.get(&Watch::default()).unwrap(), count.load(Ordering::SeqCst)), (2, 2));
     }
 
     #[test]
     fn a_part_on_demand_goes_with_its_last_user() {
         let (_, load) = counted(0);
         let part = Passing::new(load, Residency::OnDemand);
-        let (first, second) = (part.get().unwrap(), part.get().unwrap());
+        let (first, second) = (part.get(&Watch::default()).unwrap(), part.get(&Watch::default()).unwrap());
         assert_eq!((*first, *second), (1, 1));
         drop(first);
         assert!(part.is_loaded());
         drop(second);
         assert!(!part.is_loaded());
-        assert_eq!(*part.get().unwrap(), 2);
+        assert_eq!(*part.get(&Watch::default()).unwrap(), 2);
     }
 
     #[test]
     fn threads_share_one_load_and_a_failure_can_be_tried_again() {
         let (count, load) = counted(1);
         let part = Lasting::new(load);
-        assert!(part.get().is_err());
-        let get = || part.get().map(drop);
+        assert!(part.get(&Watch::default()).is_err());
+        let get = || part.get(&Watch::default()).map(drop);
         side_by_side(&[&get, &get, &get]).unwrap();
-        assert_eq!((*part.get().unwrap(), count.load(Ordering::SeqCst)), (2, 2));
+        assert_eq!((*part.get(&Watch::default()).unwrap(), count.load(Ordering::SeqCst)), (2, 2));
     }
 
     #[test]

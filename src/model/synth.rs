@@ -1,9 +1,6 @@
 //! Writing complete model folders of any size whose weights follow the synthetic rule.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path, time::Instant};
 
 use longvu_checkpoint::{
     Repo, RepoOptions, SafetensorsWriter, TensorRole, TensorSpec,
@@ -11,7 +8,7 @@ use longvu_checkpoint::{
     config::{LanguageModel, PreprocessorConfig},
     synthetic_range,
 };
-use longvu_core::Dtype;
+use longvu_core::{Dtype, Step, Watch, WatchedStep};
 use serde_json::json;
 
 use crate::{
@@ -23,17 +20,6 @@ use crate::{
 /// Values that are made at a time: enough for all threads, and nothing beside a model.
 const BLOCK: usize = 1 << 24;
 
-/// How far writing has come, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SynthProgress {
-    /// The file being written.
-    pub file: PathBuf,
-    /// Bytes of tensors written, of all files.
-    pub done: u64,
-    /// Bytes of tensors to write, of all files.
-    pub total: u64,
-}
-
 /// Writes a LongVU model and both its towers, of the sizes in `config_dir`, to the new folder `out`.
 ///
 /// `config_dir` holds LongVU's `config.json`, and the towers' in its subfolders `siglip` and `dinov2` (or wherever a
@@ -43,10 +29,9 @@ pub struct SynthProgress {
 ///
 /// # Errors
 /// Incomplete or inconsistent configurations, an `out` that exists, a vocabulary too small for a tokenizer, a disk
-/// that is full or has less space than the weights take.
-pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, mut progress: impl FnMut(&SynthProgress)) -> Result<()> {
-    let name = config_dir.to_string_lossy();
-    let files = ModelFiles::find(&name, None, &RepoOptions::default())?;
+/// that is full or has less space than the weights take, and a `watch` that says to stop: it is asked after each tensor.
+pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, watch: &Watch) -> Result<()> {
+    let files = ModelFiles::find(config_dir, None, &RepoOptions::default())?;
     let failed = |error: std::io::Error| checkpoint::Error::Write {
         path: out.to_owned(),
         reason: format!("{error}; name a new folder, so that nothing is overwritten, where there is room"),
@@ -54,11 +39,11 @@ pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, mut progress: imp
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
     let draft = FolderDraft::new(out).map_err(failed)?;
-    write_all(&files, draft.path(), dtype, &mut progress)?;
+    write_all(&files, draft.path(), dtype, watch)?;
     Ok(draft.commit().map_err(failed)?)
 }
 
-fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl FnMut(&SynthProgress)) -> Result<()> {
+fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, watch: &Watch) -> Result<()> {
     let specs = part_specs(files);
     let model: Vec<TensorSpec> = [specs.decoder, specs.connector].concat();
     let parts = [
@@ -72,12 +57,14 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, progress: &mut impl F
     };
     let total = parts.iter().map(|(_, _, specs)| bytes(specs)).fold(0, u64::saturating_add);
     check_space(out, total)?;
-    let mut state = SynthProgress { file: PathBuf::new(), done: 0, total };
+    let (mut done, start) = (0, Instant::now());
     for (folder, repo, specs) in &parts {
         fs::create_dir_all(folder).map_err(checkpoint::Error::io(folder))?;
         copy(repo, "config.json", folder)?;
-        state.file = folder.join("model.safetensors");
-        write_weights(specs, dtype, &mut state, progress)?;
+        let file = folder.join("model.safetensors");
+        let item = file.to_string_lossy();
+        let writing = watch.step_since(start, Step::Write, &item, Some(total));
+        write_weights(&file, specs, dtype, &mut done, &writing)?;
     }
     write_preprocessor(&out.join("siglip"), &files.siglip_pixels)?;
     write_preprocessor(&out.join("dinov2"), &files.dinov2_pixels)?;
@@ -109,19 +96,21 @@ fn copy(repo: &Repo, name: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes one file; `done` counts the bytes of tensors of all files.
 fn write_weights(
+    file: &Path,
     specs: &[TensorSpec],
     dtype: Dtype,
-    state: &mut SynthProgress,
-    progress: &mut impl FnMut(&SynthProgress),
+    done: &mut u64,
+    writing: &WatchedStep<'_>,
 ) -> Result<()> {
     let specs: Vec<TensorSpec> = specs.iter().filter(|s| published(s)).cloned().collect();
-    let mut writer = SafetensorsWriter::create(&state.file, &specs, dtype)?;
+    let mut writer = SafetensorsWriter::create(file, &specs, dtype)?;
     for spec in &specs {
         let blocks = (0..spec.num_elements()).step_by(BLOCK).map(|start| start..spec.num_elements().min(start + BLOCK));
         writer.write_blocks(blocks.map(|range| synthetic_range(&spec.name, &spec.shape, range)))?;
-        state.done += (spec.num_elements() * dtype.size()) as u64;
-        progress(state);
+        *done += (spec.num_elements() * dtype.size()) as u64;
+        writing.done(*done)?;
     }
     Ok(writer.finish()?)
 }

@@ -6,7 +6,7 @@ use longvu_checkpoint::{
     Checkpoint, Repo, RepoOptions,
     config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
 };
-use longvu_core::text::escape;
+use longvu_core::{Watch, text::escape};
 
 use crate::{
     Error, Result,
@@ -127,15 +127,15 @@ pub(crate) struct Tower<M> {
     pub preprocessor: Preprocessor,
 }
 
-impl<M: Send> Tower<M> {
+impl<M: Send + Sync> Tower<M> {
     pub fn new(load: Loader<M>, residency: Residency, pixels: &PreprocessorConfig) -> Self {
         Self { model: Passing::new(load, residency), preprocessor: Preprocessor::new(pixels.clone()) }
     }
 
     /// The tower itself, loaded if need be. Hold it while frames go through: one that is on demand goes with its last
     /// user, and comes back from the file.
-    pub fn model(&self) -> Result<Arc<M>> {
-        self.model.get()
+    pub fn model(&self, watch: &Watch) -> Result<Arc<M>> {
+        self.model.get(watch)
     }
 
     /// Lets go of the tower as soon as nobody uses it.

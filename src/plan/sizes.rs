@@ -72,12 +72,12 @@ impl ModelSizes {
     /// # Errors
     /// As [`crate::inspect`].
     pub fn read(
-        model: &str,
+        model: impl AsRef<Path>,
         towers: Option<&Path>,
         options: &RepoOptions,
         overrides: &Map<String, Value>,
     ) -> Result<Self> {
-        Ok(Self::of(&ModelFiles::find_with(model, towers, options, overrides)?))
+        Ok(Self::of(&ModelFiles::find_with(model.as_ref(), towers, options, overrides)?))
     }
 
     pub(crate) fn of(files: &ModelFiles) -> Self {
