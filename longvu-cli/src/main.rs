@@ -5,36 +5,12 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[cfg(feature = "train")]
-mod accuracy;
-mod answer;
-mod args;
-mod ask;
-mod chat;
+mod commands;
 mod crash;
-#[cfg(feature = "train")]
-mod demo;
-mod devices;
-mod encode;
-mod formats;
+mod flags;
 mod heap;
-mod inspect;
-mod memory;
-mod model;
-mod out_file;
 mod output;
-mod plan;
-mod probe;
-mod progress;
-#[cfg(feature = "train")]
-mod sheet;
-mod size;
-mod source;
-mod summary;
-mod synth;
-mod time;
-#[cfg(feature = "train")]
-mod train;
+mod steps;
 
 use std::{
     io::{IsTerminal, stderr},
@@ -44,7 +20,12 @@ use std::{
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command};
+#[cfg(feature = "train")]
+use crate::commands::{accuracy, demo, train};
+use crate::{
+    commands::{ask, chat, devices, encode, formats, inspect, plan, probe, synth},
+    flags::{Cli, Command},
+};
 
 /// The exit code for everything but wrong usage, which has clap's 2.
 const FAILED: u8 = 1;

@@ -11,11 +11,9 @@ use longvu::{
 use serde_json::Map;
 
 use crate::{
-    args::{PlaceArgs, usage},
-    memory, model, output,
-    progress::Progress,
-    size,
-    source::Source,
+    flags::{PlaceArgs, size, usage},
+    output::{self, Progress},
+    steps::{memory, model, source::Source},
 };
 
 /// Frames of a video that is given by its length alone.

@@ -8,7 +8,11 @@ use indicatif::HumanBytes;
 use longvu::{Dtype, Inspection, PartSize};
 use serde::Serialize;
 
-use crate::{args::PlaceArgs, model, output, progress::Progress};
+use crate::{
+    flags::PlaceArgs,
+    output::{self, Progress},
+    steps::model,
+};
 
 /// Show a model's parts, their sizes and the memory they need.
 #[derive(Debug, Args)]

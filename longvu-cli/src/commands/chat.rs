@@ -10,12 +10,14 @@ use clap::Args;
 use longvu::{Answer, PromptCache, llm::Conversation};
 
 use crate::{
-    answer::{self, Answerer},
-    args::{AnswerArgs, FrameArgs, ModelArgs},
-    memory::MemoryArgs,
-    model, output,
-    source::{Decoded, Input},
-    summary,
+    flags::{AnswerArgs, FrameArgs, ModelArgs},
+    output::{self, summary},
+    steps::{
+        answer::{self, Answerer},
+        memory::MemoryArgs,
+        model,
+        source::{Decoded, Input},
+    },
 };
 
 const HELP: &str = "Ask about the video, a question a line. /new forgets the conversation, /exit or Ctrl-D ends.";

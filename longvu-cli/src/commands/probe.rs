@@ -11,10 +11,9 @@ use longvu::{
 use serde::Serialize;
 
 use crate::{
-    args::{FrameArgs, shown},
+    flags::{FrameArgs, shown, time},
     output,
-    source::{DecodeStats, Media, Sampled, Source},
-    time,
+    steps::source::{DecodeStats, Media, Sampled, Source},
 };
 
 /// Frames listed before and after the dots.

@@ -16,9 +16,9 @@ use self::{
     table::{Answered, Table},
 };
 use crate::{
-    args::{NameArgs, usage},
-    model, output,
-    progress::Progress,
+    flags::{NameArgs, usage},
+    output::{self, Progress},
+    steps::model,
 };
 
 /// Measure answers against visual tokens on videos of the drawn world that no training saw.

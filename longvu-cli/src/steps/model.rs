@@ -10,12 +10,12 @@ use longvu::{
 };
 
 #[cfg(not(feature = "miniature"))]
-use crate::args::usage;
+use crate::flags::usage;
 #[cfg(feature = "miniature")]
 use crate::output;
 use crate::{
-    args::{ModelArgs, NameArgs, PlaceArgs},
-    progress::Progress,
+    flags::{ModelArgs, NameArgs, PlaceArgs},
+    output::Progress,
 };
 
 /// A model with the seconds that loading it took, and the memory forecast for its run.

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::HumanBytes;
 use longvu::{Dtype, synthesize};
 
-use crate::{output, progress::Progress};
+use crate::output::{self, Progress};
 
 /// Write a model folder with synthetic weights, for tests and measurements.
 ///

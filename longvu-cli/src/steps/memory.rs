@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::{Args, builder::FalseyValueParser};
 use longvu::{LongVuBuilder, MemoryPlan, Residency, Workload, available_memory, plan::Compute};
 
-use crate::{args::ModelArgs, size, source::Input};
+use super::source::Input;
+use crate::flags::{ModelArgs, size};
 
 /// How much memory there is, and how it is used.
 #[derive(Debug, Args)]

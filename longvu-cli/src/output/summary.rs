@@ -3,7 +3,7 @@
 use longvu::{AnswerTimings, EncodeTimings, EncodedVideo};
 use serde::Serialize;
 
-use crate::answer::FrameCounts;
+use crate::steps::answer::FrameCounts;
 
 /// Seconds of a run's steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

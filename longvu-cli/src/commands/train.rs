@@ -17,7 +17,11 @@ use longvu_train::{
     AdamWSettings, FileSource, Recipe, SampleSource, StageSettings, Start, TrainProgress, TrainingRun, read_records,
 };
 
-use crate::{args::usage, model, output, progress::Progress};
+use crate::{
+    flags::usage,
+    output::{self, Progress},
+    steps::model,
+};
 
 /// Train a model from nothing, or fine-tune one on questions and answers.
 ///

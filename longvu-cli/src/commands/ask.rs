@@ -17,14 +17,17 @@ use longvu::{
 use serde::Serialize;
 
 use crate::{
-    answer::{self, Answerer, FrameCounts},
-    args::{AnswerArgs, FrameArgs, ModelArgs, usage},
-    memory::MemoryArgs,
-    model::{self, Loaded},
-    out_file::OutFile,
-    output,
-    source::{Decoded, Input},
-    summary::{self, Timings},
+    flags::{AnswerArgs, FrameArgs, ModelArgs, shown, usage},
+    output::{
+        self, OutFile,
+        summary::{self, Timings},
+    },
+    steps::{
+        answer::{self, Answerer, FrameCounts},
+        memory::MemoryArgs,
+        model::{self, Loaded},
+        source::{DecodeStats, Decoded, Input},
+    },
 };
 
 /// Ask one question about a video or image.
@@ -131,7 +134,7 @@ struct InputReport<'a> {
     /// Absent for an encoded video, whose notes have what was told to `longvu encode`.
     sampling: Option<&'a VideoOptions>,
     notes: &'a std::collections::BTreeMap<String, String>,
-    decode: Option<crate::source::DecodeStats>,
+    decode: Option<DecodeStats>,
 }
 
 /// What became of a sampled frame.
@@ -246,7 +249,7 @@ impl Job<'_> {
     ) -> Report<'a> {
         let (args, model) = (self.args, &loaded.model);
         let input = answerer.visual.zip(self.file).map(|(encoded, path)| InputReport {
-            path: crate::args::shown(path),
+            path: shown(path),
             kind: encoded.kind(),
             dimensions: encoded.dimensions(),
             video: info,

@@ -11,13 +11,13 @@ use longvu::{EncodeTimings, EncodedVideo, Residency, VisualKind};
 use serde::Serialize;
 
 use crate::{
-    args::{FrameArgs, ModelArgs, shown, usage},
-    memory::MemoryArgs,
-    model,
-    out_file::OutFile,
-    output,
-    source::{Decoded, Input, Source},
-    summary,
+    flags::{FrameArgs, ModelArgs, shown, usage},
+    output::{self, OutFile, summary},
+    steps::{
+        memory::MemoryArgs,
+        model,
+        source::{Decoded, Input, Source},
+    },
 };
 
 /// Encode a video or image once, for `ask` and `chat` to take in its place.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use longvu::{Answer, AnswerStream, EncodedVideo, GenerationConfig, LongVu, PromptCache, llm::Conversation};
 use serde::Serialize;
 
-use crate::{args::AnswerArgs, output};
+use crate::{flags::AnswerArgs, output};
 
 /// Everything that answering needs beside the question.
 pub struct Answerer<'a> {

@@ -1,5 +1,7 @@
 //! `longvu demo`: a video drawn anew, questions with known answers, and a picture of what was kept of it.
 
+mod sheet;
+
 use std::{
     fs,
     io::Cursor,
@@ -13,14 +15,14 @@ use image::RgbImage;
 use longvu::{Answer, EncodedVideo, Frame, LongVu, Video, compress::Layout, llm::Conversation};
 use longvu_world::{Question, QuestionKind, Script, ScriptKind, ScriptOptions, Split};
 
+use self::sheet::{Cell, Fate};
 use crate::{
-    answer::{Answerer, with_end_tokens},
-    args::{NameArgs, usage},
-    model,
-    out_file::OutFile,
-    output,
-    progress::Progress,
-    sheet::{self, Cell, Fate},
+    flags::{NameArgs, usage},
+    output::{self, OutFile, Progress},
+    steps::{
+        answer::{Answerer, with_end_tokens},
+        model,
+    },
 };
 
 /// Draw a new video, ask a model about it, and show what it kept of the frames.

@@ -1,5 +1,8 @@
 //! The command line: commands, and the groups of flags that they share.
 
+pub mod size;
+pub mod time;
+
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -8,9 +11,9 @@ use std::{
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser, error::ErrorKind};
 use longvu::{Dtype, GenerationConfig, Preset, Quantize, Sampling, VideoOptions};
 
-use crate::{
+use crate::commands::{
     ask::AskArgs, chat::ChatArgs, devices::DevicesArgs, encode::EncodeArgs, formats::FormatsArgs, inspect::InspectArgs,
-    plan::PlanArgs, probe::ProbeArgs, synth::SynthArgs, time,
+    plan::PlanArgs, probe::ProbeArgs, synth::SynthArgs,
 };
 
 /// Ask questions about long videos.
@@ -35,11 +38,11 @@ pub enum Command {
     Probe(ProbeArgs),
     Synth(SynthArgs),
     #[cfg(feature = "train")]
-    Train(Box<crate::train::TrainArgs>),
+    Train(Box<crate::commands::train::TrainArgs>),
     #[cfg(feature = "train")]
-    BenchAccuracy(Box<crate::accuracy::AccuracyArgs>),
+    BenchAccuracy(Box<crate::commands::accuracy::AccuracyArgs>),
     #[cfg(feature = "train")]
-    Demo(crate::demo::DemoArgs),
+    Demo(crate::commands::demo::DemoArgs),
     Devices(DevicesArgs),
     Formats(FormatsArgs),
 }
