@@ -12,19 +12,19 @@ use longvu::{
     Answer, EncodedVideo, GenerationConfig, MemoryPlan, VideoOptions,
     compress::{Budget, CompressionSettings, FusionReport},
     core::config::LongVuConfig,
-    video::VideoInfo,
+    video::{VideoInfo, path_text},
 };
 use serde::Serialize;
 
 use crate::{
-    flags::{AnswerArgs, FrameArgs, ModelArgs, shown, usage},
+    flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, usage},
     output::{
         self, OutFile,
-        summary::{self, Timings},
+        summary::{self, FrameCounts, Timings},
     },
     steps::{
-        answer::{self, Answerer, FrameCounts},
-        memory::MemoryArgs,
+        answer::{self, Answerer},
+        memory,
         model::{self, Loaded},
         source::{DecodeStats, Decoded, Input},
     },
@@ -200,7 +200,7 @@ impl Job<'_> {
         let input = self.file.map(open).transpose()?;
         let text = self.question.len() + args.answer.system.as_ref().map_or(0, String::len);
         let run = Some((text, self.config.max_new_tokens));
-        let loaded = model::load(args.memory.settle(builder, &args.model, input.as_ref(), run)?, quiet)?;
+        let loaded = model::load(memory::settle(builder, &args.memory, &args.model, input.as_ref(), run)?, quiet)?;
         let mut conversation = answer::conversation(&args.answer, usize::from(input.is_some()));
         conversation.push_user(self.question);
         model::check_question(&loaded.model, &conversation)?;
@@ -249,7 +249,7 @@ impl Job<'_> {
     ) -> Report<'a> {
         let (args, model) = (self.args, &loaded.model);
         let input = answerer.visual.zip(self.file).map(|(encoded, path)| InputReport {
-            path: shown(path),
+            path: path_text(path),
             kind: encoded.kind(),
             dimensions: encoded.dimensions(),
             video: info,

@@ -10,12 +10,11 @@ use clap::Args;
 use longvu::{Answer, PromptCache, llm::Conversation};
 
 use crate::{
-    flags::{AnswerArgs, FrameArgs, ModelArgs},
+    flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs},
     output::{self, summary},
     steps::{
         answer::{self, Answerer},
-        memory::MemoryArgs,
-        model,
+        memory, model,
         source::{Decoded, Input},
     },
 };
@@ -71,7 +70,7 @@ pub fn run(args: &ChatArgs) -> Result<()> {
     let input = Input::open(&args.file, &args.frames, options)?;
     // Of a conversation only the first question's room is sure; later ones grow into the window.
     let run = Some((0, config.max_new_tokens));
-    let loaded = model::load(args.memory.settle(builder, &args.model, Some(&input), run)?, quiet)?;
+    let loaded = model::load(memory::settle(builder, &args.memory, &args.model, Some(&input), run)?, quiet)?;
     let open = input.seconds();
     let (encoded, decoded) = input.encode(&loaded.model, quiet)?;
     if !quiet {

@@ -7,15 +7,14 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::Args;
-use longvu::{EncodeTimings, EncodedVideo, Residency, VisualKind};
+use longvu::{EncodeTimings, EncodedVideo, Residency, VisualKind, video::path_text};
 use serde::Serialize;
 
 use crate::{
-    flags::{FrameArgs, ModelArgs, shown, usage},
+    flags::{FrameArgs, MemoryArgs, ModelArgs, usage},
     output::{self, OutFile, summary},
     steps::{
-        memory::MemoryArgs,
-        model,
+        memory, model,
         source::{Decoded, Input, Source},
     },
 };
@@ -83,7 +82,7 @@ pub fn run(args: &EncodeArgs) -> Result<()> {
     let quiet = args.output.quiet;
     let builder = model::builder(&args.model, args.frames.preset, quiet)?;
     let input = Input::Media(Box::new(Source::open(&args.file, options)?));
-    let (builder, forecast) = args.memory.settle(builder, &args.model, Some(&input), None)?;
+    let (builder, forecast) = memory::settle(builder, &args.memory, &args.model, Some(&input), None)?;
     // Nothing is asked, so the language model stays where it is.
     let whole = forecast.settings.residency == Residency::Whole;
     let builder = if whole { builder.residency(Residency::Towers) } else { builder };
@@ -105,7 +104,7 @@ pub fn run(args: &EncodeArgs) -> Result<()> {
 
 fn printed<'a>(out: &Path, bytes: u64, encoded: &EncodedVideo, decoded: &'a Decoded) -> Printed<'a> {
     Printed {
-        file: shown(out),
+        file: path_text(out),
         bytes,
         kind: encoded.kind(),
         sampled: encoded.sampled_frames(),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, builder::NonEmptyStringValueParser};
 use longvu::{
     Dtype, MemoryPlan, Quantize, Residency, Sampling, VideoOptions, Workload,
-    plan::{Compute, ModelSizes, PlanSettings, bytes},
+    plan::{Compute, Kind, ModelSizes, PlanSettings, bytes},
 };
 use serde_json::Map;
 
@@ -143,12 +143,34 @@ fn page(plan: &MemoryPlan, video: &str) -> String {
         "weights: SigLIP {siglip}, DINOv2 {dinov2}, connector {connector}, language model {language_model}, together {}\n\n",
         bytes(weights.total())
     );
-    text += &memory::table(plan);
+    text += &table(plan);
     text += &format!("\nat most {}", bytes(plan.peak));
     match (plan.available, plan.fits) {
         (Some(available), Some(true)) => text += &format!(", fits in {}\n", bytes(available)),
         (Some(available), _) => text += &format!(", does not fit in {}\n{}", bytes(available), advice(plan)),
         _ => text += "; give --device-memory to learn whether it fits\n",
+    }
+    text
+}
+
+/// The forecast as a table, a line for each step.
+fn table(plan: &MemoryPlan) -> String {
+    let used = |kind: &Kind| plan.stages.iter().any(|stage| stage.bytes(*kind) > 0);
+    let counted = |kind: &Kind| plan.settings.compute == Compute::Cpu || !kind.on_host();
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(used).filter(counted).collect();
+    let mut text = format!("{:26}", "step");
+    kinds.iter().for_each(|kind| text += &format!("{:>12}", kind.name()));
+    text += &format!("{:>12}\n", "together");
+    for stage in &plan.stages {
+        text += &format!("{:26}", stage.stage.name());
+        for kind in &kinds {
+            let shown = match stage.bytes(*kind) {
+                0 => String::new(),
+                count => bytes(count),
+            };
+            text += &format!("{shown:>12}");
+        }
+        text += &format!("{:>12}\n", bytes(stage.total(plan.settings.compute)));
     }
     text
 }

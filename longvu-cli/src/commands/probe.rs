@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use longvu::{
     Video, VideoOptions, VisualKind,
-    video::{Decoding, Frame, VideoInfo},
+    video::{Decoding, Frame, VideoInfo, path_text},
 };
 use serde::Serialize;
 
 use crate::{
-    flags::{FrameArgs, shown, time},
+    flags::{FrameArgs, time},
     output,
     steps::source::{DecodeStats, Media, Sampled, Source},
 };
@@ -65,7 +65,7 @@ pub fn run(args: &ProbeArgs) -> Result<()> {
         return output::text(&page(&source, &sampled, decode));
     }
     let warnings = decoded.map_or(known, |decoded| decoded.warnings);
-    let (path, video) = (shown(&source.path), source.info());
+    let (path, video) = (path_text(&source.path), source.info());
     output::json(
         &Printed { path, kind, dimensions, video, sampling: &options, sampled: &sampled, decode, warnings },
         true,

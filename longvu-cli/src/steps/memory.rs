@@ -1,59 +1,39 @@
 //! Refusing what does not fit in memory, before anything is loaded.
 
 use anyhow::Result;
-use clap::{Args, builder::FalseyValueParser};
 use longvu::{LongVuBuilder, MemoryPlan, Residency, Workload, available_memory, plan::Compute};
 
 use super::source::Input;
-use crate::flags::{ModelArgs, size};
+use crate::flags::{MemoryArgs, ModelArgs};
 
-/// How much memory there is, and how it is used.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Memory")]
-pub struct MemoryArgs {
-    /// Load each part when it is needed and let the towers go after the video [default: where memory is short]
-    #[arg(long)]
-    pub low_memory: bool,
-
-    /// Memory to stay within, such as 24GiB [default: what this machine has left, for the CPU]
-    #[arg(long, value_name = "SIZE", value_parser = size::memory)]
-    pub device_memory: Option<u64>,
-
-    /// Start even if memory is forecast to run out
-    #[arg(long, env = "LONGVU_NO_MEMORY_CHECK", hide_env_values = true, value_parser = FalseyValueParser::new())]
-    pub no_memory_check: bool,
-}
-
-impl MemoryArgs {
-    /// Settles which parts are in memory when, for a `question` about `input`: the bytes of its texts, and the longest
-    /// answer in tokens; for encoding alone without one. Returns the forecast, too. An encoded video needs no tower.
-    ///
-    /// # Errors
-    /// [`longvu::Error::Memory`] when the run would not fit whichever they are.
-    pub fn settle(
-        &self,
-        builder: LongVuBuilder,
-        model: &ModelArgs,
-        input: Option<&Input>,
-        question: Option<(usize, usize)>,
-    ) -> Result<(LongVuBuilder, MemoryPlan)> {
-        let encoded = matches!(input, Some(Input::Encoded(_)));
-        let (frames, size) = input.map_or((0, (1, 1)), Input::frames);
-        let workload = match question {
-            // How many tokens an encoded video will have is not known yet: as many as there is room for.
-            Some((_, max_new_tokens)) if encoded => workload(frames, size, WINDOW, max_new_tokens),
-            Some((text, max_new_tokens)) => workload(frames, size, text, max_new_tokens),
-            None => Workload::encoding(frames, size),
-        };
-        let builder = if self.low_memory || encoded { builder.residency(Residency::OnDemand) } else { builder };
-        let available = available(self.device_memory, compute(model.device.as_deref()));
-        let builder = match available {
-            Some(available) if !self.no_memory_check => builder.fit_memory(workload, available)?,
-            _ => builder,
-        };
-        let plan = builder.plan(workload, available)?;
-        Ok((builder, plan))
-    }
+/// Settles which parts are in memory when, for a `question` about `input`: the bytes of its texts, and the longest answer in
+/// tokens; for encoding alone without one. Returns the forecast, too. An encoded video needs no tower.
+///
+/// # Errors
+/// [`longvu::Error::Memory`] when the run would not fit whichever they are.
+pub fn settle(
+    builder: LongVuBuilder,
+    args: &MemoryArgs,
+    model: &ModelArgs,
+    input: Option<&Input>,
+    question: Option<(usize, usize)>,
+) -> Result<(LongVuBuilder, MemoryPlan)> {
+    let encoded = matches!(input, Some(Input::Encoded(_)));
+    let (frames, size) = input.map_or((0, (1, 1)), Input::frames);
+    let workload = match question {
+        // How many tokens an encoded video will have is not known yet: as many as there is room for.
+        Some((_, max_new_tokens)) if encoded => workload(frames, size, WINDOW, max_new_tokens),
+        Some((text, max_new_tokens)) => workload(frames, size, text, max_new_tokens),
+        None => Workload::encoding(frames, size),
+    };
+    let builder = if args.low_memory || encoded { builder.residency(Residency::OnDemand) } else { builder };
+    let available = available(args.device_memory, compute(model.device.as_deref()));
+    let builder = match available {
+        Some(available) if !args.no_memory_check => builder.fit_memory(workload, available)?,
+        _ => builder,
+    };
+    let plan = builder.plan(workload, available)?;
+    Ok((builder, plan))
 }
 
 /// More tokens than any model's window holds.
@@ -80,27 +60,4 @@ pub fn workload(frames: usize, (width, height): (u32, u32), text: usize, max_new
     const TEMPLATE: usize = 64;
     // No tokenizer makes more tokens of a text than it has bytes.
     Workload { frames, width, height, text_tokens: text.saturating_add(TEMPLATE), max_new_tokens, answers: true }
-}
-
-/// The forecast as a table, a line for each step.
-pub fn table(plan: &MemoryPlan) -> String {
-    use longvu::plan::{Kind, bytes};
-    let used = |kind: &Kind| plan.stages.iter().any(|stage| stage.bytes(*kind) > 0);
-    let counted = |kind: &Kind| plan.settings.compute == Compute::Cpu || !kind.on_host();
-    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(used).filter(counted).collect();
-    let mut text = format!("{:26}", "step");
-    kinds.iter().for_each(|kind| text += &format!("{:>12}", kind.name()));
-    text += &format!("{:>12}\n", "together");
-    for stage in &plan.stages {
-        text += &format!("{:26}", stage.stage.name());
-        for kind in &kinds {
-            let shown = match stage.bytes(*kind) {
-                0 => String::new(),
-                count => bytes(count),
-            };
-            text += &format!("{shown:>12}");
-        }
-        text += &format!("{:>12}\n", bytes(stage.total(plan.settings.compute)));
-    }
-    text
 }

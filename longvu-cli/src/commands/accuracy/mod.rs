@@ -92,7 +92,7 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     let builder = LongVu::builder(model::named(&args.name, args.quiet)?);
     let config = builder.files()?.config;
-    let bench = Bench { builder, sizes: Sizes::of(&config, TEXT_TOKENS), files: args.files };
+    let bench = Bench { builder, sizes: Sizes::of(&config, SIDE, TEXT_TOKENS), files: args.files };
     let draw = |i| Script::draw(Split::Test.seed(args.first + i), &options);
     let scripts: Vec<Script> = (0..videos).map(draw).collect::<Result<_, _>>()?;
     let runs = runs(args, bench.sizes.room(&config));
