@@ -17,7 +17,7 @@ use longvu::{
 use serde::Serialize;
 
 use crate::{
-    flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, usage},
+    flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, OutputArgs, usage},
     output::{
         self, OutFile,
         summary::{self, FrameCounts, Timings},
@@ -55,25 +55,12 @@ pub struct AskArgs {
     #[command(flatten)]
     pub answer: AnswerArgs,
 
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// What is printed and kept.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
     /// Write everything known about the run to this file, as JSON
-    #[arg(long, value_name = "OUT.json")]
+    #[arg(long, value_name = "OUT.json", help_heading = "Output")]
     pub report: Option<PathBuf>,
 
-    /// Print one JSON object instead of the bare answer
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress bars and no closing line
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// A run, checked and about to start.
@@ -160,12 +147,12 @@ pub fn run(args: &AskArgs) -> Result<()> {
     let start = Instant::now();
     let (file, question) = args.subject()?;
     let (options, config) = (args.frames.options()?, args.answer.config()?);
-    if let (Some(file), Some(report)) = (file, &args.output.report)
+    if let (Some(file), Some(report)) = (file, &args.report)
         && file.canonicalize().is_ok_and(|file| report.canonicalize().is_ok_and(|report| file == report))
     {
         return Err(usage("--report names the FILE that is asked about and would overwrite it; name another").into());
     }
-    let report = args.output.report.as_deref().map(|path| OutFile::prepare("the report", path)).transpose()?;
+    let report = args.report.as_deref().map(|path| OutFile::prepare("the report", path)).transpose()?;
     Job { args, file, question, options, config, report, start }.run()
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use longvu::{Answer, PromptCache, llm::Conversation};
 
 use crate::{
-    flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs},
+    flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, OutputArgs},
     output::{self, summary},
     steps::{
         answer::{self, Answerer},
@@ -23,7 +23,8 @@ const HELP: &str = "Ask about the video, a question a line. /new forgets the con
 
 /// Ask several questions about one video or image; they are read from stdin, one a line.
 ///
-/// The model sees the earlier questions and answers. The line `/new` makes it forget them, `/exit` ends.
+/// The model sees the earlier questions and answers. The line `/new` makes it forget them, `/exit` ends. With
+/// --json each answer is an object on one line.
 #[derive(Debug, Args)]
 pub struct ChatArgs {
     /// Video or image, or what `longvu encode` made of one
@@ -43,19 +44,6 @@ pub struct ChatArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-/// What is printed.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
-    /// Print each answer as a JSON object on one line
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress bars and no closing lines
-    #[arg(short, long)]
-    pub quiet: bool,
 }
 
 /// Runs the command.

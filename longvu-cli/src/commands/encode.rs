@@ -11,7 +11,7 @@ use longvu::{EncodeTimings, EncodedVideo, Residency, VisualKind, video::path_tex
 use serde::Serialize;
 
 use crate::{
-    flags::{FrameArgs, MemoryArgs, ModelArgs, usage},
+    flags::{FrameArgs, MemoryArgs, ModelArgs, OutputArgs, usage},
     output::{self, OutFile, summary},
     steps::{
         memory, model,
@@ -34,25 +34,12 @@ pub struct EncodeArgs {
     #[command(flatten)]
     pub frames: FrameArgs,
 
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// What is written and printed.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
     /// The file to write, clip.longvu for one
-    #[arg(short, long, value_name = "OUT.longvu")]
+    #[arg(short, long, value_name = "OUT.longvu", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// Print what was written as a JSON object
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress bars and no closing line
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// What `--json` prints.
@@ -72,7 +59,7 @@ struct Printed<'a> {
 /// # Errors
 /// Usage errors, and whatever loading, decoding, encoding and writing come upon.
 pub fn run(args: &EncodeArgs) -> Result<()> {
-    let (options, out) = (args.frames.options()?, &args.output.out);
+    let (options, out) = (args.frames.options()?, &args.out);
     if args.file.canonicalize().is_ok_and(|file| out.canonicalize().is_ok_and(|out| file == out)) {
         return Err(usage("--out names the FILE that is encoded and would overwrite it; name another").into());
     }

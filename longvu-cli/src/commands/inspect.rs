@@ -9,7 +9,7 @@ use longvu::{Dtype, Inspection, PartSize};
 use serde::Serialize;
 
 use crate::{
-    flags::PlaceArgs,
+    flags::{OutputArgs, PlaceArgs},
     output::{self, Progress},
     steps::model,
 };
@@ -24,9 +24,8 @@ pub struct InspectArgs {
     #[command(flatten)]
     pub place: PlaceArgs,
 
-    /// Print JSON
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
@@ -56,11 +55,11 @@ impl Memory {
 /// # Errors
 /// As [`longvu::inspect`].
 pub fn run(args: &InspectArgs) -> Result<()> {
-    let progress = Progress::new(false, "reading the model's headers");
+    let progress = Progress::new(args.output.quiet, "reading the model's headers");
     let options = model::repo_options(&args.place, &progress);
     let inspection = longvu::inspect(&args.model, args.place.towers.as_deref(), &options)?;
     drop((options, progress));
-    if args.json {
+    if args.output.json {
         let memory = Dtype::ALL.map(|dtype| (dtype.to_string(), Memory::of(&inspection, dtype)));
         return output::json(&Printed { inspection: &inspection, memory: memory.into() }, true);
     }

@@ -11,7 +11,7 @@ use longvu::{
 use serde_json::Map;
 
 use crate::{
-    flags::{PlaceArgs, size, usage},
+    flags::{OutputArgs, PlaceArgs, size, usage},
     output::{self, Progress},
     steps::{memory, model, source::Source},
 };
@@ -75,9 +75,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "SIZE", value_parser = size::memory, help_heading = "Memory")]
     pub device_memory: Option<u64>,
 
-    /// Print JSON
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Runs the command.
@@ -90,7 +89,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     if compute == Compute::Gpu && args.quantize.is_some() {
         return Err(usage("--quantize is for the CPU; leave --device out, or use --dtype bf16").into());
     }
-    let progress = Progress::new(false, "reading the configurations");
+    let progress = Progress::new(args.output.quiet, "reading the configurations");
     let options = model::repo_options(&args.place, &progress);
     let mut overrides = Map::new();
     if let Some(tokens) = args.max_len {
@@ -107,7 +106,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
         max_len: sizes.max_len(),
     };
     let plan = MemoryPlan::new(&sizes, settings, workload, memory::available(args.device_memory, compute));
-    if args.json { output::json(&plan, true) } else { output::text(&page(&plan, &args.video)) }
+    if args.output.json { output::json(&plan, true) } else { output::text(&page(&plan, &args.video)) }
 }
 
 impl PlanArgs {

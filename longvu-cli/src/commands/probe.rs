@@ -11,7 +11,7 @@ use longvu::{
 use serde::Serialize;
 
 use crate::{
-    flags::{FrameArgs, time},
+    flags::{FrameArgs, OutputArgs, time},
     output,
     steps::source::{DecodeStats, Media, Sampled, Source},
 };
@@ -32,9 +32,8 @@ pub struct ProbeArgs {
     #[arg(long, help_heading = "Output")]
     pub decode: bool,
 
-    /// Print JSON
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
@@ -58,10 +57,10 @@ pub fn run(args: &ProbeArgs) -> Result<()> {
     // A look for damage decodes what sampling alone would leave out.
     let decoding = if args.decode { Decoding::Full } else { options.decoding };
     let source = Source::open(&args.file, options.clone().with_decoding(decoding))?;
-    let decoded = args.decode.then(|| source.decode(args.json)).transpose()?;
+    let decoded = args.decode.then(|| source.decode(args.output.quiet)).transpose()?;
     let (kind, dimensions, sampled, known) = facts(&source.media);
     let decode = decoded.as_ref().and_then(|decoded| decoded.stats);
-    if !args.json {
+    if !args.output.json {
         return output::text(&page(&source, &sampled, decode));
     }
     let warnings = decoded.map_or(known, |decoded| decoded.warnings);

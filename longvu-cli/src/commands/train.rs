@@ -12,13 +12,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use longvu::Dtype;
+use longvu::{Dtype, video::path_text};
 use longvu_train::{
     AdamWSettings, FileSource, Recipe, SampleSource, StageSettings, Start, TrainProgress, TrainingRun, read_records,
 };
+use serde::Serialize;
 
 use crate::{
-    flags::usage,
+    flags::{OutputArgs, usage},
     output::{self, Progress},
     steps::model,
 };
@@ -55,6 +56,9 @@ pub struct TrainArgs {
 
     #[command(flatten)]
     pub machine: MachineArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Data of the language stage; the drawn world unless given.
@@ -126,10 +130,13 @@ pub struct MachineArgs {
     /// Stop after N minutes, with a checkpoint to go on from
     #[arg(long, value_name = "N")]
     pub max_minutes: Option<NonZeroU64>,
+}
 
-    /// No progress bar and no lines of progress
-    #[arg(short, long, help_heading = "Output")]
-    pub quiet: bool,
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed {
+    /// The trained model's folder; none of a run that was stopped.
+    model: Option<String>,
 }
 
 /// Runs the command.
@@ -143,7 +150,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let device = model::device(args.machine.device.as_deref())?;
     let interrupted = interruption()?;
     let limit = args.machine.max_minutes.map(|minutes| Duration::from_secs(minutes.get().saturating_mul(60)));
-    let progress = Progress::new(args.machine.quiet, "preparing");
+    let progress = Progress::new(args.output.quiet, "preparing");
     let run = TrainingRun {
         model: args.model.clone(),
         towers: args.towers.clone(),
@@ -155,17 +162,19 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         device,
         workers: args.machine.workers.map(NonZeroUsize::get),
         checkpoint_every: Duration::from_secs(args.machine.checkpoint_minutes.get().saturating_mul(60)),
-        on_progress: &|step| show(&progress, step, args.machine.quiet),
+        on_progress: &|step| show(&progress, step, args.output.quiet),
         should_stop: &|| interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| start.elapsed() > limit),
     };
     let model = run.run();
     drop(progress);
-    match model? {
+    let model = model?;
+    if model.is_none() {
+        output::note(&format!("stopped; the same command goes on from {}", args.out.display()));
+    }
+    match model {
+        model if args.output.json => output::json(&Printed { model: model.as_deref().map(path_text) }, true),
         Some(model) => output::line(&model.display().to_string()),
-        None => {
-            output::note(&format!("stopped; the same command goes on from {}", args.out.display()));
-            Ok(())
-        }
+        None => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 mod frames;
 mod memory;
 mod model;
+mod output;
 pub mod size;
 pub mod time;
 mod usage;
@@ -13,5 +14,6 @@ pub use self::{
     frames::FrameArgs,
     memory::MemoryArgs,
     model::{ModelArgs, NameArgs, PlaceArgs},
+    output::OutputArgs,
     usage::usage,
 };
