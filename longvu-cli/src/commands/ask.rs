@@ -247,7 +247,7 @@ impl Job<'_> {
         Report {
             longvu: env!("CARGO_PKG_VERSION"),
             model: ModelReport {
-                name: args.model.name.model.as_deref().unwrap_or("miniature"),
+                name: args.model.place.model.as_deref().unwrap_or("miniature"),
                 revision: args.model.place.revision.as_deref(),
                 model_type: &model.config().model_type,
                 device: format!("{:?}", model.device()),

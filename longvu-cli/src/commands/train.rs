@@ -19,7 +19,7 @@ use longvu_train::{
 use serde::Serialize;
 
 use crate::{
-    flags::{OutputArgs, usage},
+    flags::{OutputArgs, PlaceArgs, usage},
     output::{self, Progress},
     steps::model,
 };
@@ -30,23 +30,19 @@ use crate::{
 /// stopped.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Model to fine-tune: a folder or Hub id; with --from-scratch a folder of configurations
-    pub model: String,
-
     /// Folder of the run
     pub out: PathBuf,
 
-    /// Begin with random weights
+    #[command(flatten)]
+    pub place: PlaceArgs,
+
+    /// Begin with random weights; of the model the configurations alone are read
     #[arg(long, requires = "recipe")]
     pub from_scratch: bool,
 
     /// What to train, how long and on what, as JSON [default: language model and connector, with the flags below]
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
-
-    /// Folder that holds the vision towers' folders [default: in or beside the model, else the Hub]
-    #[arg(long, value_name = "DIR")]
-    pub towers: Option<PathBuf>,
 
     #[command(flatten)]
     pub data: DataArgs,
@@ -147,13 +143,15 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let start = Instant::now();
     let recipe = recipe(args)?;
     let data = data(&args.data, recipe.seed)?;
+    let model = model::named(&args.place, args.output.quiet)?;
     let device = model::device(args.machine.device.as_deref())?;
     let interrupted = interruption()?;
     let limit = args.machine.max_minutes.map(|minutes| Duration::from_secs(minutes.get().saturating_mul(60)));
     let progress = Progress::new(args.output.quiet, "preparing");
     let run = TrainingRun {
-        model: args.model.clone(),
-        towers: args.towers.clone(),
+        model,
+        towers: args.place.towers.clone(),
+        revision: args.place.revision.clone(),
         start: if args.from_scratch { Start::Scratch } else { Start::Pretrained },
         recipe,
         data,
@@ -165,13 +163,13 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         on_progress: &|step| show(&progress, step, args.output.quiet),
         should_stop: &|| interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| start.elapsed() > limit),
     };
-    let model = run.run();
+    let trained = run.run();
     drop(progress);
-    let model = model?;
-    if model.is_none() {
+    let trained = trained?;
+    if trained.is_none() {
         output::note(&format!("stopped; the same command goes on from {}", args.out.display()));
     }
-    match model {
+    match trained {
         model if args.output.json => output::json(&Printed { model: model.as_deref().map(path_text) }, true),
         Some(model) => output::line(&model.display().to_string()),
         None => Ok(()),

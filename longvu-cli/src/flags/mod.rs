@@ -13,7 +13,7 @@ pub use self::{
     answer::AnswerArgs,
     frames::FrameArgs,
     memory::MemoryArgs,
-    model::{ModelArgs, NameArgs, PlaceArgs},
+    model::{ComputeArgs, ModelArgs, PlaceArgs},
     output::OutputArgs,
     usage::usage,
 };

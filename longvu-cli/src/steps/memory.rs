@@ -27,7 +27,7 @@ pub fn settle(
         None => Workload::encoding(frames, size),
     };
     let builder = if args.low_memory || encoded { builder.residency(Residency::OnDemand) } else { builder };
-    let available = available(args.device_memory, compute(model.device.as_deref()));
+    let available = available(args.device_memory, compute(model.compute.device.as_deref()));
     let builder = match available {
         Some(available) if !args.no_memory_check => builder.fit_memory(workload, available)?,
         _ => builder,

@@ -7,7 +7,7 @@ use std::{fs, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use longvu::{Frame, LongVu, LongVuBuilder, Video};
+use longvu::{Frame, LongVuBuilder, Video};
 use longvu_train::draw_frames;
 use longvu_world::{Script, ScriptKind, ScriptOptions, Split};
 
@@ -16,7 +16,7 @@ use self::{
     table::{Answered, Table},
 };
 use crate::{
-    flags::{NameArgs, OutputArgs, usage},
+    flags::{OutputArgs, PlaceArgs, usage},
     output::{self, Progress},
     steps::model,
 };
@@ -30,7 +30,7 @@ pub struct AccuracyArgs {
     pub out: PathBuf,
 
     #[command(flatten)]
-    pub name: NameArgs,
+    pub place: PlaceArgs,
 
     /// Ways to save tokens, separated by commas [default: all]
     #[arg(long, value_name = "M,M,…", value_delimiter = ',')]
@@ -89,7 +89,7 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
         return Err(usage("--videos may be 1,048,576 at most, and --first must leave room for them").into());
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-    let builder = LongVu::builder(model::named(&args.name, args.output.quiet)?);
+    let builder = model::found(&args.place, args.output.quiet)?;
     let config = builder.files()?.config;
     let bench = Bench { builder, sizes: Sizes::of(&config, SIDE, TEXT_TOKENS), files: args.files };
     let draw = |i| Script::draw(Split::Test.seed(args.first + i), &options);

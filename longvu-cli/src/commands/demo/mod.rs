@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use self::sheet::{Cell, Fate};
 use crate::{
-    flags::{NameArgs, OutputArgs, usage},
+    flags::{OutputArgs, PlaceArgs, usage},
     output::{self, OutFile, Progress},
     steps::{
         answer::{Answerer, with_end_tokens},
@@ -36,7 +36,7 @@ pub struct DemoArgs {
     pub out: PathBuf,
 
     #[command(flatten)]
-    pub name: NameArgs,
+    pub place: PlaceArgs,
 
     /// What to draw; the same number gives the same video [default: another one every time]
     #[arg(long, value_name = "N")]
@@ -80,7 +80,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let progress = Progress::new(args.output.quiet, "drawing a video");
     script.write_mp4(&video)?;
     drop(progress);
-    let model = LongVu::from_pretrained(model::named(&args.name, args.output.quiet)?, &longvu::default_device())?;
+    let model = model::found(&args.place, args.output.quiet)?.load()?;
     let progress = Progress::new(args.output.quiet, "decoding");
     let encoded = model.encode_with(&Video::open(&video)?, |step| progress.encoding(step))?;
     drop(progress);
