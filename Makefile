@@ -39,8 +39,9 @@ demo: deps ## draws a video, asks the built-in model about it, and shows what it
 	$${CARGO_TARGET_DIR:-target}/debug/longvu demo $(DEMO)
 	$${CARGO_TARGET_DIR:-target}/debug/longvu ask $(DEMO)/demo.mp4 "$(QUESTION)"
 
-check: ## formatting, lints and documentation
+check: ## formatting, imports, lints and documentation
 	cargo fmt --all --check
+	tools/circles.py longvu-cli/src
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
@@ -63,8 +64,8 @@ package: deps ## packs every crate and checks the sizes
 # Goes on where it was stopped; MAXIMUM="--max-minutes 60" stops it after a while.
 train-mini: deps ## trains the built-in model again from nothing, in hours
 	cargo build --release --workspace --bins --features longvu-cli/mimalloc
-	MIMALLOC_PURGE_DELAY=-1 $${CARGO_TARGET_DIR:-target}/release/longvu train configs/longvu_miniature runs/miniature --from-scratch \
-		--recipe configs/longvu_miniature/recipe.json $(MAXIMUM)
+	MIMALLOC_PURGE_DELAY=-1 $${CARGO_TARGET_DIR:-target}/release/longvu train runs/miniature --model configs/longvu_miniature \
+		--from-scratch --recipe configs/longvu_miniature/recipe.json $(MAXIMUM)
 
 bench: deps ## times kernels, stages, preprocessing, decoding and one layer of each model
 	cargo bench --workspace --bench kernels --bench stages --bench models --bench video

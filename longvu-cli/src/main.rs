@@ -5,36 +5,13 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[cfg(feature = "train")]
-mod accuracy;
-mod answer;
-mod args;
-mod ask;
-mod chat;
+mod cli;
+mod commands;
 mod crash;
-#[cfg(feature = "train")]
-mod demo;
-mod devices;
-mod encode;
-mod formats;
+mod flags;
 mod heap;
-mod inspect;
-mod memory;
-mod model;
-mod out_file;
 mod output;
-mod plan;
-mod probe;
-mod progress;
-#[cfg(feature = "train")]
-mod sheet;
-mod size;
-mod source;
-mod summary;
-mod synth;
-mod time;
-#[cfg(feature = "train")]
-mod train;
+mod steps;
 
 use std::{
     io::{IsTerminal, stderr},
@@ -44,7 +21,7 @@ use std::{
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Cli, Command};
+use crate::cli::Cli;
 
 /// The exit code for everything but wrong usage, which has clap's 2.
 const FAILED: u8 = 1;
@@ -52,7 +29,7 @@ const FAILED: u8 = 1;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(cli.verbose);
-    match crash::guard(|| run(cli.command)) {
+    match crash::guard(|| cli.command.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_reader_gone(&error) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<clap::Error>() {
@@ -62,30 +39,6 @@ fn main() -> ExitCode {
                 ExitCode::from(FAILED)
             }
         },
-    }
-}
-
-fn run(command: Command) -> anyhow::Result<()> {
-    // Those that look at videos.
-    if matches!(command, Command::Ask(_) | Command::Chat(_) | Command::Encode(_)) {
-        heap::share();
-    }
-    match command {
-        Command::Ask(args) => ask::run(&args),
-        Command::Chat(args) => chat::run(&args),
-        Command::Encode(args) => encode::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Plan(args) => plan::run(&args),
-        Command::Probe(args) => probe::run(&args),
-        Command::Synth(args) => synth::run(&args),
-        #[cfg(feature = "train")]
-        Command::Train(args) => train::run(&args),
-        #[cfg(feature = "train")]
-        Command::BenchAccuracy(args) => accuracy::run(&args),
-        #[cfg(feature = "train")]
-        Command::Demo(args) => demo::run(&args),
-        Command::Devices(args) => devices::run(&args),
-        Command::Formats(args) => formats::run(&args),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct TrainingRun<'a> {
     pub model: String,
     /// Folder of the towers, if they are not beside the model or on the Hub.
     pub towers: Option<PathBuf>,
+    /// Branch, tag or commit of a model on the Hub; `main` when absent.
+    pub revision: Option<String>,
     /// Where weights come from.
     pub start: Start,
     /// The recipe.
@@ -68,7 +70,8 @@ impl TrainingRun<'_> {
     /// numbers.
     pub fn run(&self) -> Result<Option<PathBuf>> {
         self.recipe.validate()?;
-        let files = ModelFiles::find(&self.model, self.towers.as_deref(), &RepoOptions::default())?;
+        let options = RepoOptions { revision: self.revision.clone(), ..RepoOptions::default() };
+        let files = ModelFiles::find(&self.model, self.towers.as_deref(), &options)?;
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
         let lock = FolderLock::try_new(&self.folder).map_err(Error::io(&self.folder))?;
         let Some(_lock) = lock else { return Err(Error::InUse { folder: self.folder.clone() }) };

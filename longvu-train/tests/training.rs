@@ -113,6 +113,7 @@ fn train_by(recipe: Recipe, model: &Path, folder: &Path, stop_after: usize) -> R
     TrainingRun {
         model: model.to_str().unwrap().into(),
         towers: None,
+        revision: None,
         start: Start::Scratch,
         recipe,
         data: Some([source.clone(), source]),

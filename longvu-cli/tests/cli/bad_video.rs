@@ -126,7 +126,7 @@ fn pipes_are_refused_at_once() {
         &["chat".as_ref(), pipe.as_os_str(), "-m".as_ref(), model.as_os_str()],
         &["encode".as_ref(), pipe.as_os_str(), "-o".as_ref(), out.as_os_str(), "-m".as_ref(), model.as_os_str()],
         &["probe".as_ref(), pipe.as_os_str()],
-        &["plan".as_ref(), model.as_os_str(), "--video".as_ref(), pipe.as_os_str()],
+        &["plan".as_ref(), "-m".as_ref(), model.as_os_str(), "--video".as_ref(), pipe.as_os_str()],
     ] {
         let mut command = std::process::Command::new("timeout");
         command.args(["10", env!("CARGO_BIN_EXE_longvu")]).args(arguments).env("LONGVU_NO_MEMORY_CHECK", "1");

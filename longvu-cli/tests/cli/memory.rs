@@ -11,13 +11,13 @@ fn configs(name: &str) -> std::path::PathBuf {
 }
 
 fn plan(name: &str, arguments: &[&str]) -> Value {
-    run(longvu().arg("plan").arg(configs(name)).args(arguments).arg("--json")).json()
+    run(longvu().args(["plan", "--model"]).arg(configs(name)).args(arguments).arg("--json")).json()
 }
 
 #[test]
 fn plan_shows_steps_and_what_would_fit() {
     let mut command = longvu();
-    command.arg("plan").arg(configs("longvu_qwen2_7b")).args(["--video", "1h", "--device-memory", "24GiB"]);
+    command.args(["plan", "--model"]).arg(configs("longvu_qwen2_7b")).args(["--video", "1h", "--device-memory", "24GiB"]);
     let page = run(&mut command).ok();
     for part in ["3600 frames of 1920x1080", "DINOv2", "kv cache", "prompt", "does not fit in 24.0 GiB", "--dtype bf16"]
     {
@@ -38,7 +38,7 @@ fn plan_takes_files_lengths_and_absent_devices() {
     assert_eq!(json["workload"]["frames"], 6);
     assert_eq!((&json["workload"]["width"], &json["workload"]["height"]), (&json!(480), &json!(320)));
     let fail = |arguments: &[&str], code, parts: &[&str]| {
-        run(longvu().arg("plan").arg(configs("longvu_qwen2_7b")).args(arguments)).fails(code, parts);
+        run(longvu().args(["plan", "--model"]).arg(configs("longvu_qwen2_7b")).args(arguments)).fails(code, parts);
     };
     fail(&["--video", "1parsec"], 1, &["1parsec"]);
     fail(&["--device-memory", "24 bananas"], 2, &["24GiB"]);
@@ -96,7 +96,7 @@ fn forecasts_do_not_wrap_around() {
         &["--video", "99999999999h"],
     ] {
         let mut command = longvu();
-        command.arg("plan").arg(configs("longvu_qwen2_7b")).args(["--device-memory", "24GiB"]).args(arguments);
+        command.args(["plan", "--model"]).arg(configs("longvu_qwen2_7b")).args(["--device-memory", "24GiB"]).args(arguments);
         let run = run(&mut command);
         assert!(run.code == 1 || run.code == 2 || run.stdout.contains("does not fit"), "{arguments:?}: {}", run.stdout);
         assert!(!run.stderr.contains("broke down"), "{}", run.stderr);
@@ -181,7 +181,7 @@ fn loading_takes_the_weights_and_little_else() {
         let mut command = longvu();
         command.args(["ask", "--no-video", "What?", "--max-new-tokens", "1", "--dtype", wanted, "--model"]).arg(&model);
         let (_, peak) = forecast_and_peak(folder.path(), &mut command);
-        let plan = run(longvu().arg("plan").arg(&model).args(["--dtype", wanted, "--json"])).json();
+        let plan = run(longvu().args(["plan", "--model"]).arg(&model).args(["--dtype", wanted, "--json"])).json();
         let weights: f64 = plan["weights"].as_object().unwrap().values().map(|bytes| bytes.as_f64().unwrap()).sum();
         let beyond = (peak - weights) / f64::from(1 << 20);
         assert!((-8.0..48.0).contains(&beyond), "{stored} as {wanted}: {beyond} MiB beyond {weights} bytes of weights");

@@ -28,6 +28,18 @@ fn it_answers_where_no_model_is_named() {
 }
 
 #[test]
+fn every_command_takes_it_where_no_model_is_named() {
+    let caches = TempDir::new().unwrap();
+    let shown = |arguments: &[&str]| run(longvu().env("XDG_CACHE_HOME", caches.path()).args(arguments));
+    let inspected = shown(&["inspect"]);
+    assert!(inspected.stderr.contains("the built-in miniature"), "{}", inspected.stderr);
+    assert!(inspected.ok().contains("2.6 M"));
+    let planned = shown(&["plan", "--video", "10m", "--quiet", "--json"]);
+    assert_eq!(planned.stderr, "");
+    assert_eq!(planned.json()["workload"]["frames"], 600);
+}
+
+#[test]
 fn a_named_model_is_used_instead() {
     let caches = TempDir::new().unwrap();
     let mut command = longvu();

@@ -33,7 +33,7 @@ fn probe_tells_of_damage() {
 
 #[test]
 fn inspect_shows_parts_and_memory() {
-    let json = run(longvu().arg("inspect").arg(model()).arg("--json")).json();
+    let json = run(longvu().args(["inspect", "--model"]).arg(model()).arg("--json")).json();
     assert_eq!(json["model_type"], "cambrian_qwen");
     let parts = json["parts"].as_array().unwrap();
     assert_eq!(parts.len(), 4);
@@ -46,7 +46,7 @@ fn inspect_shows_parts_and_memory() {
     for part in ["SigLIP tower", "DINOv2 tower", "vision connector", "language model", "kv cache", "bf16"] {
         assert!(page.contains(part), "{part}: {page}");
     }
-    run(longvu().args(["inspect", "no/such/folder"])).fails(1, &["no/such/folder"]);
+    run(longvu().args(["inspect", "--model", "no/such/folder"])).fails(1, &["no/such/folder"]);
 }
 
 #[test]
@@ -83,6 +83,18 @@ fn synth_writes_a_model_that_answers() {
     command.arg("ask").arg(video("video3.mp4")).args(["What?", "--max-new-tokens", "4", "-q", "--uniform", "2", "-m"]);
     assert!(!run(command.arg(&out)).ok().is_empty());
     synth().fails(1, &["already exists"]);
+}
+
+#[test]
+fn synth_says_what_it_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let (configs, out) = (folder.path().join("configs"), folder.path().join("out"));
+    configurations(&configs);
+    let written = run(longvu().arg("synth").arg(&configs).arg(&out).args(["--json", "--quiet"]));
+    assert_eq!(written.stderr, "");
+    let json = written.json();
+    assert_eq!((&json["folder"], &json["dtype"]), (&json!(out.to_str()), &json!("bf16")));
+    assert!(json["bytes"].as_u64() > Some(1000), "{json}");
 }
 
 #[cfg(target_os = "linux")]

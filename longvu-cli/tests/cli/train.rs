@@ -20,8 +20,8 @@ fn training(folder: &Path, (question, answer): (&str, &str)) -> std::process::Co
     let data = folder.join("data.json");
     fs::write(&data, json!([record]).to_string()).unwrap();
     let mut command = longvu();
-    command.arg("train").arg(model()).arg(folder.join("run")).arg("--data").arg(&data).arg("--validation").arg(&data);
-    command.arg("--media").arg(video(""));
+    command.arg("train").arg(folder.join("run")).arg("--model").arg(model()).arg("--media").arg(video(""));
+    command.arg("--data").arg(&data).arg("--validation").arg(&data);
     command.args(["--max-frames", "2", "--steps", "2", "--accumulation", "1", "--lr", "1e-3", "--dtype", "f32"]);
     command
 }
@@ -46,7 +46,8 @@ fn counts_beyond_all_bounds_are_refused() {
         (["--steps", "1152921504606846976"], "steps"),
     ] {
         let mut command = longvu();
-        run(command.arg("train").arg(model()).arg(folder.path().join("run")).args(flags)).fails(2, &[part, flags[1]]);
+        command.arg("train").arg(folder.path().join("run")).arg("--model").arg(model());
+        run(command.args(flags)).fails(2, &[part, flags[1]]);
     }
     let mut command = training(folder.path(), ("<image>\nWhere?", "There."));
     run(command.args(["--workers", "4294967296"])).fails(1, &["workers", "4294967296"]);
@@ -65,7 +66,8 @@ fn two_runs_in_one_folder() {
     let question = "<image>\nWhere does the ball move?";
     train(folder.path(), question).fails(1, &["run: another training run works in this folder"]);
     drop(held);
-    train(folder.path(), question).ok();
+    let json = run(training(folder.path(), (question, "To the right.")).arg("--json")).json();
+    assert!(json["model"].as_str().unwrap().ends_with("run/model"), "{json}");
 }
 
 #[test]
@@ -90,7 +92,7 @@ fn data_that_cannot_be_used_is_named() {
     train(folder.path(), "Where does it move?").fails(1, &["data.json", "record 1 (`ball`)", "<image>"]);
     assert!(!folder.path().join("run/model").exists());
     let mut scratch = longvu();
-    scratch.arg("train").arg(model()).arg(folder.path().join("run")).arg("--from-scratch");
+    scratch.arg("train").arg(folder.path().join("run")).arg("--from-scratch").arg("--model").arg(model());
     run(&mut scratch).fails(2, &["--recipe"]);
 }
 
@@ -106,6 +108,8 @@ fn accuracy_is_measured_for_every_method() {
     assert!(csv.starts_with("method,budget,kind,questions,right,accuracy,visual_tokens\n"), "{csv}");
     assert!(["uniform,400,", "random,400,", "everything,0,", ",all,"].iter().all(|part| csv.contains(part)), "{csv}");
     assert!(fs::read_to_string(folder.path().join("accuracy-all.svg")).unwrap().contains("visual tokens"));
+    let rows = run(command.args(["--methods", "uniform", "--json"])).json();
+    assert!(rows[0]["method"] == "uniform" && rows[0]["budget"] == 400, "{rows}");
 
     let mut command = longvu();
     command.arg("bench-accuracy").arg(folder.path()).args(["--seconds", "0", "--model"]).arg(model());
@@ -117,10 +121,15 @@ fn a_demonstration_leaves_a_video_and_a_picture() {
     let folder = TempDir::new().unwrap();
     let mut command = longvu();
     command.arg("demo").arg(folder.path().join("out")).args(["--seconds", "12", "--seed", "3", "--model"]).arg(model());
-    let run = run(&mut command);
-    assert!(run.stderr.contains("demo.png"), "{}", run.stderr);
-    let answers = run.ok();
+    let shown = run(&mut command);
+    assert!(shown.stderr.contains("demo.png"), "{}", shown.stderr);
+    let answers = shown.ok();
     assert!(answers.contains("truth: ") && answers.trim_end().ends_with("right"), "{answers}");
     let png = fs::read(folder.path().join("out/demo.png")).unwrap();
     assert!(png.starts_with(b"\x89PNG") && folder.path().join("out/demo.mp4").is_file());
+
+    let json = run(command.args(["--json", "--quiet"])).json();
+    let asked = json["answers"].as_array().unwrap();
+    let right = asked.iter().filter(|asked| asked["right"] == true).count();
+    assert!(json["right"] == right && asked.iter().all(|asked| answers.contains(asked["answer"].as_str().unwrap())));
 }

@@ -3,19 +3,17 @@
 use std::{num::NonZeroUsize, path::Path};
 
 use anyhow::Result;
-use clap::{Args, builder::NonEmptyStringValueParser};
+use clap::Args;
 use longvu::{
-    Dtype, MemoryPlan, Quantize, Residency, Sampling, VideoOptions, Workload,
-    plan::{Compute, ModelSizes, PlanSettings, bytes},
+    MemoryPlan, Residency, Sampling, VideoOptions, Workload,
+    plan::{Compute, Kind, ModelSizes, PlanSettings, bytes},
 };
 use serde_json::Map;
 
 use crate::{
-    args::{PlaceArgs, usage},
-    memory, model, output,
-    progress::Progress,
-    size,
-    source::Source,
+    flags::{ComputeArgs, OutputArgs, PlaceArgs, size, usage},
+    output::{self, Progress},
+    steps::{memory, model, source::Source},
 };
 
 /// Frames of a video that is given by its length alone.
@@ -23,35 +21,15 @@ const FULL_HD: (u32, u32) = (1920, 1080);
 
 /// Show what a run would take in memory, step by step, and which settings would fit.
 ///
-/// Nothing is loaded: the forecast follows from the model's configurations. Exit code 0 whether or not it fits.
+/// Nothing is loaded: the forecast follows from the model's configurations, for any device, here or not. Exit code 0
+/// whether or not it fits.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Model folder, or a Hub id such as Vision-CAIR/LongVU_Qwen2_7B
-    #[arg(env = "LONGVU_MODEL", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
-    pub model: String,
-
     #[command(flatten)]
     pub place: PlaceArgs,
 
-    /// Where to compute: cpu, cuda:0, vulkan:0, …, which need not be here [default: cpu]
-    #[arg(short, long, help_heading = "Model")]
-    pub device: Option<String>,
-
-    /// Number type of weights: f32, f16 or bf16
-    #[arg(long, default_value_t = Dtype::F32, help_heading = "Model")]
-    pub dtype: Dtype,
-
-    /// Hold the weights of linear layers in integers: int8 or int4
-    #[arg(long, help_heading = "Model")]
-    pub quantize: Option<Quantize>,
-
-    /// Frames that go through a tower at once [default: 1 on the CPU, 8 elsewhere]
-    #[arg(long, value_name = "N", help_heading = "Model")]
-    pub tower_batch: Option<NonZeroUsize>,
-
-    /// Longest prompt in tokens, video included, instead of the model's
-    #[arg(long, value_name = "N", help_heading = "Model")]
-    pub max_len: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 
     /// A video or image file, or a length such as 1h, 10m or 90s of a full-HD video
     #[arg(long, value_name = "FILE|LENGTH", default_value = "1h", help_heading = "Frames")]
@@ -77,9 +55,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "SIZE", value_parser = size::memory, help_heading = "Memory")]
     pub device_memory: Option<u64>,
 
-    /// Print JSON
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Runs the command.
@@ -88,28 +65,30 @@ pub struct PlanArgs {
 /// Usage errors, missing files and inconsistent configurations, and a stdout that cannot be written to.
 pub fn run(args: &PlanArgs) -> Result<()> {
     let workload = args.workload()?;
-    let compute = memory::compute(args.device.as_deref());
-    if compute == Compute::Gpu && args.quantize.is_some() {
+    let ComputeArgs { device, dtype, quantize, max_len, tower_batch } = &args.compute;
+    let compute = memory::compute(device.as_deref());
+    if compute == Compute::Gpu && quantize.is_some() {
         return Err(usage("--quantize is for the CPU; leave --device out, or use --dtype bf16").into());
     }
-    let progress = Progress::new(false, "reading the configurations");
+    let model = model::named(&args.place, args.output.quiet)?;
+    let progress = Progress::new(args.output.quiet, "reading the configurations");
     let options = model::repo_options(&args.place, &progress);
     let mut overrides = Map::new();
-    if let Some(tokens) = args.max_len {
+    if let Some(tokens) = max_len {
         overrides.insert("tokenizer_model_max_length".into(), tokens.get().into());
     }
-    let sizes = ModelSizes::read(&args.model, args.place.towers.as_deref(), &options, &overrides)?;
+    let sizes = ModelSizes::read(&model, args.place.towers.as_deref(), &options, &overrides)?;
     drop((options, progress));
     let settings = PlanSettings {
         compute,
-        dtype: args.dtype,
-        quantize: args.quantize,
-        tower_batch: args.tower_batch.map_or(compute.tower_batch(), NonZeroUsize::get),
+        dtype: *dtype,
+        quantize: *quantize,
+        tower_batch: tower_batch.map_or(compute.tower_batch(), NonZeroUsize::get),
         residency: if args.low_memory { Residency::OnDemand } else { Residency::Whole },
         max_len: sizes.max_len(),
     };
     let plan = MemoryPlan::new(&sizes, settings, workload, memory::available(args.device_memory, compute));
-    if args.json { output::json(&plan, true) } else { output::text(&page(&plan, &args.video)) }
+    if args.output.json { output::json(&plan, true) } else { output::text(&page(&plan, &args.video)) }
 }
 
 impl PlanArgs {
@@ -145,12 +124,34 @@ fn page(plan: &MemoryPlan, video: &str) -> String {
         "weights: SigLIP {siglip}, DINOv2 {dinov2}, connector {connector}, language model {language_model}, together {}\n\n",
         bytes(weights.total())
     );
-    text += &memory::table(plan);
+    text += &table(plan);
     text += &format!("\nat most {}", bytes(plan.peak));
     match (plan.available, plan.fits) {
         (Some(available), Some(true)) => text += &format!(", fits in {}\n", bytes(available)),
         (Some(available), _) => text += &format!(", does not fit in {}\n{}", bytes(available), advice(plan)),
         _ => text += "; give --device-memory to learn whether it fits\n",
+    }
+    text
+}
+
+/// The forecast as a table, a line for each step.
+fn table(plan: &MemoryPlan) -> String {
+    let used = |kind: &Kind| plan.stages.iter().any(|stage| stage.bytes(*kind) > 0);
+    let counted = |kind: &Kind| plan.settings.compute == Compute::Cpu || !kind.on_host();
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(used).filter(counted).collect();
+    let mut text = format!("{:26}", "step");
+    kinds.iter().for_each(|kind| text += &format!("{:>12}", kind.name()));
+    text += &format!("{:>12}\n", "together");
+    for stage in &plan.stages {
+        text += &format!("{:26}", stage.stage.name());
+        for kind in &kinds {
+            let shown = match stage.bytes(*kind) {
+                0 => String::new(),
+                count => bytes(count),
+            };
+            text += &format!("{shown:>12}");
+        }
+        text += &format!("{:>12}\n", bytes(stage.total(plan.settings.compute)));
     }
     text
 }

@@ -12,19 +12,22 @@ use longvu::{
     Answer, EncodedVideo, GenerationConfig, MemoryPlan, VideoOptions,
     checkpoint::config::LongVuConfig,
     compress::{Budget, CompressionSettings, FusionReport},
-    video::VideoInfo,
+    video::{VideoInfo, path_text},
 };
 use serde::Serialize;
 
 use crate::{
-    answer::{self, Answerer, FrameCounts},
-    args::{AnswerArgs, FrameArgs, ModelArgs, usage},
-    memory::MemoryArgs,
-    model::{self, Loaded},
-    out_file::OutFile,
-    output,
-    source::{Decoded, Input},
-    summary::{self, Timings},
+    flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, OutputArgs, usage},
+    output::{
+        self, OutFile,
+        summary::{self, FrameCounts, Timings},
+    },
+    steps::{
+        answer::{self, Answerer},
+        memory,
+        model::{self, Loaded},
+        source::{DecodeStats, Decoded, Input},
+    },
 };
 
 /// Ask one question about a video or image.
@@ -52,25 +55,12 @@ pub struct AskArgs {
     #[command(flatten)]
     pub answer: AnswerArgs,
 
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// What is printed and kept.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
     /// Write everything known about the run to this file, as JSON
-    #[arg(long, value_name = "OUT.json")]
+    #[arg(long, value_name = "OUT.json", help_heading = "Output")]
     pub report: Option<PathBuf>,
 
-    /// Print one JSON object instead of the bare answer
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress bars and no closing line
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// A run, checked and about to start.
@@ -131,7 +121,7 @@ struct InputReport<'a> {
     /// Absent for an encoded video, whose notes have what was told to `longvu encode`.
     sampling: Option<&'a VideoOptions>,
     notes: &'a std::collections::BTreeMap<String, String>,
-    decode: Option<crate::source::DecodeStats>,
+    decode: Option<DecodeStats>,
 }
 
 /// What became of a sampled frame.
@@ -157,12 +147,12 @@ pub fn run(args: &AskArgs) -> Result<()> {
     let start = Instant::now();
     let (file, question) = args.subject()?;
     let (options, config) = (args.frames.options()?, args.answer.config()?);
-    if let (Some(file), Some(report)) = (file, &args.output.report)
+    if let (Some(file), Some(report)) = (file, &args.report)
         && file.canonicalize().is_ok_and(|file| report.canonicalize().is_ok_and(|report| file == report))
     {
         return Err(usage("--report names the FILE that is asked about and would overwrite it; name another").into());
     }
-    let report = args.output.report.as_deref().map(|path| OutFile::prepare("the report", path)).transpose()?;
+    let report = args.report.as_deref().map(|path| OutFile::prepare("the report", path)).transpose()?;
     Job { args, file, question, options, config, report, start }.run()
 }
 
@@ -197,7 +187,7 @@ impl Job<'_> {
         let input = self.file.map(open).transpose()?;
         let text = self.question.len() + args.answer.system.as_ref().map_or(0, String::len);
         let run = Some((text, self.config.max_new_tokens));
-        let loaded = model::load(args.memory.settle(builder, &args.model, input.as_ref(), run)?, quiet)?;
+        let loaded = model::load(memory::settle(builder, &args.memory, &args.model, input.as_ref(), run)?, quiet)?;
         let mut conversation = answer::conversation(&args.answer, usize::from(input.is_some()));
         conversation.push_user(self.question);
         model::check_question(&loaded.model, &conversation)?;
@@ -246,7 +236,7 @@ impl Job<'_> {
     ) -> Report<'a> {
         let (args, model) = (self.args, &loaded.model);
         let input = answerer.visual.zip(self.file).map(|(encoded, path)| InputReport {
-            path: crate::args::shown(path),
+            path: path_text(path),
             kind: encoded.kind(),
             dimensions: encoded.dimensions(),
             video: info,
@@ -257,7 +247,7 @@ impl Job<'_> {
         Report {
             longvu: env!("CARGO_PKG_VERSION"),
             model: ModelReport {
-                name: args.model.name.model.as_deref().unwrap_or("miniature"),
+                name: args.model.place.model.as_deref().unwrap_or("miniature"),
                 revision: args.model.place.revision.as_deref(),
                 model_type: &model.config().model_type,
                 device: format!("{:?}", model.device()),

@@ -10,19 +10,21 @@ use clap::Args;
 use longvu::{Answer, PromptCache, llm::Conversation};
 
 use crate::{
-    answer::{self, Answerer},
-    args::{AnswerArgs, FrameArgs, ModelArgs},
-    memory::MemoryArgs,
-    model, output,
-    source::{Decoded, Input},
-    summary,
+    flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, OutputArgs},
+    output::{self, summary},
+    steps::{
+        answer::{self, Answerer},
+        memory, model,
+        source::{Decoded, Input},
+    },
 };
 
 const HELP: &str = "Ask about the video, a question a line. /new forgets the conversation, /exit or Ctrl-D ends.";
 
 /// Ask several questions about one video or image; they are read from stdin, one a line.
 ///
-/// The model sees the earlier questions and answers. The line `/new` makes it forget them, `/exit` ends.
+/// The model sees the earlier questions and answers. The line `/new` makes it forget them, `/exit` ends. With
+/// --json each answer is an object on one line.
 #[derive(Debug, Args)]
 pub struct ChatArgs {
     /// Video or image, or what `longvu encode` made of one
@@ -44,19 +46,6 @@ pub struct ChatArgs {
     pub output: OutputArgs,
 }
 
-/// What is printed.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
-    /// Print each answer as a JSON object on one line
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress bars and no closing lines
-    #[arg(short, long)]
-    pub quiet: bool,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -69,7 +58,7 @@ pub fn run(args: &ChatArgs) -> Result<()> {
     let input = Input::open(&args.file, &args.frames, options)?;
     // Of a conversation only the first question's room is sure; later ones grow into the window.
     let run = Some((0, config.max_new_tokens));
-    let loaded = model::load(args.memory.settle(builder, &args.model, Some(&input), run)?, quiet)?;
+    let loaded = model::load(memory::settle(builder, &args.memory, &args.model, Some(&input), run)?, quiet)?;
     let open = input.seconds();
     let (encoded, decoded) = input.encode(&loaded.model, quiet)?;
     if !quiet {

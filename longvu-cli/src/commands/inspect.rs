@@ -3,26 +3,25 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use clap::{Args, builder::NonEmptyStringValueParser};
+use clap::Args;
 use indicatif::HumanBytes;
 use longvu::{Dtype, Inspection, PartSize};
 use serde::Serialize;
 
-use crate::{args::PlaceArgs, model, output, progress::Progress};
+use crate::{
+    flags::{OutputArgs, PlaceArgs},
+    output::{self, Progress},
+    steps::model,
+};
 
 /// Show a model's parts, their sizes and the memory they need.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Model folder, or a Hub id such as Vision-CAIR/LongVU_Qwen2_7B
-    #[arg(env = "LONGVU_MODEL", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
-    pub model: String,
-
     #[command(flatten)]
     pub place: PlaceArgs,
 
-    /// Print JSON
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
@@ -52,11 +51,12 @@ impl Memory {
 /// # Errors
 /// As [`longvu::inspect`].
 pub fn run(args: &InspectArgs) -> Result<()> {
-    let progress = Progress::new(false, "reading the model's headers");
+    let model = model::named(&args.place, args.output.quiet)?;
+    let progress = Progress::new(args.output.quiet, "reading the model's headers");
     let options = model::repo_options(&args.place, &progress);
-    let inspection = longvu::inspect(&args.model, args.place.towers.as_deref(), &options)?;
+    let inspection = longvu::inspect(&model, args.place.towers.as_deref(), &options)?;
     drop((options, progress));
-    if args.json {
+    if args.output.json {
         let memory = Dtype::ALL.map(|dtype| (dtype.to_string(), Memory::of(&inspection, dtype)));
         return output::json(&Printed { inspection: &inspection, memory: memory.into() }, true);
     }

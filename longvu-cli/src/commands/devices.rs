@@ -5,14 +5,13 @@ use clap::Args;
 use longvu::{Dtype, available_devices, parse_device};
 use serde::Serialize;
 
-use crate::output;
+use crate::{flags::OutputArgs, output};
 
 /// List the devices of this build on this machine.
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
-    /// Print JSON
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
@@ -27,7 +26,7 @@ struct DeviceLine {
 /// A build without a single device, and a stdout that cannot be written to.
 pub fn run(args: &DevicesArgs) -> Result<()> {
     let lines: Vec<DeviceLine> = available_devices().into_iter().map(describe).collect();
-    if args.json {
+    if args.output.json {
         return output::json(&lines, true);
     }
     lines.first().context("no device was found; build with `--features flex` for the CPU")?;

@@ -7,7 +7,7 @@ use std::{fs, num::NonZeroUsize, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use longvu::{Frame, LongVu, LongVuBuilder, Video};
+use longvu::{Frame, LongVuBuilder, Video};
 use longvu_train::draw_frames;
 use longvu_world::{Script, ScriptKind, ScriptOptions, Split};
 
@@ -16,9 +16,9 @@ use self::{
     table::{Answered, Table},
 };
 use crate::{
-    args::{NameArgs, usage},
-    model, output,
-    progress::Progress,
+    flags::{OutputArgs, PlaceArgs, usage},
+    output::{self, Progress},
+    steps::model,
 };
 
 /// Measure answers against visual tokens on videos of the drawn world that no training saw.
@@ -30,7 +30,7 @@ pub struct AccuracyArgs {
     pub out: PathBuf,
 
     #[command(flatten)]
-    pub name: NameArgs,
+    pub place: PlaceArgs,
 
     /// Ways to save tokens, separated by commas [default: all]
     #[arg(long, value_name = "M,M,…", value_delimiter = ',')]
@@ -60,9 +60,8 @@ pub struct AccuracyArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub first: u64,
 
-    /// No progress bar
-    #[arg(short, long, help_heading = "Output")]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// A kind of video, or none in particular.
@@ -90,13 +89,13 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
         return Err(usage("--videos may be 1,048,576 at most, and --first must leave room for them").into());
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-    let builder = LongVu::builder(model::named(&args.name, args.quiet)?);
+    let builder = model::found(&args.place, args.output.quiet)?;
     let config = builder.files()?.config;
-    let bench = Bench { builder, sizes: Sizes::of(&config, TEXT_TOKENS), files: args.files };
+    let bench = Bench { builder, sizes: Sizes::of(&config, SIDE, TEXT_TOKENS), files: args.files };
     let draw = |i| Script::draw(Split::Test.seed(args.first + i), &options);
     let scripts: Vec<Script> = (0..videos).map(draw).collect::<Result<_, _>>()?;
     let runs = runs(args, bench.sizes.room(&config));
-    let progress = Progress::new(args.quiet, "measuring");
+    let progress = Progress::new(args.output.quiet, "measuring");
     let (mut answers, total) = (Vec::new(), runs.len() * scripts.len());
     for (place, (method, budget)) in runs.into_iter().enumerate() {
         let shown = |video| progress.measuring(method.name(), place * scripts.len() + video, total);
@@ -105,7 +104,7 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
     drop(progress);
     let table = Table::new(answers);
     table.write(&args.out)?;
-    output::text(&table.shown())
+    if args.output.json { output::json(&table.json(), true) } else { output::text(&table.shown()) }
 }
 
 /// Most videos of a run, all of whose scripts are in memory.

@@ -7,17 +7,16 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::Args;
-use longvu::{EncodeTimings, EncodedVideo, Residency, VisualKind};
+use longvu::{EncodeTimings, EncodedVideo, Residency, VisualKind, video::path_text};
 use serde::Serialize;
 
 use crate::{
-    args::{FrameArgs, ModelArgs, shown, usage},
-    memory::MemoryArgs,
-    model,
-    out_file::OutFile,
-    output,
-    source::{Decoded, Input, Source},
-    summary,
+    flags::{FrameArgs, MemoryArgs, ModelArgs, OutputArgs, usage},
+    output::{self, OutFile, summary},
+    steps::{
+        memory, model,
+        source::{Decoded, Input, Source},
+    },
 };
 
 /// Encode a video or image once, for `ask` and `chat` to take in its place.
@@ -35,25 +34,12 @@ pub struct EncodeArgs {
     #[command(flatten)]
     pub frames: FrameArgs,
 
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// What is written and printed.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
     /// The file to write, clip.longvu for one
-    #[arg(short, long, value_name = "OUT.longvu")]
+    #[arg(short, long, value_name = "OUT.longvu", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// Print what was written as a JSON object
-    #[arg(long)]
-    pub json: bool,
-
-    /// No progress bars and no closing line
-    #[arg(short, long)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// What `--json` prints.
@@ -73,7 +59,7 @@ struct Printed<'a> {
 /// # Errors
 /// Usage errors, and whatever loading, decoding, encoding and writing come upon.
 pub fn run(args: &EncodeArgs) -> Result<()> {
-    let (options, out) = (args.frames.options()?, &args.output.out);
+    let (options, out) = (args.frames.options()?, &args.out);
     if args.file.canonicalize().is_ok_and(|file| out.canonicalize().is_ok_and(|out| file == out)) {
         return Err(usage("--out names the FILE that is encoded and would overwrite it; name another").into());
     }
@@ -83,7 +69,7 @@ pub fn run(args: &EncodeArgs) -> Result<()> {
     let quiet = args.output.quiet;
     let builder = model::builder(&args.model, args.frames.preset, quiet)?;
     let input = Input::Media(Box::new(Source::open(&args.file, options)?));
-    let (builder, forecast) = args.memory.settle(builder, &args.model, Some(&input), None)?;
+    let (builder, forecast) = memory::settle(builder, &args.memory, &args.model, Some(&input), None)?;
     // Nothing is asked, so the language model stays where it is.
     let whole = forecast.settings.residency == Residency::Whole;
     let builder = if whole { builder.residency(Residency::Towers) } else { builder };
@@ -105,7 +91,7 @@ pub fn run(args: &EncodeArgs) -> Result<()> {
 
 fn printed<'a>(out: &Path, bytes: u64, encoded: &EncodedVideo, decoded: &'a Decoded) -> Printed<'a> {
     Printed {
-        file: shown(out),
+        file: path_text(out),
         bytes,
         kind: encoded.kind(),
         sampled: encoded.sampled_frames(),

@@ -106,8 +106,7 @@ impl Table {
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
         save("accuracy.csv", self.csv())?;
-        let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
-        save("accuracy.json", serde_json::to_string_pretty(&rows)?)?;
+        save("accuracy.json", serde_json::to_string_pretty(&self.json())?)?;
         let answers: Vec<String> = self.answers.iter().map(|answer| format!("{}\n", answer.json())).collect();
         save("answers.jsonl", answers.concat())?;
         for kind in self.kinds() {
@@ -115,6 +114,11 @@ impl Table {
             chart(folder, kind, &series)?;
         }
         chart(folder, "all", &series(self.totals().iter()))
+    }
+
+    /// What accuracy.json has: an object for each method, budget and kind of question.
+    pub fn json(&self) -> Vec<serde_json::Value> {
+        self.rows.iter().map(Row::json).collect()
     }
 
     fn kinds(&self) -> Vec<&'static str> {

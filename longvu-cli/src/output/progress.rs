@@ -101,7 +101,7 @@ impl Progress {
     /// Prints a line that stays, above the bar.
     #[cfg(feature = "train")]
     pub fn above(&self, line: &str) {
-        self.bar.0.suspend(|| crate::output::note(line));
+        self.bar.0.suspend(|| super::note(line));
     }
 
     /// A callback that shows downloads.

@@ -5,9 +5,13 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::Result;
 use clap::Args;
 use indicatif::HumanBytes;
-use longvu::{Dtype, synthesize};
+use longvu::{Dtype, synthesize, video::path_text};
+use serde::Serialize;
 
-use crate::{output, progress::Progress};
+use crate::{
+    flags::OutputArgs,
+    output::{self, Progress},
+};
 
 /// Write a model folder with synthetic weights, for tests and measurements.
 ///
@@ -24,26 +28,40 @@ pub struct SynthArgs {
     #[arg(long, default_value_t = Dtype::Bf16)]
     pub dtype: Dtype,
 
-    /// No progress bar and no closing line
-    #[arg(short, long, help_heading = "Output")]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed {
+    folder: String,
+    /// Of all weights.
+    bytes: u64,
+    dtype: String,
+    seconds: f64,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// As [`synthesize`].
+/// As [`synthesize`], and a stdout that cannot be written to.
 pub fn run(args: &SynthArgs) -> Result<()> {
     let start = Instant::now();
-    let progress = Progress::new(args.quiet, "reading the configurations");
+    let progress = Progress::new(args.output.quiet, "reading the configurations");
     let mut total = 0;
     synthesize(&args.config_dir, &args.out, args.dtype, |step| {
         total = step.total;
         progress.writing(step);
     })?;
     drop(progress);
-    if !args.quiet {
-        let (out, size, seconds) = (args.out.display(), HumanBytes(total), start.elapsed().as_secs_f64());
+    let seconds = start.elapsed().as_secs_f64();
+    if args.output.json {
+        let (folder, dtype) = (path_text(&args.out), args.dtype.to_string());
+        output::json(&Printed { folder, bytes: total, dtype, seconds }, true)?;
+    }
+    if !args.output.quiet {
+        let (out, size) = (args.out.display(), HumanBytes(total));
         output::note(&format!("wrote {size} of {} weights to {out} in {seconds:.1} s", args.dtype));
     }
     Ok(())

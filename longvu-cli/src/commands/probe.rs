@@ -6,15 +6,14 @@ use anyhow::Result;
 use clap::Args;
 use longvu::{
     Video, VideoOptions, VisualKind,
-    video::{Decoding, Frame, VideoInfo},
+    video::{Decoding, Frame, VideoInfo, path_text},
 };
 use serde::Serialize;
 
 use crate::{
-    args::{FrameArgs, shown},
+    flags::{FrameArgs, OutputArgs, time},
     output,
-    source::{DecodeStats, Media, Sampled, Source},
-    time,
+    steps::source::{DecodeStats, Media, Sampled, Source},
 };
 
 /// Frames listed before and after the dots.
@@ -33,9 +32,8 @@ pub struct ProbeArgs {
     #[arg(long, help_heading = "Output")]
     pub decode: bool,
 
-    /// Print JSON
-    #[arg(long, help_heading = "Output")]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
@@ -59,14 +57,14 @@ pub fn run(args: &ProbeArgs) -> Result<()> {
     // A look for damage decodes what sampling alone would leave out.
     let decoding = if args.decode { Decoding::Full } else { options.decoding };
     let source = Source::open(&args.file, options.clone().with_decoding(decoding))?;
-    let decoded = args.decode.then(|| source.decode(args.json)).transpose()?;
+    let decoded = args.decode.then(|| source.decode(args.output.quiet)).transpose()?;
     let (kind, dimensions, sampled, known) = facts(&source.media);
     let decode = decoded.as_ref().and_then(|decoded| decoded.stats);
-    if !args.json {
+    if !args.output.json {
         return output::text(&page(&source, &sampled, decode));
     }
     let warnings = decoded.map_or(known, |decoded| decoded.warnings);
-    let (path, video) = (shown(&source.path), source.info());
+    let (path, video) = (path_text(&source.path), source.info());
     output::json(
         &Printed { path, kind, dimensions, video, sampling: &options, sampled: &sampled, decode, warnings },
         true,

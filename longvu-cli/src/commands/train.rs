@@ -12,12 +12,17 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use longvu::Dtype;
+use longvu::{Dtype, video::path_text};
 use longvu_train::{
     AdamWSettings, FileSource, Recipe, SampleSource, StageSettings, Start, TrainProgress, TrainingRun, read_records,
 };
+use serde::Serialize;
 
-use crate::{args::usage, model, output, progress::Progress};
+use crate::{
+    flags::{OutputArgs, PlaceArgs, usage},
+    output::{self, Progress},
+    steps::model,
+};
 
 /// Train a model from nothing, or fine-tune one on questions and answers.
 ///
@@ -25,23 +30,19 @@ use crate::{args::usage, model, output, progress::Progress};
 /// stopped.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Model to fine-tune: a folder or Hub id; with --from-scratch a folder of configurations
-    pub model: String,
-
     /// Folder of the run
     pub out: PathBuf,
 
-    /// Begin with random weights
+    #[command(flatten)]
+    pub place: PlaceArgs,
+
+    /// Begin with random weights; of the model the configurations alone are read
     #[arg(long, requires = "recipe")]
     pub from_scratch: bool,
 
     /// What to train, how long and on what, as JSON [default: language model and connector, with the flags below]
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
-
-    /// Folder that holds the vision towers' folders [default: in or beside the model, else the Hub]
-    #[arg(long, value_name = "DIR")]
-    pub towers: Option<PathBuf>,
 
     #[command(flatten)]
     pub data: DataArgs,
@@ -51,6 +52,9 @@ pub struct TrainArgs {
 
     #[command(flatten)]
     pub machine: MachineArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Data of the language stage; the drawn world unless given.
@@ -122,10 +126,13 @@ pub struct MachineArgs {
     /// Stop after N minutes, with a checkpoint to go on from
     #[arg(long, value_name = "N")]
     pub max_minutes: Option<NonZeroU64>,
+}
 
-    /// No progress bar and no lines of progress
-    #[arg(short, long, help_heading = "Output")]
-    pub quiet: bool,
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed {
+    /// The trained model's folder; none of a run that was stopped.
+    model: Option<String>,
 }
 
 /// Runs the command.
@@ -136,13 +143,15 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let start = Instant::now();
     let recipe = recipe(args)?;
     let data = data(&args.data, recipe.seed)?;
+    let model = model::named(&args.place, args.output.quiet)?;
     let device = model::device(args.machine.device.as_deref())?;
     let interrupted = interruption()?;
     let limit = args.machine.max_minutes.map(|minutes| Duration::from_secs(minutes.get().saturating_mul(60)));
-    let progress = Progress::new(args.machine.quiet, "preparing");
+    let progress = Progress::new(args.output.quiet, "preparing");
     let run = TrainingRun {
-        model: args.model.clone(),
-        towers: args.towers.clone(),
+        model,
+        towers: args.place.towers.clone(),
+        revision: args.place.revision.clone(),
         start: if args.from_scratch { Start::Scratch } else { Start::Pretrained },
         recipe,
         data,
@@ -151,17 +160,19 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         device,
         workers: args.machine.workers.map(NonZeroUsize::get),
         checkpoint_every: Duration::from_secs(args.machine.checkpoint_minutes.get().saturating_mul(60)),
-        on_progress: &|step| show(&progress, step, args.machine.quiet),
+        on_progress: &|step| show(&progress, step, args.output.quiet),
         should_stop: &|| interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| start.elapsed() > limit),
     };
-    let model = run.run();
+    let trained = run.run();
     drop(progress);
-    match model? {
+    let trained = trained?;
+    if trained.is_none() {
+        output::note(&format!("stopped; the same command goes on from {}", args.out.display()));
+    }
+    match trained {
+        model if args.output.json => output::json(&Printed { model: model.as_deref().map(path_text) }, true),
         Some(model) => output::line(&model.display().to_string()),
-        None => {
-            output::note(&format!("stopped; the same command goes on from {}", args.out.display()));
-            Ok(())
-        }
+        None => Ok(()),
     }
 }
 

@@ -12,8 +12,6 @@ use longvu::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use super::SIDE;
-
 /// What is done to a video's frames, sampled at one a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
 pub enum Method {
@@ -59,9 +57,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    pub fn of(config: &LongVuConfig, text: usize) -> Self {
+    /// For videos of `pixels` height and width, and prompts of `text` tokens beside theirs.
+    pub fn of(config: &LongVuConfig, pixels: u32, text: usize) -> Self {
         let (side, low) = (config.query_side(), config.lowres_token);
-        let square = SizePair::of_video(SIDE, SIDE);
+        let square = SizePair::of_video(pixels, pixels);
         Self {
             full: square.kept_cells(side).tokens_with_newlines(),
             low: square.scaled(side, low).kept_cells(low).tokens_with_newlines(),

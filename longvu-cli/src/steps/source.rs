@@ -13,7 +13,10 @@ use longvu::{
 };
 use serde::Serialize;
 
-use crate::{args::FrameArgs, output, progress::Progress};
+use crate::{
+    flags::FrameArgs,
+    output::{self, Progress},
+};
 
 /// The extension that encoded videos usually have.
 const EXTENSION: &str = "longvu";

@@ -1,6 +1,6 @@
 //! Amounts as people write them: sizes of memory, lengths of time.
 
-use crate::time;
+use super::time;
 
 /// Reads `24GiB`, `24GB`, `1.5 TiB`, `512MiB` or plain bytes.
 ///

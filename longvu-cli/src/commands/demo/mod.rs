@@ -1,5 +1,7 @@
 //! `longvu demo`: a video drawn anew, questions with known answers, and a picture of what was kept of it.
 
+mod sheet;
+
 use std::{
     fs,
     io::Cursor,
@@ -10,17 +12,18 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use image::RgbImage;
-use longvu::{Answer, EncodedVideo, Frame, LongVu, Video, compress::Layout, llm::Conversation};
+use longvu::{Answer, EncodedVideo, Frame, LongVu, Video, compress::Layout, llm::Conversation, video::path_text};
 use longvu_world::{Question, QuestionKind, Script, ScriptKind, ScriptOptions, Split};
+use serde::Serialize;
 
+use self::sheet::{Cell, Fate};
 use crate::{
-    answer::{Answerer, with_end_tokens},
-    args::{NameArgs, usage},
-    model,
-    out_file::OutFile,
-    output,
-    progress::Progress,
-    sheet::{self, Cell, Fate},
+    flags::{OutputArgs, PlaceArgs, usage},
+    output::{self, OutFile, Progress},
+    steps::{
+        answer::{Answerer, with_end_tokens},
+        model,
+    },
 };
 
 /// Draw a new video, ask a model about it, and show what it kept of the frames.
@@ -33,7 +36,7 @@ pub struct DemoArgs {
     pub out: PathBuf,
 
     #[command(flatten)]
-    pub name: NameArgs,
+    pub place: PlaceArgs,
 
     /// What to draw; the same number gives the same video [default: another one every time]
     #[arg(long, value_name = "N")]
@@ -43,9 +46,26 @@ pub struct DemoArgs {
     #[arg(long, value_name = "S", default_value_t = 120.0, allow_negative_numbers = true)]
     pub seconds: f64,
 
-    /// No progress bars and no lines about the model and the files
-    #[arg(short, long, help_heading = "Output")]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    video: String,
+    picture: String,
+    right: usize,
+    answers: Vec<Asked<'a>>,
+}
+
+/// A question, and what came of it.
+#[derive(Serialize)]
+struct Asked<'a> {
+    question: &'a str,
+    answer: &'a str,
+    truth: &'a str,
+    right: bool,
 }
 
 /// Runs the command.
@@ -57,22 +77,25 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     let (video, picture) = (args.out.join("demo.mp4"), args.out.join("demo.png"));
     let out = OutFile::prepare("the contact sheet", &picture)?;
-    let progress = Progress::new(args.quiet, "drawing a video");
+    let progress = Progress::new(args.output.quiet, "drawing a video");
     script.write_mp4(&video)?;
     drop(progress);
-    let model = LongVu::from_pretrained(model::named(&args.name, args.quiet)?, &longvu::default_device())?;
-    let progress = Progress::new(args.quiet, "decoding");
+    let model = model::found(&args.place, args.output.quiet)?.load()?;
+    let progress = Progress::new(args.output.quiet, "decoding");
     let encoded = model.encode_with(&Video::open(&video)?, |step| progress.encoding(step))?;
     drop(progress);
 
-    let answers = ask_all(&model, &encoded, &script)?;
-    let right = answers.iter().filter(|(question, answer)| question.is_answered_by(&answer.text)).count();
-    output::line(&format!("{right} of {} right", answers.len()))?;
+    let answers = ask_all(&model, &encoded, &script, args.output.json)?;
+    if args.output.json {
+        output::json(&printed(&video, &picture, &answers), true)?;
+    } else {
+        output::line(&format!("{} of {} right", right(&answers), answers.len()))?;
+    }
     if let Some((question, answer)) = answers.iter().max_by_key(|(question, _)| question.kind == QuestionKind::Needle) {
         let sheet = contact_sheet(&video, &encoded, question, answer)?;
         out.write_bytes(&png(&sheet)?)?;
     }
-    if !args.quiet {
+    if !args.output.quiet {
         output::note(&format!("wrote {} and {}", video.display(), picture.display()));
     }
     Ok(())
@@ -86,8 +109,8 @@ fn script(args: &DemoArgs) -> Result<Script> {
     Ok(Script::draw(Split::Test.seed(place), &options)?)
 }
 
-/// Asks a question of every kind that the video allows; prints answers beside the truth.
-fn ask_all(model: &LongVu, encoded: &EncodedVideo, script: &Script) -> Result<Vec<(Question, Answer)>> {
+/// Asks a question of every kind that the video allows; prints answers beside the truth unless `silent`.
+fn ask_all(model: &LongVu, encoded: &EncodedVideo, script: &Script, silent: bool) -> Result<Vec<(Question, Answer)>> {
     let config = with_end_tokens(model.generation_config(), model);
     let answerer = Answerer { model, visual: Some(encoded), config, silent: true };
     let mut answers = Vec::new();
@@ -95,11 +118,27 @@ fn ask_all(model: &LongVu, encoded: &EncodedVideo, script: &Script) -> Result<Ve
         let mut conversation = Conversation::new(1);
         conversation.push_user(&question.text);
         let answer = answerer.answer(&conversation, None)?;
-        let mark = if question.is_answered_by(&answer.text) { "right" } else { "wrong" };
-        output::line(&format!("{}\n  {}  ({mark}; truth: {})", question.text, answer.text, question.answer))?;
+        if !silent {
+            let mark = if question.is_answered_by(&answer.text) { "right" } else { "wrong" };
+            output::line(&format!("{}\n  {}  ({mark}; truth: {})", question.text, answer.text, question.answer))?;
+        }
         answers.push((question, answer));
     }
     Ok(answers)
+}
+
+fn right(answers: &[(Question, Answer)]) -> usize {
+    answers.iter().filter(|(question, answer)| question.is_answered_by(&answer.text)).count()
+}
+
+fn printed<'a>(video: &Path, picture: &Path, answers: &'a [(Question, Answer)]) -> Printed<'a> {
+    let asked = answers.iter().map(|(question, answer)| Asked {
+        question: &question.text,
+        answer: &answer.text,
+        truth: &question.answer,
+        right: question.is_answered_by(&answer.text),
+    });
+    Printed { video: path_text(video), picture: path_text(picture), right: right(answers), answers: asked.collect() }
 }
 
 /// What became of the sampled frames for one question.

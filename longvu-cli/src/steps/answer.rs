@@ -4,7 +4,10 @@ use anyhow::Result;
 use longvu::{Answer, AnswerStream, EncodedVideo, GenerationConfig, LongVu, PromptCache, llm::Conversation};
 use serde::Serialize;
 
-use crate::{args::AnswerArgs, output};
+use crate::{
+    flags::AnswerArgs,
+    output::{self, summary::FrameCounts},
+};
 
 /// Everything that answering needs beside the question.
 pub struct Answerer<'a> {
@@ -29,14 +32,6 @@ pub struct Printed<'a, T> {
     pub frames: FrameCounts,
     pub timings: T,
     pub warnings: &'a [String],
-}
-
-/// How many frames came how far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct FrameCounts {
-    pub sampled: usize,
-    pub kept: usize,
-    pub full_resolution: usize,
 }
 
 impl Answerer<'_> {

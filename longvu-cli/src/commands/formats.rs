@@ -4,14 +4,13 @@ use anyhow::Result;
 use clap::Args;
 use longvu::video::{FormatInfo, formats};
 
-use crate::output;
+use crate::{flags::OutputArgs, output};
 
 /// List the image and video formats that are read, and those that are refused by name.
 #[derive(Debug, Args)]
 pub struct FormatsArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Runs the command.
@@ -19,7 +18,7 @@ pub struct FormatsArgs {
 /// # Errors
 /// A stdout that cannot be written to.
 pub fn run(args: &FormatsArgs) -> Result<()> {
-    if args.json { output::json(&formats(), true) } else { output::text(&page()) }
+    if args.output.json { output::json(&formats(), true) } else { output::text(&page()) }
 }
 
 fn page() -> String {

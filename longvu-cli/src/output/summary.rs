@@ -3,7 +3,13 @@
 use longvu::{AnswerTimings, EncodeTimings, EncodedVideo};
 use serde::Serialize;
 
-use crate::answer::FrameCounts;
+/// How many frames came how far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct FrameCounts {
+    pub sampled: usize,
+    pub kept: usize,
+    pub full_resolution: usize,
+}
 
 /// Seconds of a run's steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

@@ -10,12 +10,12 @@ use longvu::{
 };
 
 #[cfg(not(feature = "miniature"))]
-use crate::args::usage;
+use crate::flags::usage;
 #[cfg(feature = "miniature")]
 use crate::output;
 use crate::{
-    args::{ModelArgs, NameArgs, PlaceArgs},
-    progress::Progress,
+    flags::{ModelArgs, PlaceArgs},
+    output::Progress,
 };
 
 /// A model with the seconds that loading it took, and the memory forecast for its run.
@@ -30,7 +30,7 @@ pub struct Loaded {
 /// # Errors
 /// A usage error in a program without a built-in model, and a built-in model that cannot be unpacked.
 #[cfg(feature = "miniature")]
-pub fn named(args: &NameArgs, quiet: bool) -> Result<String> {
+pub fn named(args: &PlaceArgs, quiet: bool) -> Result<String> {
     if let Some(model) = &args.model {
         return Ok(model.clone());
     }
@@ -45,8 +45,23 @@ const INTRODUCTION: &str = "model: the built-in miniature; it knows drawn videos
                             and nothing else (--model names another)";
 
 #[cfg(not(feature = "miniature"))]
-pub fn named(args: &NameArgs, _quiet: bool) -> Result<String> {
+pub fn named(args: &PlaceArgs, _quiet: bool) -> Result<String> {
     args.model.clone().ok_or_else(|| usage("no model is built in; name one with --model").into())
+}
+
+/// The settings for loading a model as it comes.
+///
+/// # Errors
+/// As [`named`].
+pub fn found(args: &PlaceArgs, quiet: bool) -> Result<LongVuBuilder> {
+    let mut builder = LongVu::builder(named(args, quiet)?);
+    if let Some(towers) = &args.towers {
+        builder = builder.towers(towers);
+    }
+    if let Some(revision) = &args.revision {
+        builder = builder.revision(revision);
+    }
+    Ok(builder)
 }
 
 /// The settings for loading, with the device found.
@@ -54,25 +69,19 @@ pub fn named(args: &NameArgs, _quiet: bool) -> Result<String> {
 /// # Errors
 /// A device that is not there, and as [`named`].
 pub fn builder(args: &ModelArgs, preset: Preset, quiet: bool) -> Result<LongVuBuilder> {
-    let model = named(&args.name, quiet)?;
-    let mut builder = LongVu::builder(model).dtype(args.dtype).quantize(args.quantize).preset(preset);
-    builder = builder.device(&device(args.device.as_deref())?);
-    if let Some(towers) = &args.place.towers {
-        builder = builder.towers(towers);
-    }
-    if let Some(revision) = &args.place.revision {
-        builder = builder.revision(revision);
-    }
+    let compute = &args.compute;
+    let mut builder = found(&args.place, quiet)?.dtype(compute.dtype).quantize(compute.quantize).preset(preset);
+    builder = builder.device(&device(compute.device.as_deref())?);
     if let Some(threshold) = args.dino_threshold {
         builder = builder.dino_threshold(threshold);
     }
     if let Some(threshold) = args.drop_threshold {
         builder = builder.drop_threshold(threshold);
     }
-    if let Some(tokens) = args.max_len.map(NonZeroUsize::get) {
+    if let Some(tokens) = compute.max_len.map(NonZeroUsize::get) {
         builder = builder.max_len(tokens);
     }
-    if let Some(frames) = args.tower_batch.map(NonZeroUsize::get) {
+    if let Some(frames) = compute.tower_batch.map(NonZeroUsize::get) {
         builder = builder.tower_batch(frames);
     }
     if args.no_mmap {

@@ -1,0 +1,93 @@
+//! The command line: which commands there are.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[cfg(feature = "train")]
+use crate::commands::{accuracy, demo, train};
+use crate::{
+    commands::{ask, chat, devices, encode, formats, inspect, plan, probe, synth},
+    heap,
+};
+
+/// Ask questions about long videos.
+#[derive(Debug, Parser)]
+#[command(name = "longvu", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Log more to stderr: -v, -vv (RUST_LOG overrides)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Output")]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Ask(Box<ask::AskArgs>),
+    Chat(Box<chat::ChatArgs>),
+    Encode(Box<encode::EncodeArgs>),
+    Inspect(inspect::InspectArgs),
+    Plan(plan::PlanArgs),
+    Probe(probe::ProbeArgs),
+    Synth(synth::SynthArgs),
+    #[cfg(feature = "train")]
+    Train(Box<train::TrainArgs>),
+    #[cfg(feature = "train")]
+    BenchAccuracy(Box<accuracy::AccuracyArgs>),
+    #[cfg(feature = "train")]
+    Demo(demo::DemoArgs),
+    Devices(devices::DevicesArgs),
+    Formats(formats::FormatsArgs),
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Wrong usage as [`clap::Error`], and whatever the command comes upon.
+    pub fn run(&self) -> Result<()> {
+        // Those that look at videos.
+        if matches!(self, Self::Ask(_) | Self::Chat(_) | Self::Encode(_)) {
+            heap::share();
+        }
+        match self {
+            Self::Ask(args) => ask::run(args),
+            Self::Chat(args) => chat::run(args),
+            Self::Encode(args) => encode::run(args),
+            Self::Inspect(args) => inspect::run(args),
+            Self::Plan(args) => plan::run(args),
+            Self::Probe(args) => probe::run(args),
+            Self::Synth(args) => synth::run(args),
+            #[cfg(feature = "train")]
+            Self::Train(args) => train::run(args),
+            #[cfg(feature = "train")]
+            Self::BenchAccuracy(args) => accuracy::run(args),
+            #[cfg(feature = "train")]
+            Self::Demo(args) => demo::run(args),
+            Self::Devices(args) => devices::run(args),
+            Self::Formats(args) => formats::run(args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        for name in ["ask", "chat", "encode", "probe"] {
+            let mut command = Cli::command();
+            let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
+            assert!(help.lines().count() < 60, "{help}");
+        }
+    }
+}

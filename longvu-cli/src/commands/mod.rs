@@ -1,0 +1,17 @@
+//! One file a command: its flags, what it does, and what it prints.
+
+#[cfg(feature = "train")]
+pub mod accuracy;
+pub mod ask;
+pub mod chat;
+#[cfg(feature = "train")]
+pub mod demo;
+pub mod devices;
+pub mod encode;
+pub mod formats;
+pub mod inspect;
+pub mod plan;
+pub mod probe;
+pub mod synth;
+#[cfg(feature = "train")]
+pub mod train;

@@ -1,0 +1,19 @@
+//! Groups of flags that commands share, and how their values are read.
+
+mod answer;
+mod frames;
+mod memory;
+mod model;
+mod output;
+pub mod size;
+pub mod time;
+mod usage;
+
+pub use self::{
+    answer::AnswerArgs,
+    frames::FrameArgs,
+    memory::MemoryArgs,
+    model::{ComputeArgs, ModelArgs, PlaceArgs},
+    output::OutputArgs,
+    usage::usage,
+};

@@ -1,0 +1,12 @@
+//! What leaves the program: both streams, files, progress bars and closing lines.
+
+mod file;
+mod progress;
+mod streams;
+pub mod summary;
+
+pub use self::{
+    file::OutFile,
+    progress::Progress,
+    streams::{error, is_reader_gone, json, line, note, text, warning},
+};

@@ -1,0 +1,6 @@
+//! What several commands do on their way: fit into memory, load a model, open a file, answer a question.
+
+pub mod answer;
+pub mod memory;
+pub mod model;
+pub mod source;
