@@ -15,14 +15,15 @@ const QUESTION: &str = "What happens in this video?";
 fn run(model: &str, video: &Video, device: &str) -> Result<(Vec<f32>, Answer), Box<dyn std::error::Error>> {
     let model = LongVu::from_pretrained(model, &parse_device(device)?)?;
     let encoded = model.encode(video)?;
-    let config = GenerationConfig { max_new_tokens: 24, ..model.generation_config() };
+    let config = GenerationConfig::default().with_max_new_tokens(24);
     let answer = model.stream(&[&encoded], QUESTION, &config)?.finish()?;
 
     // The scores of the answer's first token.
     let mut conversation = Conversation::new(1);
     conversation.push_user(QUESTION);
     let prepared = model.prepare(&model.prompt_ids(&conversation)?, &[&encoded])?;
-    let logits = Generation::new(model.decoder()?, prepared.inputs_embeds, None, &config)?.next_logits();
+    let logits = Generation::new(model.decoder()?, prepared.inputs_embeds, None, &config, longvu::Watch::default())?
+        .next_logits();
 
     println!("{device}: {:.1} s to encode, {:?}", encoded.timings().total(), answer.text);
     Ok((logits, answer))

@@ -157,7 +157,8 @@ fn a_model_larger_than_the_disk_is_refused_before_anything_is_written() {
         model(&sizes, ["siglip", "dinov2-res378"], changes);
         tower("siglip", &sizes.join("siglip"));
         tower("dinov2", &sizes.join("dinov2"));
-        let error = longvu::synthesize(&sizes, &out, longvu::Dtype::F32, |_| {}).unwrap_err().to_string();
+        let error =
+            longvu::synthesize(&sizes, &out, longvu::Dtype::F32, &longvu::Watch::default()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert!(!out.exists());
     }

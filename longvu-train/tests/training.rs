@@ -52,7 +52,7 @@ fn model(folder: &Path) -> PathBuf {
         fs::write(path, value.to_string()).unwrap();
     }
     let model = folder.join("start");
-    synthesize(&configs, &model, Dtype::F32, |_| {}).unwrap();
+    synthesize(&configs, &model, Dtype::F32, &longvu::Watch::default()).unwrap();
     model
 }
 

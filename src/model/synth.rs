@@ -25,12 +25,13 @@ const BLOCK: usize = 1 << 24;
 /// `config_dir` holds LongVU's `config.json`, and the towers' in its subfolders `siglip` and `dinov2` (or wherever a
 /// model's towers are found). `out` gets the same layout with weights stored as `dtype` and a byte-level tokenizer.
 /// A part of one tensor is in memory at a time. The folder appears when it is complete; a failed run leaves nothing
-/// behind, and what a killed one leaves, under a hidden name, goes with the next run beside it.
+/// behind, and what a killed one leaves, under a hidden name, goes with the next run beside it. Returns the bytes of all
+/// tensors.
 ///
 /// # Errors
 /// Incomplete or inconsistent configurations, an `out` that exists, a vocabulary too small for a tokenizer, a disk
 /// that is full or has less space than the weights take, and a `watch` that says to stop: it is asked after each tensor.
-pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, watch: &Watch) -> Result<()> {
+pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, watch: &Watch) -> Result<u64> {
     let files = ModelFiles::find(config_dir, None, &RepoOptions::default())?;
     let failed = |error: std::io::Error| checkpoint::Error::Write {
         path: out.to_owned(),
@@ -39,11 +40,12 @@ pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, watch: &Watch) ->
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
     let draft = FolderDraft::new(out).map_err(failed)?;
-    write_all(&files, draft.path(), dtype, watch)?;
-    Ok(draft.commit().map_err(failed)?)
+    let bytes = write_all(&files, draft.path(), dtype, watch)?;
+    draft.commit().map_err(failed)?;
+    Ok(bytes)
 }
 
-fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, watch: &Watch) -> Result<()> {
+fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, watch: &Watch) -> Result<u64> {
     let specs = part_specs(files);
     let model: Vec<TensorSpec> = [specs.decoder, specs.connector].concat();
     let parts = [
@@ -68,7 +70,8 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, watch: &Watch) -> Res
     }
     write_preprocessor(&out.join("siglip"), &files.siglip_pixels)?;
     write_preprocessor(&out.join("dinov2"), &files.dinov2_pixels)?;
-    write_tokenizer(files, out)
+    write_tokenizer(files, out)?;
+    Ok(total)
 }
 
 /// Checks that `total` bytes fit on the disk that `out` will be on.

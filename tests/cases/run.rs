@@ -41,8 +41,9 @@ fn check(case: &Case) {
 
     let expected: Vec<u32> = case.ints("generated_ids").into_iter().map(|id| id as u32).collect();
     // The reference runs on past end tokens; so does this, and the ids are compared one by one.
-    let config = GenerationConfig { max_new_tokens: expected.len(), ..GenerationConfig::default() };
-    let mut generation = Generation::new(model.decoder().unwrap(), embeds, None, &config).unwrap();
+    let config = GenerationConfig::default().with_max_new_tokens(expected.len()).with_eos_token_ids([]);
+    let mut generation =
+        Generation::new(model.decoder().unwrap(), embeds, None, &config, longvu::Watch::default()).unwrap();
     let error = relative_error(&generation.next_logits(), &case.floats("last_logits"));
     assert!(error < 1e-3, "{}: logits are off by {error:.3e}", case.name);
     let ids: Vec<u32> = generation.by_ref().map(Result::unwrap).collect();

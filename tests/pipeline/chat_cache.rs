@@ -33,8 +33,8 @@ impl FrameSelector for AllButFirst {
     }
 }
 
-fn config(model: &LongVu) -> GenerationConfig {
-    GenerationConfig { max_new_tokens: 6, ..model.generation_config() }
+fn config() -> GenerationConfig {
+    GenerationConfig::default().with_max_new_tokens(6)
 }
 
 fn relative_error(found: &[f32], expected: &[f32]) -> f32 {
@@ -52,7 +52,7 @@ struct Turn {
 
 /// Asks the questions in a row, with a cache and without, and checks that ids, logits and counts agree.
 fn compare(model: &LongVu, visuals: &[&EncodedVideo], questions: &[&str]) -> Vec<Turn> {
-    let config = config(model);
+    let config = config();
     let (mut conversation, mut cache, mut turns) =
         (Conversation::new(visuals.len()), PromptCache::default(), Vec::new());
     for question in questions {

@@ -17,7 +17,7 @@ fn saved(video: &EncodedVideo) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn answer(model: &LongVu, video: &EncodedVideo) -> (Vec<u32>, usize, Vec<Vec<usize>>) {
-    let config = longvu::GenerationConfig { max_new_tokens: 8, ..model.generation_config() };
+    let config = longvu::GenerationConfig::default().with_max_new_tokens(8);
     let answer = model.stream(&[video], "What happens here?", &config).unwrap().finish().unwrap();
     (answer.generated_ids, answer.prompt_tokens, answer.selected)
 }

@@ -1,11 +1,14 @@
 //! Encode once, ask many times, chat, images, frames of one's own.
 
-use std::{sync::Arc, thread};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use burn::tensor::Tensor;
 use longvu::{
-    Clip, Device, EncodeProgress, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu, Residency,
-    Workload,
+    Clip, Device, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu, Residency, Step, Watch, Workload,
     compress::{FrameSelector, WindowSelection},
     llm::{Conversation, Role},
 };
@@ -67,16 +70,20 @@ fn frames_may_come_from_a_stream() {
     let model = model();
     let all = frames(20, 64, 36);
     let whole = model.encode(all.clone()).unwrap();
-    let mut looked = Vec::new();
+    let looked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&looked);
     let stream = Clip::from_frames(all.into_iter().map(Ok), None);
-    let streamed = model
-        .encode_with(stream, |progress| {
-            if let EncodeProgress::Looked { done, .. } = progress {
-                looked.push(done);
-            }
-        })
-        .unwrap();
-    assert_eq!(looked, (1..=20).collect::<Vec<_>>());
+    let watch = Watch::new(move |progress| {
+        if progress.step == Step::Look {
+            seen.lock().unwrap().push(progress.done);
+        }
+        ControlFlow::Continue(())
+    });
+    let streamed = model.watched(watch).encode(stream).unwrap();
+    let mut looked = looked.lock().unwrap().clone();
+    assert!(looked.is_sorted(), "{looked:?}");
+    looked.dedup();
+    assert_eq!(looked, (0..=20).collect::<Vec<_>>());
     assert_eq!(streamed.frames(), whole.frames());
     let difference: f32 = (streamed.features() - whole.features()).abs().max().into_scalar();
     assert_eq!(difference, 0.0);
@@ -88,7 +95,7 @@ fn frames_may_come_from_a_stream() {
 fn a_thread_of_a_frame_is_looked_at_whole() {
     let model = model();
     let video = model.encode(frames(2, 400, 4)).unwrap();
-    let config = GenerationConfig { max_new_tokens: 1, ..model.generation_config() };
+    let config = GenerationConfig::default().with_max_new_tokens(1);
     let answer = model.stream(&[&video], "What?", &config).unwrap().finish().unwrap();
     assert_eq!(answer.visual_tokens, 2 * 12 * 13);
 }
@@ -127,7 +134,7 @@ fn images_text_and_several_visuals() {
     let picture = |w, h| Clip::from_image(frames(1, w, h).remove(0));
     let image = model.encode(picture(64, 36)).unwrap();
     let video = model.encode(frames(3, 64, 36)).unwrap();
-    let config = GenerationConfig { max_new_tokens: 4, ..model.generation_config() };
+    let config = GenerationConfig::default().with_max_new_tokens(4);
     let answer = model.stream(&[&image, &video], "Which is brighter?", &config).unwrap().finish().unwrap();
     assert_eq!(answer.reports.len(), 2);
     // 4 x 9 low-resolution tokens for the image, 3 x 84 for the video: rows are cut in the one, columns in the other.
@@ -142,7 +149,7 @@ fn images_text_and_several_visuals() {
 fn chats_remember_and_survive_bad_questions() {
     let model = model();
     let video = model.encode(frames(4, 48, 48)).unwrap();
-    let config = GenerationConfig { max_new_tokens: 6, ..model.generation_config() };
+    let config = GenerationConfig::default().with_max_new_tokens(6);
     let mut chat = model.chat(&[&video]).with_config(config.clone());
     let mut pieces = String::new();
     let first = chat.ask_with("What happens?", |piece| pieces.push_str(piece)).unwrap();
@@ -160,22 +167,22 @@ fn chats_remember_and_survive_bad_questions() {
 fn generation_ends_for_the_stated_reason() {
     let model = model();
     let video = model.encode(frames(2, 48, 48)).unwrap();
-    let long = GenerationConfig { max_new_tokens: 30, ..GenerationConfig::default() };
+    let long = GenerationConfig::default().with_max_new_tokens(30).with_eos_token_ids([]);
     let whole = model.stream(&[&video], "Tell me.", &long).unwrap().finish().unwrap();
     assert_eq!(whole.finish_reason, FinishReason::Length);
     assert_eq!(whole.generated_ids.len(), 30);
     let end = whole.generated_ids[10];
     let place = whole.generated_ids.iter().position(|&id| id == end).unwrap();
-    let stopping = GenerationConfig { eos_token_ids: vec![end], ..long.clone() };
+    let stopping = long.clone().with_eos_token_ids([end]);
     let stopped = model.stream(&[&video], "Tell me.", &stopping).unwrap().finish().unwrap();
     assert_eq!(stopped.finish_reason, FinishReason::Stop);
     assert_eq!(stopped.generated_ids, whole.generated_ids[..place]);
     let word: String = whole.text.chars().skip(8).take(3).collect();
-    let cut = GenerationConfig { stop_strings: vec![word.clone()], ..long.clone() };
+    let cut = long.clone().with_stop_strings([word.clone()]);
     let cut = model.stream(&[&video], "Tell me.", &cut).unwrap().finish().unwrap();
     assert_eq!(cut.finish_reason, FinishReason::StopString);
     assert_eq!(cut.text, whole.text.split(&word).next().unwrap());
-    let sampled = GenerationConfig { temperature: Some(1.0), seed: Some(7), ..long };
+    let sampled = long.with_temperature(1.0).with_seed(7);
     let draw = || model.stream(&[&video], "Tell me.", &sampled).unwrap().finish().unwrap().generated_ids;
     assert_eq!(draw(), draw());
 }

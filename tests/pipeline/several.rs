@@ -80,7 +80,7 @@ fn more_images_than_fit_are_refused_with_numbers() {
     // A video needs a frame's worth of room, too.
     let long = features(&model, 60);
     let crowd: Vec<&EncodedVideo> = std::iter::repeat_n(&image, most).chain([&long, &long]).collect();
-    let config = GenerationConfig { max_new_tokens: 1, ..model.generation_config() };
+    let config = GenerationConfig::default().with_max_new_tokens(1);
     assert!(matches!(model.stream(&crowd, "Why?", &config), Err(Error::VisualsTooLarge { videos: 2, .. })));
 }
 

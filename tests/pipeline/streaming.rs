@@ -1,6 +1,7 @@
 //! Encoding as a stream: threads, early aggregation and the temporary file change no result, and work is counted.
 
 use std::{
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     sync::atomic::{AtomicUsize, Ordering},
@@ -8,7 +9,7 @@ use std::{
 
 use burn::tensor::Tensor;
 use longvu::{
-    Clip, EncodeProgress, EncodedVideo, Error, Frame, LongVu, WorkCounters,
+    Clip, EncodedVideo, Error, Frame, LongVu, Watch, WorkCounters,
     compress::{FrameSelector, WindowSelection},
 };
 
@@ -140,13 +141,12 @@ impl Drop for Camera {
 #[test]
 fn no_thread_outlives_an_encoding_that_ends_early() {
     let (model, alive) = (model(), Arc::new(AtomicUsize::new(0)));
-    let stop = |progress| {
-        if matches!(progress, EncodeProgress::Looked { done: 1, .. }) {
-            panic!("the caller has seen enough")
-        }
-    };
+    let watch = Watch::new(|progress| {
+        assert!(progress.done < 1, "the caller has seen enough");
+        ControlFlow::Continue(())
+    });
     let clip = Clip::from_frames(Camera::new(&alive), None);
-    assert!(catch_unwind(AssertUnwindSafe(|| model.encode_with(clip, stop))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| model.watched(watch).encode(clip))).is_err());
     assert_eq!(alive.load(Ordering::SeqCst), 0);
 
     let spilling = small(0);

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use longvu::{
-    Error, GenerationConfig, LongVu, LongVuBuilder,
+    Error, GenerationConfig, LongVu, LongVuBuilder, Watch,
     llm::{Conversation, Generation, Limits, PromptIds},
 };
 use serde_json::{Value, json};
@@ -72,14 +72,14 @@ fn end_tokens_that_the_model_does_not_have_are_left_out() {
     let builder = copy(folder.path());
     fs::write(folder.path().join("longvu_llama/generation_config.json"), r#"{"eos_token_id": [3, 4000000000]}"#)
         .unwrap();
-    let ends = builder.load().unwrap().generation_config().eos_token_ids;
+    let ends = builder.load().unwrap().eos_token_ids().to_vec();
     assert!(ends.contains(&3) && !ends.contains(&4_000_000_000), "{ends:?}");
 }
 
 #[test]
 fn answers_without_an_end_are_refused_and_long_ones_take_memory_as_they_grow() {
     let model = model();
-    let mut config = GenerationConfig { max_new_tokens: 9_223_372_036_854_775_807, ..Default::default() };
+    let mut config = GenerationConfig::default().with_max_new_tokens(9_223_372_036_854_775_807);
     let mut conversation = Conversation::new(0);
     conversation.push_user("Why?");
     let Err(error) = model.reply(&[], &conversation, &config) else { panic!("generated") };
@@ -95,8 +95,9 @@ fn answers_without_an_end_are_refused_and_long_ones_take_memory_as_they_grow() {
     let embeds = || model.prepare(&prompt, &[]).unwrap().inputs_embeds;
     let decoder = model.decoder().unwrap();
     let ids = |tokens: usize| {
-        let config = GenerationConfig { max_new_tokens: tokens, ..Default::default() };
-        let ids = Generation::new(decoder, embeds(), None, &config).unwrap().map(Result::unwrap);
+        let config = GenerationConfig::default().with_max_new_tokens(tokens).with_eos_token_ids([]);
+        let ids =
+            Generation::new(decoder.clone(), embeds(), None, &config, Watch::default()).unwrap().map(Result::unwrap);
         ids.take(1100).collect::<Vec<u32>>()
     };
     // Past the first growth, the answer is the same as with room for it from the beginning.

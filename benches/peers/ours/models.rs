@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longvu::{
+    Step, Watch,
     checkpoint::{
         LoadOptions, Synthetic, TensorRole, TensorSpec, Weights,
         config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
@@ -112,15 +113,15 @@ impl Family {
 
 /// A prompt of `positions`, up to the first token's logits.
 pub fn prefill(family: &Family, options: &LoadOptions, positions: usize) -> Result<Case> {
-    let decoder = build(options, |w| family.build(w))?;
+    let decoder = Arc::new(build(options, |w| family.build(w))?);
     let config = &family.1;
     let embeds = values("embeds", [positions, config.hidden_size], &options.device);
     let pairs = positions * (positions + 1) / 2;
     let attention = 4 * config.num_hidden_layers * pairs * config.num_attention_heads * config.head_size();
     let products = 2 * positions * parameters(&matrices(|w| family.build(w)));
-    let generation = GenerationConfig { max_new_tokens: 1, ..GenerationConfig::default() };
+    let generation = GenerationConfig::default().with_max_new_tokens(1);
     let run = move || {
-        let generation = Generation::new(&decoder, embeds.clone(), None, &generation);
+        let generation = Generation::new(decoder.clone(), embeds.clone(), None, &generation, Watch::default());
         generation.expect("settings are in range").into_cache()
     };
     Ok(Case { cache: Some(family.cache_bytes(positions + 1)), ..Case::new(Work::Flop(products + attention), run) })
@@ -131,7 +132,9 @@ pub fn decode(family: &Family, options: &LoadOptions, positions: usize) -> Resul
     let decoder = build(options, |w| family.build(w))?;
     let width = family.1.hidden_size;
     let mut cache = decoder.new_cache(positions + 1);
-    decoder.prefill(values("prompt", [1, positions, width], &options.device), &mut cache, 1024);
+    let watch = Watch::default();
+    let unwatched = watch.step(Step::Prompt, "", None);
+    decoder.prefill(values("prompt", [1, positions, width], &options.device), &mut cache, 1024, &unwatched)?;
     let embeds = values("token", [1, 1, width], &options.device);
     let bytes = stored_bytes(&matrices(|w| family.build(w)), options) + family.cache_bytes(positions);
     Ok(Case::new(Work::Bytes(bytes), move || {

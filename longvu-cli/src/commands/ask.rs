@@ -199,10 +199,10 @@ impl Job<'_> {
         let decoded = decoded.unwrap_or_default();
         timings.encode = encoded.as_ref().map(EncodedVideo::timings).unwrap_or_default();
 
-        let config = answer::with_end_tokens(self.config.clone(), &loaded.model);
+        let config = self.config.clone().with_eos_token_ids(loaded.model.eos_token_ids().iter().copied());
         let silent = args.output.json;
         let answerer = Answerer { model: &loaded.model, visual: encoded.as_ref(), config, silent };
-        let answer = answerer.answer(&conversation, None)?;
+        let answer = answerer.answer(&conversation)?;
         timings.answer = answer.timings;
         timings.total = self.start.elapsed().as_secs_f64();
         self.print(&answerer, &answer, &timings, &decoded)?;

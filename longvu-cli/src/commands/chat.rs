@@ -7,14 +7,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use longvu::{Answer, PromptCache, llm::Conversation};
+use longvu::{Answer, Chat};
 
 use crate::{
     flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, OutputArgs},
     output::{self, summary},
     steps::{
-        answer::{self, Answerer},
-        memory, model,
+        answer, memory, model,
         source::{Decoded, Input},
     },
 };
@@ -65,28 +64,25 @@ pub fn run(args: &ChatArgs) -> Result<()> {
         let steps = summary::encode_steps(open, loaded.seconds, &encoded.timings());
         output::note(&summary::encoded_line(&encoded, &steps));
     }
-    let config = answer::with_end_tokens(config, &loaded.model);
-    let answerer = Answerer { model: &loaded.model, visual: Some(&encoded), config, silent: args.output.json };
-    let first = answer::conversation(&args.answer, 1);
-    let cache = PromptCache::default();
-    Chat { answerer, first: first.clone(), conversation: first, cache, decoded, quiet }.run()
+    let mut chat = loaded.model.chat(&[&encoded]).with_config(config);
+    if let Some(system) = &args.answer.system {
+        chat = chat.with_system(system);
+    }
+    Session { chat, decoded, silent: args.output.json, quiet }.run()
 }
 
 /// Bytes of a line that are read: more than any question's.
 const LONGEST_LINE: u64 = 1 << 24;
 
-struct Chat<'a> {
-    answerer: Answerer<'a>,
-    /// The conversation before any question.
-    first: Conversation,
-    conversation: Conversation,
-    /// What the language model has seen.
-    cache: PromptCache,
+struct Session {
+    chat: Chat,
     decoded: Decoded,
+    /// Whether answers come in one piece, as JSON.
+    silent: bool,
     quiet: bool,
 }
 
-impl Chat<'_> {
+impl Session {
     fn run(mut self) -> Result<()> {
         let mut stdin = io::stdin().lock();
         let talking = stdin.is_terminal() && io::stderr().is_terminal();
@@ -109,7 +105,7 @@ impl Chat<'_> {
             match String::from_utf8_lossy(&line).trim() {
                 "" => {}
                 "/exit" => return Ok(()),
-                "/new" => self.conversation = self.first.clone(),
+                "/new" => self.chat.reset(),
                 question => self.turn(question)?,
             }
         }
@@ -117,15 +113,8 @@ impl Chat<'_> {
 
     /// A question and its answer; only a broken stdout ends the chat.
     fn turn(&mut self, question: &str) -> Result<()> {
-        let mut next = self.conversation.clone();
-        next.push_user(question);
-        match self.answerer.answer(&next, Some(&mut self.cache)) {
-            Ok(answer) => {
-                self.print(question, &answer)?;
-                next.push_assistant(answer.text);
-                self.conversation = next;
-                Ok(())
-            }
+        match self.answer(question) {
+            Ok(answer) => self.print(question, &answer),
             Err(error) if output::is_reader_gone(&error) || error.chain().any(|cause| cause.is::<io::Error>()) => {
                 Err(error)
             }
@@ -136,19 +125,21 @@ impl Chat<'_> {
         }
     }
 
+    fn answer(&mut self, question: &str) -> Result<Answer> {
+        let mut stream = self.chat.stream(question)?;
+        answer::print(&mut stream, self.silent)?;
+        Ok(stream.finish()?)
+    }
+
     fn print(&self, question: &str, answer: &Answer) -> Result<()> {
-        if self.answerer.silent {
+        let frames = self.chat.visuals().first().map(|visual| answer::frame_counts(visual, answer));
+        if self.silent {
             let warnings = &self.decoded.warnings;
-            output::json(&self.answerer.printed(question, answer, answer.timings, warnings), false)?;
+            output::json(&answer::printed(question, answer, frames, answer.timings, warnings), false)?;
         }
         if !self.quiet {
             let steps = summary::answer_steps(&answer.timings);
-            output::note(&summary::line(
-                self.answerer.frames(answer),
-                answer.visual_tokens,
-                answer.prompt_tokens,
-                &steps,
-            ));
+            output::note(&summary::line(frames, answer.visual_tokens, answer.prompt_tokens, &steps));
         }
         Ok(())
     }

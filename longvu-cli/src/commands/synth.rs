@@ -49,11 +49,7 @@ struct Printed {
 pub fn run(args: &SynthArgs) -> Result<()> {
     let start = Instant::now();
     let progress = Progress::new(args.output.quiet, "reading the configurations");
-    let mut total = 0;
-    synthesize(&args.config_dir, &args.out, args.dtype, |step| {
-        total = step.total;
-        progress.writing(step);
-    })?;
+    let total = synthesize(&args.config_dir, &args.out, args.dtype, &progress.watch())?;
     drop(progress);
     let seconds = start.elapsed().as_secs_f64();
     if args.output.json {

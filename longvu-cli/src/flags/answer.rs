@@ -50,16 +50,14 @@ impl AnswerArgs {
     /// # Errors
     /// A usage error for values out of range.
     pub fn config(&self) -> Result<GenerationConfig, clap::Error> {
-        let config = GenerationConfig {
-            max_new_tokens: self.max_new_tokens.get(),
-            temperature: Some(self.temperature),
-            top_p: self.top_p,
-            top_k: self.top_k,
-            repetition_penalty: self.repetition_penalty,
-            seed: self.seed,
-            stop_strings: self.stop.clone(),
-            eos_token_ids: Vec::new(),
-        };
+        let config = GenerationConfig::default()
+            .with_max_new_tokens(self.max_new_tokens.get())
+            .with_temperature(self.temperature)
+            .with_top_p(self.top_p)
+            .with_top_k(self.top_k)
+            .with_repetition_penalty(self.repetition_penalty)
+            .with_seed(self.seed)
+            .with_stop_strings(self.stop.clone());
         config.validate().map_err(|e| usage(&e.to_string()))?;
         Ok(config)
     }

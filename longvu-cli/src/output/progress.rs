@@ -1,12 +1,9 @@
 //! Progress bars on stderr; nothing is drawn where stderr is not a terminal.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longvu::{EncodeProgress, SynthProgress, checkpoint::Download};
+use longvu::{Progress as Told, Step, Watch};
 
 const COUNT: &str = "{msg:24} {bar:30} {pos}/{len} {elapsed} (eta {eta})";
 const BYTES: &str = "{msg:24} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} (eta {eta})";
@@ -51,31 +48,40 @@ impl Progress {
         bar.set_position(done);
     }
 
-    /// Shows how far an encoding is.
-    pub fn encoding(&self, progress: EncodeProgress) {
-        match progress {
-            EncodeProgress::Looked { done, total: Some(total) } => {
-                // Damage may cost some of the expected frames, but adds none.
-                self.show(COUNT, "choosing frames".into(), done as u64, total as u64);
+    /// Shows how far loading, encoding, writing or answering is.
+    fn step(&self, progress: &Told<'_>) {
+        let (done, item) = (progress.done, progress.item);
+        match (progress.step, progress.total) {
+            (Step::Download, Some(total)) => self.show(BYTES, format!("downloading {item}"), done, total),
+            (Step::Load, Some(total)) => self.show(COUNT, format!("loading the {item}"), done, total),
+            (Step::Write, Some(total)) => {
+                let folder = Path::new(item).parent().and_then(Path::file_name).unwrap_or_default();
+                self.show(BYTES, format!("writing {}", folder.to_string_lossy()), done, total);
             }
-            EncodeProgress::Looked { done, total: None } => self.bar.0.set_message(format!("choosing frames: {done}")),
-            EncodeProgress::Aggregated { done, total } => {
-                self.show(COUNT, "encoding kept frames".into(), done as u64, total as u64);
-            }
+            // Damage may cost some of the expected frames, but adds none.
+            (Step::Look, Some(total)) => self.show(COUNT, "choosing frames".into(), done, total),
+            (Step::Look, None) => self.bar.0.set_message(format!("choosing frames: {done}")),
+            (Step::Aggregate, Some(total)) => self.show(COUNT, "encoding kept frames".into(), done, total),
+            (Step::Prompt, Some(total)) => self.show(COUNT, "reading the prompt".into(), done, total),
             _ => {}
         }
+    }
+
+    /// A watcher that shows what it hears, and stops nothing.
+    pub fn watch(&self) -> Watch {
+        // The bar lives as long as whoever drops it; a watcher that outlives it shows nothing.
+        let bar = Arc::downgrade(&self.bar);
+        Watch::new(move |told| {
+            if let Some(bar) = bar.upgrade() {
+                Progress { bar }.step(told);
+            }
+            ControlFlow::Continue(())
+        })
     }
 
     /// Shows how far a decoding is.
     pub fn decoding(&self, done: usize, total: usize) {
         self.show(COUNT, "decoding".into(), done as u64, total as u64);
-    }
-
-    /// Shows how far the writing of a model is.
-    pub fn writing(&self, progress: &SynthProgress) {
-        let folder = progress.file.parent().and_then(|folder| folder.file_name());
-        let folder = folder.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        self.show(BYTES, format!("writing {folder}"), progress.done, progress.total);
     }
 
     /// Shows how far a stage of training is.
@@ -102,20 +108,6 @@ impl Progress {
     #[cfg(feature = "train")]
     pub fn above(&self, line: &str) {
         self.bar.0.suspend(|| super::note(line));
-    }
-
-    /// A callback that shows downloads.
-    pub fn download(&self) -> Download {
-        let (progress, last) = (self.clone(), Mutex::new(String::new()));
-        Arc::new(move |file, done, total| {
-            if let Ok(mut last) = last.lock()
-                && *last != file
-            {
-                file.clone_into(&mut last);
-                progress.bar.0.reset();
-            }
-            progress.show(BYTES, format!("downloading {file}"), done, total);
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! One question of a conversation: from its prompt to the streamed answer.
 
 use anyhow::Result;
-use longvu::{Answer, AnswerStream, EncodedVideo, GenerationConfig, LongVu, PromptCache, llm::Conversation};
+use longvu::{Answer, EncodedVideo, GenerationConfig, LongVu, llm::Conversation};
 use serde::Serialize;
 
 use crate::{
@@ -35,42 +35,20 @@ pub struct Printed<'a, T> {
 }
 
 impl Answerer<'_> {
-    /// Answers the conversation's last question, streaming to stdout unless silent; goes on from `cache`, which then
-    /// holds this answer.
+    /// Answers the conversation's last question, streaming to stdout unless silent.
     ///
     /// # Errors
     /// As [`LongVu::reply`], and a stdout that cannot be written to.
-    pub fn answer(&self, conversation: &Conversation, cache: Option<&mut PromptCache>) -> Result<Answer> {
+    pub fn answer(&self, conversation: &Conversation) -> Result<Answer> {
         let visuals: Vec<&EncodedVideo> = self.visual.into_iter().collect();
-        let Some(cache) = cache else {
-            let mut stream = self.model.reply(&visuals, conversation, &self.config)?;
-            self.print(&mut stream)?;
-            return Ok(stream.finish()?);
-        };
-        let mut stream = self.model.reply_from(cache, &visuals, conversation, &self.config)?;
-        self.print(&mut stream)?;
-        let (answer, next) = stream.finish_with_cache()?;
-        *cache = next;
-        Ok(answer)
-    }
-
-    fn print(&self, stream: &mut AnswerStream<'_>) -> Result<()> {
-        if self.silent {
-            return Ok(());
-        }
-        for piece in stream {
-            output::text(&piece?)?;
-        }
-        output::line("")
+        let mut stream = self.model.reply(&visuals, conversation, &self.config)?;
+        print(&mut stream, self.silent)?;
+        Ok(stream.finish()?)
     }
 
     /// The frames of an answer; `None` without a video or image.
     pub fn frames(&self, answer: &Answer) -> Option<FrameCounts> {
-        self.visual.map(|visual| FrameCounts {
-            sampled: visual.sampled_frames(),
-            kept: answer.selected.iter().map(Vec::len).sum(),
-            full_resolution: answer.reports.iter().map(|report| report.full_frames).sum(),
-        })
+        self.visual.map(|visual| frame_counts(visual, answer))
     }
 
     /// The object for `--json`.
@@ -81,18 +59,52 @@ impl Answerer<'_> {
         timings: T,
         warnings: &'a [String],
     ) -> Printed<'a, T> {
-        Printed {
-            question,
-            answer: &answer.text,
-            finish_reason: answer.finish_reason,
-            prompt_tokens: answer.prompt_tokens,
-            cached_tokens: answer.cached_tokens,
-            visual_tokens: answer.visual_tokens,
-            generated_tokens: answer.generated_ids.len(),
-            frames: self.frames(answer).unwrap_or_default(),
-            timings,
-            warnings,
-        }
+        printed(question, answer, self.frames(answer), timings, warnings)
+    }
+}
+
+/// Prints the pieces of an answer as they come, unless `silent`.
+///
+/// # Errors
+/// Those of the pieces, and a stdout that cannot be written to.
+pub fn print(pieces: &mut impl Iterator<Item = longvu::Result<String>>, silent: bool) -> Result<()> {
+    if silent {
+        return Ok(());
+    }
+    for piece in pieces {
+        output::text(&piece?)?;
+    }
+    output::line("")
+}
+
+/// The frames of an answer about `visual`.
+pub fn frame_counts(visual: &EncodedVideo, answer: &Answer) -> FrameCounts {
+    FrameCounts {
+        sampled: visual.sampled_frames(),
+        kept: answer.selected.iter().map(Vec::len).sum(),
+        full_resolution: answer.reports.iter().map(|report| report.full_frames).sum(),
+    }
+}
+
+/// The object for `--json`.
+pub fn printed<'a, T>(
+    question: &'a str,
+    answer: &'a Answer,
+    frames: Option<FrameCounts>,
+    timings: T,
+    warnings: &'a [String],
+) -> Printed<'a, T> {
+    Printed {
+        question,
+        answer: &answer.text,
+        finish_reason: answer.finish_reason,
+        prompt_tokens: answer.prompt_tokens,
+        cached_tokens: answer.cached_tokens,
+        visual_tokens: answer.visual_tokens,
+        generated_tokens: answer.generated_ids.len(),
+        frames: frames.unwrap_or_default(),
+        timings,
+        warnings,
     }
 }
 
@@ -103,9 +115,4 @@ pub fn conversation(args: &AnswerArgs, visuals: usize) -> Conversation {
         Some(system) => conversation.with_system(system),
         None => conversation,
     }
-}
-
-/// The settings with the model's end tokens.
-pub fn with_end_tokens(config: GenerationConfig, model: &LongVu) -> GenerationConfig {
-    GenerationConfig { eos_token_ids: model.generation_config().eos_token_ids, ..config }
 }

@@ -108,7 +108,7 @@ pub fn device(name: Option<&str>) -> Result<longvu::Device> {
 pub fn load((builder, forecast): (LongVuBuilder, MemoryPlan), quiet: bool) -> Result<Loaded> {
     let start = Instant::now();
     let progress = Progress::new(quiet, "loading the model");
-    let model = builder.on_download(progress.download()).load()?;
+    let model = builder.watch(progress.watch()).load()?;
     let seconds = start.elapsed().as_secs_f64();
     tracing::info!(device = ?model.device(), dtype = %model.dtype(), seconds, "model loaded");
     Ok(Loaded { model, seconds, forecast })
@@ -116,7 +116,11 @@ pub fn load((builder, forecast): (LongVuBuilder, MemoryPlan), quiet: bool) -> Re
 
 /// Where and how repositories are reached, for commands that do not load a model.
 pub fn repo_options(place: &PlaceArgs, progress: &Progress) -> RepoOptions {
-    RepoOptions { revision: place.revision.clone(), progress: Some(progress.download()), ..RepoOptions::default() }
+    let watch = progress.watch();
+    let told: longvu::checkpoint::Download = std::sync::Arc::new(move |name, done, total| {
+        let _ = watch.step(longvu::Step::Download, name, Some(total)).done(done);
+    });
+    RepoOptions { revision: place.revision.clone(), progress: Some(told), ..RepoOptions::default() }
 }
 
 /// Refuses a question that no prompt can hold, before a video is decoded for it.

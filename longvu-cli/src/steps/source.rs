@@ -187,7 +187,7 @@ impl Source {
                 Clip::from_frames(frames.map(|frame| Ok(frame?.into())), Some(expected))
             }
         };
-        let encoded = model.encode_with(clip, |step| progress.encoding(step));
+        let encoded = model.watched(progress.watch()).encode(clip);
         drop(progress);
         let decoded = watched.lock().map(|decoded| decoded.clone()).unwrap_or_default();
         let name = video::path_text(Path::new(self.path.file_name().unwrap_or_default()));

@@ -17,7 +17,12 @@ fn plan(name: &str, arguments: &[&str]) -> Value {
 #[test]
 fn plan_shows_steps_and_what_would_fit() {
     let mut command = longvu();
-    command.args(["plan", "--model"]).arg(configs("longvu_qwen2_7b")).args(["--video", "1h", "--device-memory", "24GiB"]);
+    command.args(["plan", "--model"]).arg(configs("longvu_qwen2_7b")).args([
+        "--video",
+        "1h",
+        "--device-memory",
+        "24GiB",
+    ]);
     let page = run(&mut command).ok();
     for part in ["3600 frames of 1920x1080", "DINOv2", "kv cache", "prompt", "does not fit in 24.0 GiB", "--dtype bf16"]
     {
@@ -96,7 +101,11 @@ fn forecasts_do_not_wrap_around() {
         &["--video", "99999999999h"],
     ] {
         let mut command = longvu();
-        command.args(["plan", "--model"]).arg(configs("longvu_qwen2_7b")).args(["--device-memory", "24GiB"]).args(arguments);
+        command
+            .args(["plan", "--model"])
+            .arg(configs("longvu_qwen2_7b"))
+            .args(["--device-memory", "24GiB"])
+            .args(arguments);
         let run = run(&mut command);
         assert!(run.code == 1 || run.code == 2 || run.stdout.contains("does not fit"), "{arguments:?}: {}", run.stdout);
         assert!(!run.stderr.contains("broke down"), "{}", run.stderr);

@@ -152,7 +152,8 @@ impl Bench {
             let frames = self.frames(script, method, budget)?;
             let encoded = model.encode(frames)?;
             for question in script.questions() {
-                let answer = model.stream(&[&encoded], &question.text, &model.generation_config())?.finish()?;
+                let answer =
+                    model.stream(&[&encoded], &question.text, &longvu::GenerationConfig::default())?.finish()?;
                 answers.push(Answered {
                     method: method.name(),
                     budget,

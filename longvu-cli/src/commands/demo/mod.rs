@@ -20,10 +20,7 @@ use self::sheet::{Cell, Fate};
 use crate::{
     flags::{OutputArgs, PlaceArgs, usage},
     output::{self, OutFile, Progress},
-    steps::{
-        answer::{Answerer, with_end_tokens},
-        model,
-    },
+    steps::{answer::Answerer, model},
 };
 
 /// Draw a new video, ask a model about it, and show what it kept of the frames.
@@ -82,7 +79,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     drop(progress);
     let model = model::found(&args.place, args.output.quiet)?.load()?;
     let progress = Progress::new(args.output.quiet, "decoding");
-    let encoded = model.encode_with(&Video::open(&video)?, |step| progress.encoding(step))?;
+    let encoded = model.watched(progress.watch()).encode(&Video::open(&video)?)?;
     drop(progress);
 
     let answers = ask_all(&model, &encoded, &script, args.output.json)?;
@@ -111,13 +108,12 @@ fn script(args: &DemoArgs) -> Result<Script> {
 
 /// Asks a question of every kind that the video allows; prints answers beside the truth unless `silent`.
 fn ask_all(model: &LongVu, encoded: &EncodedVideo, script: &Script, silent: bool) -> Result<Vec<(Question, Answer)>> {
-    let config = with_end_tokens(model.generation_config(), model);
-    let answerer = Answerer { model, visual: Some(encoded), config, silent: true };
+    let answerer = Answerer { model, visual: Some(encoded), config: longvu::GenerationConfig::default(), silent: true };
     let mut answers = Vec::new();
     for question in script.questions() {
         let mut conversation = Conversation::new(1);
         conversation.push_user(&question.text);
-        let answer = answerer.answer(&conversation, None)?;
+        let answer = answerer.answer(&conversation)?;
         if !silent {
             let mark = if question.is_answered_by(&answer.text) { "right" } else { "wrong" };
             output::line(&format!("{}\n  {}  ({mark}; truth: {})", question.text, answer.text, question.answer))?;
