@@ -132,7 +132,7 @@ pub fn pickle(data: &[u8]) {
 pub fn encoded(data: &[u8]) {
     static MODEL: LazyLock<LongVu> = LazyLock::new(|| {
         let folder = golden().join("checkpoint/longvu_qwen");
-        LongVu::builder(folder.to_string_lossy()).load().expect("the golden model")
+        LongVu::builder(&folder).load().expect("the golden model")
     });
     let path = file("encoded", "clip.longvu", data);
     EncodedVideo::is_saved_at(&path);
