@@ -1,0 +1,86 @@
+//! An HTTP server that answers questions about video files, in pieces, and stops working for clients that hang up.
+//!
+//! longvu computes on the thread that calls it, for seconds to minutes, which no async runtime may be kept waiting for:
+//! each request runs in `spawn_blocking`, and its pieces come through a channel. When the client hangs up, axum drops the
+//! response and with it the receiver; the request's watcher sees that at the next frame, layer of a chunk of the prompt,
+//! or token, and stops.
+
+use std::{convert::Infallible, ops::ControlFlow, path::PathBuf};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use longvu::{ErrorKind, GenerationConfig, LongVu, Video, Watch};
+use serde::Deserialize;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+
+/// A question about a video, or about none.
+#[derive(Debug, Deserialize)]
+pub struct Question {
+    /// The video's file.
+    pub video: Option<PathBuf>,
+    /// What is asked.
+    pub question: String,
+    /// Whether lines that begin with `:` tell how far it is.
+    #[serde(default)]
+    pub progress: bool,
+}
+
+/// `POST /ask` with a [`Question`] as JSON; the answer is streamed as text.
+pub fn router(model: LongVu) -> Router {
+    Router::new().route("/ask", post(ask)).with_state(model)
+}
+
+async fn ask(State(model): State<LongVu>, Json(question): Json<Question>) -> Response {
+    let (pieces, receiver) = channel::<String>(64);
+    let work = tokio::task::spawn_blocking(move || answer(&model, &question, &pieces));
+    let mut stream = ReceiverStream::new(receiver);
+    // The status is decided by whether there is a first piece.
+    if let Some(first) = stream.next().await {
+        let pieces = tokio_stream::once(first).chain(stream);
+        return Body::from_stream(pieces.map(Ok::<_, Infallible>)).into_response();
+    }
+    match work.await {
+        Ok(Err(error)) => refusal(&error),
+        Ok(Ok(())) => StatusCode::OK.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// What a client can do about an error.
+fn refusal(error: &longvu::Error) -> Response {
+    let status = match error.kind() {
+        ErrorKind::BadInput => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::DoesNotFit => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, error.to_string()).into_response()
+}
+
+/// Encodes and answers, for as long as somebody listens.
+fn answer(model: &LongVu, question: &Question, pieces: &Sender<String>) -> longvu::Result<()> {
+    let (client, tell) = (pieces.clone(), question.progress);
+    let request = model.watched(Watch::new(move |progress| {
+        if tell {
+            // A slow reader loses some of these, and no piece of the answer.
+            let total = progress.total.unwrap_or_default();
+            let _ = client.try_send(format!(": {:?} {} of {total}\n", progress.step, progress.done));
+        }
+        if client.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }));
+    let video = question.video.as_deref().map(|path| request.encode(Video::open(path)?)).transpose()?;
+    let visuals: Vec<_> = video.iter().collect();
+    for piece in request.stream(&visuals, &question.question, &GenerationConfig::default())? {
+        if pieces.blocking_send(piece?).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
