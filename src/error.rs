@@ -36,6 +36,10 @@ pub enum Error {
     #[error(transparent)]
     Llm(#[from] llm::Error),
 
+    /// A compression stage.
+    #[error(transparent)]
+    Compress(#[from] compress::Error),
+
     /// A preset's name.
     #[error(transparent)]
     Preset(#[from] compress::UnknownPreset),
@@ -165,18 +169,6 @@ pub enum Error {
         window: usize,
         /// Tokens reserved for the answer.
         reserved: usize,
-    },
-
-    /// A stage of the caller's own that leaves more tokens than there is room for.
-    #[error(
-        "the prompt has {positions} positions and the model's window {window}: the spatial stage left more tokens than \
-         there is room for; have it keep what it is told"
-    )]
-    Overflow {
-        /// Positions of the prompt.
-        positions: usize,
-        /// The model's window.
-        window: usize,
     },
 
     /// The towers are neither beside the model nor downloadable.

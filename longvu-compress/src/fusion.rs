@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-use crate::{Budget, FrameScorer, QueryReport, SpatialReduction, SpatialReport, TokenPruner, query_guided};
+use crate::{
+    Budget, Error, FrameScorer, QueryReport, Result, SpatialReduction, SpatialReport, TokenPruner, query_guided,
+};
 
 /// Frames whose tokens can be had at two resolutions.
 pub trait FrameTokens {
@@ -68,6 +70,9 @@ pub struct VisualTokens {
 ///
 /// # Shapes
 /// - `text`: `[text_tokens, hidden_size]`, embeddings of the prompt after the placeholder
+///
+/// # Errors
+/// A stage's own, and what a stage or `frames` returns that does not fit what was asked for.
 pub fn fuse<F: FrameTokens>(
     frames: &F,
     text: Tensor<2>,
@@ -75,30 +80,37 @@ pub fn fuse<F: FrameTokens>(
     budget: &Budget,
     scorer: &dyn FrameScorer,
     pruner: &dyn TokenPruner,
-) -> VisualTokens {
-    let count = frames.frames();
+) -> Result<VisualTokens> {
+    let (count, hidden) = (frames.frames(), text.dims()[1]);
     let room = budget.room(text_ids);
     let mixed = budget.highres && (budget.high_frames(text_len)..=budget.low_frames(text_len)).contains(&count);
     if !mixed {
         let len = frames.full_len();
         if count * len <= room {
-            return whole(frames.full(None), Layout::Full, None);
+            return Ok(whole(sized(frames.full(None), [count, len, hidden])?, Layout::Full, None));
         }
-        let chunk = |frames_at: &[usize]| frames.full(Some(frames_at));
+        let chunk = |frames_at: &[usize]| sized(frames.full(Some(frames_at)), [frames_at.len(), len, hidden]);
         return prune((count, len), chunk, Layout::Full, None, room, pruner);
     }
     let low = frames.low();
-    let query = query_guided(scorer, low.clone(), text, room, frames.full_len());
+    let (len, full_len) = (low.dims()[1], frames.full_len());
+    let low = sized(low, [count, len, hidden])?;
+    let query = query_guided(scorer, low.clone(), text, room, full_len)?;
     if query.full.is_empty() {
-        let [count, len, _] = low.dims();
         if count * len <= room {
-            return whole(low, Layout::QueryGuided, Some(query));
+            return Ok(whole(low, Layout::QueryGuided, Some(query)));
         }
-        let chunk = |frames_at: &[usize]| low.clone().narrow(0, frames_at[0], frames_at.len());
+        let chunk = |frames_at: &[usize]| Ok(low.clone().narrow(0, frames_at[0], frames_at.len()));
         return prune((count, len), chunk, Layout::QueryGuided, Some(query), room, pruner);
     }
-    let full = frames.full(Some(&query.full));
-    interleave(low, full, query)
+    let full = sized(frames.full(Some(&query.full)), [query.full.len(), full_len, hidden])?;
+    Ok(interleave(low, full, query))
+}
+
+/// The tokens, if they have the shape that was asked for.
+fn sized(tokens: Tensor<3>, expected: [usize; 3]) -> Result<Tensor<3>> {
+    let found = tokens.dims();
+    if found == expected { Ok(tokens) } else { Err(Error::BadTokens { found, expected }) }
 }
 
 /// Replaces the raised frames' low-resolution tokens by their full ones, in time order.
@@ -159,21 +171,21 @@ fn whole(tokens: Tensor<3>, layout: Layout, query: Option<QueryReport>) -> Visua
 /// many times the prompt.
 fn prune(
     (frames, len): (usize, usize),
-    chunk: impl Fn(&[usize]) -> Tensor<3>,
+    chunk: impl Fn(&[usize]) -> Result<Tensor<3>>,
     layout: Layout,
     query: Option<QueryReport>,
     room: usize,
     pruner: &dyn TokenPruner,
-) -> VisualTokens {
+) -> Result<VisualTokens> {
     let mut report = unreduced(frames, len, layout, query);
-    let mut reduction = SpatialReduction::new(pruner);
+    let mut reduction = SpatialReduction::new(pruner)?;
     let all: Vec<usize> = (0..frames).collect();
-    all.chunks(pruner.chunk().max(1)).for_each(|frames_at| reduction.push(chunk(frames_at)));
+    all.chunks(reduction.chunk()).try_for_each(|frames_at| reduction.push(chunk(frames_at)?))?;
     let Some((tokens, spatial)) = reduction.finish(room) else {
-        return whole(chunk(&all), layout, report.query);
+        return Ok(whole(chunk(&all)?, layout, report.query));
     };
     report.tokens_after = spatial.tokens_after;
     report.tokens_per_frame = spatial.kept.iter().map(Vec::len).collect();
     report.spatial = Some(spatial);
-    VisualTokens { tokens, report }
+    Ok(VisualTokens { tokens, report })
 }

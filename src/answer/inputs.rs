@@ -37,8 +37,8 @@ impl LongVu {
     ///
     /// # Errors
     /// A prompt whose text leaves no room or that has ids which the language model has not, videos and images that do not
-    /// fit beside it, another number of places than of videos and images, or one that was encoded by another model or
-    /// with other settings.
+    /// fit beside it, another number of places than of videos and images, one that was encoded by another model or with
+    /// other settings, and a stage that fails.
     pub fn prepare(&self, prompt: &PromptIds, visuals: &[&EncodedVideo]) -> Result<PreparedPrompt> {
         let (places, given) = (prompt.num_placeholders(), visuals.len());
         if places != given {
@@ -71,10 +71,6 @@ impl LongVu {
         }
         parts.retain(|part| part.dims()[0] > 0);
         prepared.inputs_embeds = Tensor::cat(parts, 0);
-        let positions = prepared.inputs_embeds.dims()[0];
-        if positions > budget.max_len {
-            return Err(Error::Overflow { positions, window: budget.max_len });
-        }
         Ok(prepared)
     }
 
@@ -96,7 +92,7 @@ impl LongVu {
         }
         let text = self.embed_text(after)?;
         let (scorer, pruner) = (stages.scorer.as_ref(), stages.pruner.as_ref());
-        let fused = fuse(&frames, text, (text_len, text_ids), &stages.budget, scorer, pruner);
+        let fused = fuse(&frames, text, (text_len, text_ids), &stages.budget, scorer, pruner)?;
         Ok((fused.tokens, fused.report, selected))
     }
 

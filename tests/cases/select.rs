@@ -23,7 +23,7 @@ fn kept_frames() {
         let features = case.tensor::<3>("features", &device());
         let frames = features.dims()[0];
         let found = if stage.applies(frames, budget.temporal_limit(settings.text_len)) {
-            TemporalReduction::run(&stage, features).selected
+            TemporalReduction::run(&stage, features).unwrap().selected
         } else {
             (0..frames).collect()
         };

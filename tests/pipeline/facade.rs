@@ -9,7 +9,7 @@ use std::{
 use burn::tensor::Tensor;
 use longvu::{
     Clip, Device, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu, Residency, Step, Watch, Workload,
-    compress::{FrameSelector, WindowSelection},
+    compress::{FrameSelector, StageError, WindowSelection},
     llm::{Conversation, Role},
 };
 
@@ -215,8 +215,8 @@ impl FrameSelector for FirstOfWindow {
         true
     }
 
-    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
-        WindowSelection { scores: vec![0.0; features.dims()[0]], kept: vec![0] }
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
+        Ok(WindowSelection { scores: vec![0.0; features.dims()[0]], kept: vec![0] })
     }
 
     fn max_frames(&self) -> usize {

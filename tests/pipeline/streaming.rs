@@ -10,7 +10,7 @@ use std::{
 use burn::tensor::Tensor;
 use longvu::{
     Clip, EncodedVideo, Error, Frame, LongVu, Watch, WorkCounters,
-    compress::{FrameSelector, WindowSelection},
+    compress::{FrameSelector, StageError, WindowSelection},
 };
 
 use crate::support::{bits, builder, frames, model};
@@ -27,9 +27,9 @@ impl FrameSelector for Thirds {
         frames >= limit
     }
 
-    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let frames = features.dims()[0];
-        WindowSelection { scores: vec![0.5; frames], kept: (0..frames).filter(|&i| i != 1).collect() }
+        Ok(WindowSelection { scores: vec![0.5; frames], kept: (0..frames).filter(|&i| i != 1).collect() })
     }
 
     fn max_frames(&self) -> usize {

@@ -61,6 +61,6 @@ pub fn spatial(device: &Device) -> Case {
     let frames = Frames(tokens);
     // Looked at once, then read and written once.
     Case::new(Work::Bytes(3 * bytes), move || {
-        fuse(&frames, text.clone(), (0, 0), &budget, &QueryStage, &SpatialStage::default()).tokens
+        fuse(&frames, text.clone(), (0, 0), &budget, &QueryStage, &SpatialStage::default()).map(|fused| fused.tokens)
     })
 }

@@ -95,7 +95,7 @@ impl LanguageObjective {
             return Ok(frames.image(budget.highres).0);
         }
         let text = model.decoder.embed(&prompt.ids_after_first_placeholder());
-        Ok(fuse(&frames, text, (text_len, text_ids), &budget, &QueryStage, &spatial).tokens)
+        Ok(fuse(&frames, text, (text_len, text_ids), &budget, &QueryStage, &spatial)?.tokens)
     }
 
     /// Refuses a sample whose text alone is longer than the window.
