@@ -71,7 +71,10 @@ impl Returned {
 /// None of them.
 pub(crate) fn frames_at_once(stage: StageName, frames: usize) -> Result<usize> {
     match frames {
-        0 => Err(Error::BadStage { stage, reason: "0 as the number of frames it looks at together; use 1 or more".into() }),
+        0 => Err(Error::BadStage {
+            stage,
+            reason: "0 as the number of frames it looks at together; use 1 or more".into(),
+        }),
         frames => Ok(frames),
     }
 }

@@ -174,7 +174,8 @@ fn budget(visual_tokens: usize) -> Budget {
 #[test]
 fn stages_are_checked_wherever_frames_are_fused() {
     let fuse = |frames, room, scorer: &dyn FrameScorer, pruner: &dyn TokenPruner| {
-        fuse(&Made { frames, spare: 0 }, ones([1, HIDDEN]), (0, 0), &budget(room), scorer, pruner).map(|fused| fused.report)
+        fuse(&Made { frames, spare: 0 }, ones([1, HIDDEN]), (0, 0), &budget(room), scorer, pruner)
+            .map(|fused| fused.report)
     };
     let too_few = Told { at_once: 0, returns: Some(vec![0.0]) };
     let chunkless = Told { at_once: 0, returns: Some(vec![vec![0]]) };

@@ -45,7 +45,7 @@ pub enum VisualKind {
 
 impl VisualKind {
     /// The sides of a frame of this width and height, in the order in which padding is cut.
-    pub(crate) fn size_pair(self, (width, height): (u32, u32)) -> SizePair {
+    pub fn size_pair(self, (width, height): (u32, u32)) -> SizePair {
         match self {
             Self::Video => SizePair::of_video(width, height),
             Self::Image => SizePair::of_image(width, height),
