@@ -27,7 +27,7 @@ impl FrameSelector for EveryNth {
 
     fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let frames = features.dims()[0];
-        Ok(WindowSelection { scores: vec![0.0; frames], kept: (0..frames).step_by(self.step).collect() })
+        Ok(WindowSelection::new(vec![0.0; frames], (0..frames).step_by(self.step).collect()))
     }
 
     fn max_frames(&self) -> usize {

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("  scores: {:.2?}", report.scores);
 
     let tokens = scenes(156, 64, &device);
-    let report = spatial_reduction(&SpatialStage { threshold: 0.8, ..SpatialStage::default() }, tokens, 4000)?;
+    let report = spatial_reduction(&SpatialStage::default().with_threshold(0.8), tokens, 4000)?;
     let per_frame: Vec<usize> = report.kept.iter().map(Vec::len).collect();
     println!(
         "spatial: {} tokens in, {} left by similarity, {} in the end",

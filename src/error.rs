@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::{MemoryPlan, checkpoint, compress, llm, vision};
+use crate::{
+    MemoryPlan,
+    checkpoint::{self, config::TowerFamily},
+    compress, llm, vision,
+};
 
 /// Result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -179,7 +183,7 @@ pub enum Error {
     )]
     TowerNotFound {
         /// Which tower.
-        family: &'static str,
+        family: TowerFamily,
         /// Local places tried.
         looked_for: Vec<String>,
         /// The repository on the Hub.

@@ -6,9 +6,17 @@ use crate::{FrameScorer, FrameSelector, StageError, TokenPruner, WindowSelection
 
 /// In place of the temporal stage: every frame stays, or evenly spread ones of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeepFrames {
     /// Most frames kept of a whole video.
     pub max_frames: usize,
+}
+
+impl KeepFrames {
+    /// All frames of a video that has no more than `max_frames`, else so many of them.
+    pub fn new(max_frames: usize) -> Self {
+        Self { max_frames }
+    }
 }
 
 impl FrameSelector for KeepFrames {

@@ -25,6 +25,7 @@ pub trait FrameTokens {
 /// At which resolution a video's frames went into the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Layout {
     /// Every frame at full resolution.
     Full,
@@ -34,6 +35,7 @@ pub enum Layout {
 
 /// What stages 2 and 3 did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FusionReport {
     /// Frames that came in.
     pub frames: usize,
@@ -54,11 +56,28 @@ pub struct FusionReport {
 }
 
 /// The visual part of a prompt.
+#[non_exhaustive]
 pub struct VisualTokens {
     /// `[tokens, hidden_size]`, in time order.
     pub tokens: Tensor<2>,
     /// How they came about.
     pub report: FusionReport,
+}
+
+impl VisualTokens {
+    /// All tokens of frames of one resolution in a row.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[frames, tokens, hidden_size]`
+    pub fn whole(tokens: Tensor<3>, layout: Layout) -> Self {
+        let [frames, len, hidden] = tokens.dims();
+        Self { tokens: tokens.reshape([frames * len, hidden]), report: unreduced(frames, len, layout) }
+    }
+
+    fn with_query(mut self, query: Option<QueryReport>) -> Self {
+        self.report.query = query;
+        self
+    }
 }
 
 /// Fits a video's frames into the room that a prompt leaves.
@@ -87,7 +106,7 @@ pub fn fuse<F: FrameTokens>(
     if !mixed {
         let len = frames.full_len();
         if count * len <= room {
-            return Ok(whole(sized(frames.full(None), [count, len, hidden])?, Layout::Full, None));
+            return Ok(VisualTokens::whole(sized(frames.full(None), [count, len, hidden])?, Layout::Full));
         }
         let chunk = |frames_at: &[usize]| sized(frames.full(Some(frames_at)), [frames_at.len(), len, hidden]);
         return prune((count, len), chunk, Layout::Full, None, room, pruner);
@@ -98,7 +117,7 @@ pub fn fuse<F: FrameTokens>(
     let query = query_guided(scorer, low.clone(), text, room, full_len)?;
     if query.full.is_empty() {
         if count * len <= room {
-            return Ok(whole(low, Layout::QueryGuided, Some(query)));
+            return Ok(VisualTokens::whole(low, Layout::QueryGuided).with_query(Some(query)));
         }
         let chunk = |frames_at: &[usize]| Ok(low.clone().narrow(0, frames_at[0], frames_at.len()));
         return prune((count, len), chunk, Layout::QueryGuided, Some(query), room, pruner);
@@ -145,7 +164,7 @@ fn interleave(low: Tensor<3>, full: Tensor<3>, query: QueryReport) -> VisualToke
 }
 
 /// The report of `frames` frames of `len` tokens each.
-fn unreduced(frames: usize, len: usize, layout: Layout, query: Option<QueryReport>) -> FusionReport {
+fn unreduced(frames: usize, len: usize, layout: Layout) -> FusionReport {
     FusionReport {
         frames,
         layout,
@@ -153,16 +172,9 @@ fn unreduced(frames: usize, len: usize, layout: Layout, query: Option<QueryRepor
         tokens_before: frames * len,
         tokens_after: frames * len,
         tokens_per_frame: vec![len; frames],
-        query,
+        query: None,
         spatial: None,
     }
-}
-
-/// Lays frames of one resolution out in a row.
-fn whole(tokens: Tensor<3>, layout: Layout, query: Option<QueryReport>) -> VisualTokens {
-    let [frames, len, hidden] = tokens.dims();
-    let report = unreduced(frames, len, layout, query);
-    VisualTokens { tokens: tokens.reshape([frames * len, hidden]), report }
 }
 
 /// Lays frames of one resolution out in a row without repeated tokens, as many as fit.
@@ -177,12 +189,12 @@ fn prune(
     room: usize,
     pruner: &dyn TokenPruner,
 ) -> Result<VisualTokens> {
-    let mut report = unreduced(frames, len, layout, query);
+    let mut report = FusionReport { query, ..unreduced(frames, len, layout) };
     let mut reduction = SpatialReduction::new(pruner)?;
     let all: Vec<usize> = (0..frames).collect();
     all.chunks(reduction.chunk()).try_for_each(|frames_at| reduction.push(chunk(frames_at)?))?;
     let Some((tokens, spatial)) = reduction.finish(room) else {
-        return Ok(whole(chunk(&all)?, layout, report.query));
+        return Ok(VisualTokens::whole(chunk(&all)?, layout).with_query(report.query));
     };
     report.tokens_after = spatial.tokens_after;
     report.tokens_per_frame = spatial.kept.iter().map(Vec::len).collect();

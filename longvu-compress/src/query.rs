@@ -40,6 +40,7 @@ impl FrameScorer for QueryStage {
 
 /// What the query-guided stage decided.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct QueryReport {
     /// Score of each frame; empty when no frame could be raised to full resolution.
     pub scores: Vec<f32>,

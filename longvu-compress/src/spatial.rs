@@ -26,6 +26,7 @@ pub trait TokenPruner: Send + Sync {
 
 /// LongVU's spatial reduction: the chunk's first frame stays whole, later frames lose the tokens that look like it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct SpatialStage {
     /// Frames per chunk.
     pub chunk: usize,
@@ -37,6 +38,22 @@ impl Default for SpatialStage {
     /// The paper's settings; released checkpoints carry their own threshold.
     fn default() -> Self {
         Self { chunk: 8, threshold: 0.8 }
+    }
+}
+
+impl SpatialStage {
+    /// Sets [`chunk`](Self::chunk).
+    #[must_use]
+    pub fn with_chunk(mut self, chunk: usize) -> Self {
+        self.chunk = chunk;
+        self
+    }
+
+    /// Sets [`threshold`](Self::threshold).
+    #[must_use]
+    pub fn with_threshold(mut self, threshold: f64) -> Self {
+        self.threshold = threshold;
+        self
     }
 }
 
@@ -60,6 +77,7 @@ impl TokenPruner for SpatialStage {
 
 /// What the spatial stage kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SpatialReport {
     /// Tokens that came in.
     pub tokens_before: usize,

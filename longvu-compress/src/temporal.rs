@@ -11,11 +11,19 @@ use crate::{
 
 /// What a selector says of one window of frames.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct WindowSelection {
     /// Redundancy of each frame: its mean similarity with the window.
     pub scores: Vec<f32>,
     /// Kept frames, as positions in the window, ascending.
     pub kept: Vec<usize>,
+}
+
+impl WindowSelection {
+    /// The scores of a window's frames, and which of them are kept.
+    pub fn new(scores: Vec<f32>, kept: Vec<usize>) -> Self {
+        Self { scores, kept }
+    }
 }
 
 /// Decides which frames of a window to keep. The temporal stage of a pipeline is any such value.
@@ -47,6 +55,7 @@ pub trait FrameSelector: Send + Sync {
 
 /// LongVU's temporal reduction.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct TemporalStage {
     /// Frames per window.
     pub window: usize,
@@ -68,6 +77,41 @@ impl Default for TemporalStage {
 }
 
 impl TemporalStage {
+    /// Sets [`window`](Self::window).
+    #[must_use]
+    pub fn with_window(mut self, window: usize) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Sets [`threshold`](Self::threshold).
+    #[must_use]
+    pub fn with_threshold(mut self, threshold: f64) -> Self {
+        self.threshold = threshold;
+        self
+    }
+
+    /// Sets [`count_self`](Self::count_self).
+    #[must_use]
+    pub fn with_count_self(mut self, count_self: bool) -> Self {
+        self.count_self = count_self;
+        self
+    }
+
+    /// Sets [`always`](Self::always).
+    #[must_use]
+    pub fn with_always(mut self, always: bool) -> Self {
+        self.always = always;
+        self
+    }
+
+    /// Sets [`max_frames`](Self::max_frames).
+    #[must_use]
+    pub fn with_max_frames(mut self, max_frames: usize) -> Self {
+        self.max_frames = max_frames;
+        self
+    }
+
     /// Mean cosine similarity of each frame with the frames of its window, the middle frame's set to 0.
     fn redundancy(&self, features: Tensor<3>) -> Vec<f32> {
         let [frames, tokens, channels] = features.dims();
@@ -113,6 +157,7 @@ impl FrameSelector for TemporalStage {
 
 /// What the temporal stage did to a video.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct TemporalReport {
     /// Frames that came in.
     pub frames: usize,
@@ -120,6 +165,13 @@ pub struct TemporalReport {
     pub scores: Vec<f32>,
     /// Frames that a reduction keeps, ascending.
     pub selected: Vec<usize>,
+}
+
+impl TemporalReport {
+    /// What a selector did to a video: each frame's score, and which frames it selected, ascending.
+    pub fn new(frames: usize, scores: Vec<f32>, selected: Vec<usize>) -> Self {
+        Self { frames, scores, selected }
+    }
 }
 
 /// Runs a [`FrameSelector`] over a video, window by window, as its frames arrive.

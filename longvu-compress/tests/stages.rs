@@ -30,7 +30,7 @@ impl FrameSelector for Told<(Vec<f32>, Vec<usize>)> {
 
     fn select_window(&self, _: Tensor<3>) -> Result<WindowSelection, StageError> {
         let (scores, kept) = self.returned()?;
-        Ok(WindowSelection { scores, kept })
+        Ok(WindowSelection::new(scores, kept))
     }
 
     fn max_frames(&self) -> usize {
@@ -168,7 +168,7 @@ fn a_stage_that_fails_is_the_source_of_the_error() {
 
 /// A window with room for `visual_tokens`: of 24 of them, 3 frames are at full resolution and 24 at low.
 fn budget(visual_tokens: usize) -> Budget {
-    Budget { max_len: visual_tokens, inference_max_length: 0, image_token_len: 6, lowres_token: 1, highres: true }
+    Budget::new(visual_tokens).with_inference_max_length(0).with_image_token_len(6).with_lowres_token(1)
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{
 };
 
 /// A prompt ready for the language model.
+#[non_exhaustive]
 pub struct PreparedPrompt {
     /// `[positions, hidden_size]`.
     pub inputs_embeds: Tensor<2>,
@@ -63,7 +64,7 @@ impl LongVu {
             let others = shares.of_others(i);
             let lengths = (text_len + others, text_ids + others);
             let rows = self.rows(visual, lengths.0);
-            let VisualTokens { tokens, report } = self.fit(visual, &rows, &segments[places], lengths)?;
+            let VisualTokens { tokens, report, .. } = self.fit(visual, &rows, &segments[places], lengths)?;
             shares.settle(i, report.tokens_after);
             parts.push(tokens);
             parts.push(self.embed_text(&segments[i + 1])?);

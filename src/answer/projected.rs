@@ -5,7 +5,7 @@ use longvu_checkpoint::config::LongVuConfig;
 
 use crate::{
     VisualKind,
-    compress::{self, Budget, FrameScorer, FrameTokens, FusionReport, Layout, TokenPruner, VisualTokens, fuse},
+    compress::{self, Budget, FrameScorer, FrameTokens, Layout, TokenPruner, VisualTokens, fuse},
     encoded::video::select,
     vision::{MmProjector, SizePair},
 };
@@ -85,18 +85,7 @@ impl<'a> ProjectedFrames<'a> {
     /// A single image's tokens: low resolution in models that have it.
     fn image(&self, highres: bool) -> VisualTokens {
         let tokens = if highres { self.low() } else { self.full(None) };
-        let [frames, len, hidden] = tokens.dims();
-        let report = FusionReport {
-            frames,
-            layout: if highres { Layout::QueryGuided } else { Layout::Full },
-            full_frames: if highres { 0 } else { frames },
-            tokens_before: frames * len,
-            tokens_after: frames * len,
-            tokens_per_frame: vec![len; frames],
-            query: None,
-            spatial: None,
-        };
-        VisualTokens { tokens: tokens.reshape([frames * len, hidden]), report }
+        VisualTokens::whole(tokens, if highres { Layout::QueryGuided } else { Layout::Full })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{Result, encode::prefetch::FrameSource, vision::SizePair};
 
 /// One RGB picture.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Position among the video's frames.
     pub index: usize,
@@ -36,6 +37,7 @@ impl Frame {
 /// Whether frames are a video's or an image's, which are unpadded and budgeted differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum VisualKind {
     /// Frames in time order.
     Video,
@@ -104,7 +106,7 @@ impl IntoClip for Vec<Frame> {
 #[cfg(feature = "video")]
 impl From<crate::video::Frame> for Frame {
     fn from(frame: crate::video::Frame) -> Self {
-        let crate::video::Frame { index, timestamp, width, height, rgb } = frame;
+        let crate::video::Frame { index, timestamp, width, height, rgb, .. } = frame;
         Self { index, timestamp, width, height, rgb }
     }
 }

@@ -101,7 +101,7 @@ impl LongVu {
 
 /// The report of a stage that did not run.
 fn whole(frames: usize) -> TemporalReport {
-    TemporalReport { frames, scores: Vec::new(), selected: (0..frames).collect() }
+    TemporalReport::new(frames, Vec::new(), (0..frames).collect())
 }
 
 fn check_selection(report: &TemporalReport) -> Result<()> {

@@ -6,13 +6,11 @@ use crate::{compress::Budget, llm::PromptIds};
 
 /// The token budget of a checkpoint.
 pub fn budget(config: &LongVuConfig) -> Budget {
-    Budget {
-        max_len: config.tokenizer_model_max_length,
-        inference_max_length: config.inference_max_length,
-        image_token_len: config.image_token_len,
-        lowres_token: config.lowres_token,
-        highres: config.highres,
-    }
+    Budget::new(config.tokenizer_model_max_length)
+        .with_inference_max_length(config.inference_max_length)
+        .with_image_token_len(config.image_token_len)
+        .with_lowres_token(config.lowres_token)
+        .with_highres(config.highres)
 }
 
 /// The length of a prompt's text as the budget counts it: with each placeholder as one token, and without placeholders.

@@ -25,7 +25,7 @@ impl FrameSelector for AllButFirst {
 
     fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let frames = features.dims()[0];
-        Ok(WindowSelection { scores: vec![0.0; frames], kept: (1..frames).collect() })
+        Ok(WindowSelection::new(vec![0.0; frames], (1..frames).collect()))
     }
 
     fn max_frames(&self) -> usize {

@@ -25,7 +25,7 @@ impl FrameSelector for Windows {
     fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let scores = vec![0.0; features.dims()[0]];
         let kept = if scores.len() < 3 { vec![0, 2] } else { vec![0] };
-        Ok(WindowSelection { scores, kept })
+        Ok(WindowSelection::new(scores, kept))
     }
 
     fn max_frames(&self) -> usize {

@@ -85,7 +85,7 @@ impl LanguageObjective {
         if let Some(visual_tokens) = sample.visual_tokens {
             budget = budget.at_most(visual_tokens, text_len);
         }
-        let CompressionSettings { temporal, spatial } =
+        let CompressionSettings { temporal, spatial, .. } =
             Preset::Package.settings(self.config.dino_threshold, self.config.drop_threshold);
         let stage = (kind == VisualKind::Video).then_some(&temporal);
         let features = self.towers.features(&sample.frames, stage, (&budget, text_len), &self.device)?;
