@@ -60,14 +60,7 @@ fn towers(c: &mut Criterion) {
 /// From both towers' features to the language model's tokens, a frame at a time.
 fn connector(c: &mut Criterion) {
     let device = default_device();
-    let config = AggregatorConfig {
-        tower_channels: [1152, 1536],
-        channels: 1024,
-        heads: 16,
-        depth: 3,
-        feature_side: 24,
-        query_side: 12,
-    };
+    let config = AggregatorConfig::published([1152, 1536]);
     let (aggregator, projector) = synthetic(Dtype::F32, |w| {
         let model = w.at("model");
         (SpatialVisionAggregator::new(&config, &model), MmProjector::new(1024, 3584, &model))

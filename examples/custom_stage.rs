@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use longvu::{
     LongVu, Video,
-    compress::{FrameSelector, WindowSelection},
+    compress::{FrameSelector, StageError, WindowSelection},
 };
 
 /// Keeps every `step`-th frame of a window of 16.
@@ -25,9 +25,9 @@ impl FrameSelector for EveryNth {
         true
     }
 
-    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let frames = features.dims()[0];
-        WindowSelection { scores: vec![0.0; frames], kept: (0..frames).step_by(self.step).collect() }
+        Ok(WindowSelection::new(vec![0.0; frames], (0..frames).step_by(self.step).collect()))
     }
 
     fn max_frames(&self) -> usize {

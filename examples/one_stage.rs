@@ -22,12 +22,12 @@ fn scenes(tokens: usize, channels: usize, device: &Device) -> Tensor<3> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = default_device();
 
-    let report = TemporalReduction::run(&TemporalStage::default(), scenes(576, 64, &device));
+    let report = TemporalReduction::run(&TemporalStage::default(), scenes(576, 64, &device))?;
     println!("temporal: {} frames in, {} kept: {:?}", report.frames, report.selected.len(), report.selected);
     println!("  scores: {:.2?}", report.scores);
 
     let tokens = scenes(156, 64, &device);
-    let report = spatial_reduction(&SpatialStage { threshold: 0.8, ..SpatialStage::default() }, tokens, 4000);
+    let report = spatial_reduction(&SpatialStage::default().with_threshold(0.8), tokens, 4000)?;
     let per_frame: Vec<usize> = report.kept.iter().map(Vec::len).collect();
     println!(
         "spatial: {} tokens in, {} left by similarity, {} in the end",

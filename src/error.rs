@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::{MemoryPlan, checkpoint, compress, llm, vision};
+use crate::{
+    MemoryPlan,
+    checkpoint::{self, config::TowerFamily},
+    compress, llm, vision,
+};
 
 /// Result with this crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -35,6 +39,10 @@ pub enum Error {
     /// Tokenizer, prompt or generation settings.
     #[error(transparent)]
     Llm(#[from] llm::Error),
+
+    /// A compression stage.
+    #[error(transparent)]
+    Compress(#[from] compress::Error),
 
     /// A preset's name.
     #[error(transparent)]
@@ -167,18 +175,6 @@ pub enum Error {
         reserved: usize,
     },
 
-    /// A stage of the caller's own that leaves more tokens than there is room for.
-    #[error(
-        "the prompt has {positions} positions and the model's window {window}: the spatial stage left more tokens than \
-         there is room for; have it keep what it is told"
-    )]
-    Overflow {
-        /// Positions of the prompt.
-        positions: usize,
-        /// The model's window.
-        window: usize,
-    },
-
     /// The towers are neither beside the model nor downloadable.
     #[error(
         "the {family} tower was not found: looked for {}; pass its folder's parent as `towers` (--towers DIR), or \
@@ -187,7 +183,7 @@ pub enum Error {
     )]
     TowerNotFound {
         /// Which tower.
-        family: &'static str,
+        family: TowerFamily,
         /// Local places tried.
         looked_for: Vec<String>,
         /// The repository on the Hub.

@@ -40,7 +40,10 @@ pub use model::miniature::miniature_folder;
 pub use model::residency::Residency;
 pub use model::synth::synthesize;
 pub use model::towers::TowerFiles;
-pub use model::{budget::budget, builder::LongVuBuilder};
+pub use model::{
+    budget::{budget, text_lengths},
+    builder::LongVuBuilder,
+};
 pub use plan::memory::{available_memory, peak_memory};
 pub use plan::{MemoryPlan, Workload};
 #[cfg(feature = "video")]

@@ -37,7 +37,7 @@ fn synthetic<M>(build: impl Fn(&Weights) -> M) -> M {
 }
 
 fn synthetic_as<M>(dtype: Dtype, quantize: Option<Quantize>, build: impl Fn(&Weights) -> M) -> M {
-    let options = LoadOptions { quantize, ..LoadOptions::new("synthetic", &device(), dtype) };
+    let options = LoadOptions::new("synthetic", &device(), dtype).with_quantize(quantize);
     load(Arc::new(Synthetic), &options, build).unwrap().0
 }
 
@@ -101,14 +101,7 @@ fn siglip_so400m() {
 #[ignore = "0.2 GB and 2 s"]
 fn connector() {
     let case = case("full_connector");
-    let config = AggregatorConfig {
-        tower_channels: [1152, 1536],
-        channels: 1024,
-        heads: 16,
-        depth: 3,
-        feature_side: 24,
-        query_side: 12,
-    };
+    let config = AggregatorConfig::published([1152, 1536]);
     let (aggregator, projector) = synthetic(|w| {
         let model = w.at("model");
         (SpatialVisionAggregator::new(&config, &model), MmProjector::new(1024, 3584, &model))

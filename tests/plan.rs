@@ -18,13 +18,12 @@ fn sizes(name: &str) -> ModelSizes {
 }
 
 fn settings(compute: Compute, dtype: Dtype, quantize: Option<Quantize>) -> PlanSettings {
-    let (residency, tower_batch) = (Residency::Whole, compute.tower_batch());
-    PlanSettings { compute, dtype, quantize, tower_batch, residency, max_len: 8192 }
+    PlanSettings::new(compute, 8192).with_dtype(dtype).with_quantize(quantize)
 }
 
 /// Frames of full-HD video.
 fn frames(frames: usize) -> Workload {
-    Workload { frames, ..Workload::default() }
+    Workload::default().with_frames(frames)
 }
 
 fn hour(model: &ModelSizes, settings: PlanSettings, available: f64) -> MemoryPlan {
@@ -111,7 +110,7 @@ fn parts_that_come_and_go_never_take_more() {
         let model = sizes(name);
         for (dtype, quantize) in [(Dtype::F32, None), (Dtype::Bf16, None), (Dtype::Bf16, Some(Quantize::Int4))] {
             let whole = settings(Compute::Cpu, dtype, quantize);
-            let on_demand = PlanSettings { residency: Residency::OnDemand, ..whole };
+            let on_demand = whole.with_residency(Residency::OnDemand);
             let weights = model.weights(&whole);
             let [whole, on_demand] = [whole, on_demand].map(|s| MemoryPlan::new(&model, s, frames(600), None));
             assert!(on_demand.peak < whole.peak, "{name} {dtype} {quantize:?}");

@@ -74,15 +74,7 @@ pub fn config(data: &[u8]) {
     let Ok(sizes) = ModelSizes::read(folder, Some(&TOWERS), &RepoOptions::default(), &serde_json::Map::new()) else {
         return;
     };
-    let compute = Compute::Cpu;
-    let settings = PlanSettings {
-        compute,
-        dtype: Dtype::F32,
-        quantize: None,
-        tower_batch: 1,
-        residency: Residency::Whole,
-        max_len: sizes.max_len(),
-    };
+    let settings = PlanSettings::new(Compute::Cpu, sizes.max_len());
     MemoryPlan::new(&sizes, settings, Workload::default(), Some(1 << 34));
 }
 

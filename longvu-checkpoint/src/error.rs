@@ -90,6 +90,7 @@ impl Error {
 
 /// The tensors of a checkpoint that do not fit a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mismatch {
     /// The model part and where its weights came from.
     pub origin: String,

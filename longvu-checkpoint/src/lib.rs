@@ -10,6 +10,7 @@ mod formats;
 #[cfg(feature = "hub")]
 mod hub;
 mod limits;
+mod load_options;
 pub mod nn;
 mod repo;
 mod source;
@@ -20,9 +21,8 @@ pub use checkpoint::Checkpoint;
 pub use error::{Error, Mismatch, Result};
 pub use formats::{mapped::Mapping, writer::SafetensorsWriter};
 pub use limits::Limits;
+pub use load_options::LoadOptions;
 pub use repo::{Download, Repo, RepoOptions};
 pub use source::TensorSource;
 pub use synthetic::{Synthetic, synthetic_range, synthetic_value, synthetic_values};
-pub use weights::{
-    LoadOptions, LoadReport, TensorLookup, TensorRole, TensorSpec, Weights, build, check, declare, load,
-};
+pub use weights::{LoadReport, TensorLookup, TensorRole, TensorSpec, Weights, build, check, declare, load};

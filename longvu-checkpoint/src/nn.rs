@@ -13,6 +13,7 @@ use crate::Weights;
 
 /// A linear layer's weight, `[d_output, d_input]`.
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub enum LinearWeight {
     /// In floating point.
     Dense(Param<Tensor<2>>),

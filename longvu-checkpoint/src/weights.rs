@@ -19,10 +19,11 @@ use burn::{
 };
 use longvu_core::{Dtype, Quantize, QuantizedMatrix, Step, Watch};
 
-use crate::{Error, Result, error::Mismatch, nn::LinearWeight, source::TensorSource};
+use crate::{Error, LoadOptions, Result, error::Mismatch, nn::LinearWeight, source::TensorSource};
 
 /// A tensor that a model's layout has.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TensorSpec {
     /// State-dict name.
     pub name: String,
@@ -34,6 +35,7 @@ pub struct TensorSpec {
 
 /// What a tensor of a layout is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TensorRole {
     /// The model computes with it.
     Parameter,
@@ -46,6 +48,11 @@ pub enum TensorRole {
 }
 
 impl TensorSpec {
+    /// The tensor `name` of a layout.
+    pub fn new(name: impl Into<String>, shape: impl Into<Vec<usize>>, role: TensorRole) -> Self {
+        Self { name: name.into(), shape: shape.into(), role }
+    }
+
     /// Number of elements.
     ///
     /// The largest number there is where a shape, of a configuration that nobody checked, has more.
@@ -54,48 +61,9 @@ impl TensorSpec {
     }
 }
 
-/// How to load.
-#[derive(Debug, Clone)]
-pub struct LoadOptions {
-    /// Device that the parameters live on.
-    pub device: Device,
-    /// dtype that matrices are held in; other parameters have that of activations, [`Dtype::activations`].
-    pub dtype: Dtype,
-    /// Integers that the weights of linear layers are held in instead.
-    pub quantize: Option<Quantize>,
-    /// Name of the part, for error messages: "SigLIP tower", say.
-    pub part: String,
-    /// Only names with one of these prefixes belong to the part; empty means all do.
-    pub prefixes: Vec<String>,
-    /// Names with one of these prefixes belong to other parts, though a prefix above matches.
-    pub foreign: Vec<String>,
-    /// Who is told of tensors as they are read ([`Step::Load`]), and may stop it.
-    pub watch: Watch,
-}
-
-impl LoadOptions {
-    /// Options for `part`, which owns every tensor of its source.
-    pub fn new(part: impl Into<String>, device: &Device, dtype: Dtype) -> Self {
-        let (prefixes, foreign) = (Vec::new(), Vec::new());
-        Self {
-            device: device.clone(),
-            dtype,
-            quantize: None,
-            part: part.into(),
-            prefixes,
-            foreign,
-            watch: Watch::default(),
-        }
-    }
-
-    fn owns(&self, name: &str) -> bool {
-        let starts = |list: &[String]| list.iter().any(|prefix| name.starts_with(prefix.as_str()));
-        (self.prefixes.is_empty() || starts(&self.prefixes)) && !starts(&self.foreign)
-    }
-}
-
 /// What a load did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoadReport {
     /// Number of parameters loaded.
     pub parameters: usize,

@@ -2,13 +2,21 @@
 
 use burn::tensor::Tensor;
 
-use crate::{FrameScorer, FrameSelector, TokenPruner, WindowSelection};
+use crate::{FrameScorer, FrameSelector, StageError, TokenPruner, WindowSelection};
 
 /// In place of the temporal stage: every frame stays, or evenly spread ones of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeepFrames {
     /// Most frames kept of a whole video.
     pub max_frames: usize,
+}
+
+impl KeepFrames {
+    /// All frames of a video that has no more than `max_frames`, else so many of them.
+    pub fn new(max_frames: usize) -> Self {
+        Self { max_frames }
+    }
 }
 
 impl FrameSelector for KeepFrames {
@@ -20,9 +28,9 @@ impl FrameSelector for KeepFrames {
         frames > self.max_frames
     }
 
-    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let frames = features.dims()[0];
-        WindowSelection { scores: vec![0.0; frames], kept: (0..frames).collect() }
+        Ok(WindowSelection { scores: vec![0.0; frames], kept: (0..frames).collect() })
     }
 
     fn max_frames(&self) -> usize {
@@ -39,8 +47,8 @@ impl FrameSelector for KeepFrames {
 pub struct ScoreNothing;
 
 impl FrameScorer for ScoreNothing {
-    fn score(&self, low_tokens: Tensor<3>, _: Tensor<2>) -> Vec<f32> {
-        vec![0.0; low_tokens.dims()[0]]
+    fn score(&self, low_tokens: Tensor<3>, _: Tensor<2>) -> Result<Vec<f32>, StageError> {
+        Ok(vec![0.0; low_tokens.dims()[0]])
     }
 }
 
@@ -53,9 +61,9 @@ impl TokenPruner for KeepTokens {
         8
     }
 
-    fn keep(&self, tokens: Tensor<3>) -> Vec<Vec<usize>> {
+    fn keep(&self, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError> {
         let [frames, len, _] = tokens.dims();
-        vec![(0..len).collect(); frames]
+        Ok(vec![(0..len).collect(); frames])
     }
 }
 
@@ -68,13 +76,14 @@ mod tests {
     #[test]
     fn frames_are_thinned_evenly_and_tokens_stay() {
         let features = Tensor::<3>::ones([40, 4, 3], &Device::default());
-        let report = TemporalReduction::run(&KeepFrames { max_frames: 8 }, features.clone());
+        let report = TemporalReduction::run(&KeepFrames { max_frames: 8 }, features.clone()).unwrap();
         assert_eq!(report.selected, [0, 5, 10, 15, 20, 25, 30, 35]);
-        let report = TemporalReduction::run(&KeepFrames { max_frames: 99 }, features.clone());
+        let report = TemporalReduction::run(&KeepFrames { max_frames: 99 }, features.clone()).unwrap();
         assert_eq!(report.selected.len(), 40);
-        let mut reduction = SpatialReduction::new(&KeepTokens);
-        reduction.push(features.clone().narrow(0, 0, 8));
+        let mut reduction = SpatialReduction::new(&KeepTokens).unwrap();
+        reduction.push(features.clone().narrow(0, 0, 8)).unwrap();
         assert_eq!(reduction.finish(1000).unwrap().1.tokens_after, 32);
-        assert_eq!(ScoreNothing.score(features, Tensor::ones([2, 3], &Device::default())), [0.0; 40]);
+        let text = Tensor::ones([2, 3], &Device::default());
+        assert_eq!(ScoreNothing.score(features, text).unwrap(), [0.0; 40]);
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 /// `text_len` is the length of the prompt with each visual placeholder counted as one token; `text_ids` is the
 /// length without placeholders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Budget {
     /// Longest prompt in tokens, visual tokens included.
     pub max_len: usize,
@@ -21,6 +22,47 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// The published sizes with a window of `max_len` tokens: 16 of them for the answer, frames of 144 tokens, or of 8 x 8 at
+    /// low resolution.
+    pub fn new(max_len: usize) -> Self {
+        Self { max_len, inference_max_length: 16, image_token_len: 144, lowres_token: 8, highres: true }
+    }
+
+    /// Sets [`max_len`](Self::max_len).
+    #[must_use]
+    pub fn with_max_len(mut self, max_len: usize) -> Self {
+        self.max_len = max_len;
+        self
+    }
+
+    /// Sets [`inference_max_length`](Self::inference_max_length).
+    #[must_use]
+    pub fn with_inference_max_length(mut self, inference_max_length: usize) -> Self {
+        self.inference_max_length = inference_max_length;
+        self
+    }
+
+    /// Sets [`image_token_len`](Self::image_token_len).
+    #[must_use]
+    pub fn with_image_token_len(mut self, image_token_len: usize) -> Self {
+        self.image_token_len = image_token_len;
+        self
+    }
+
+    /// Sets [`lowres_token`](Self::lowres_token).
+    #[must_use]
+    pub fn with_lowres_token(mut self, lowres_token: usize) -> Self {
+        self.lowres_token = lowres_token;
+        self
+    }
+
+    /// Sets [`highres`](Self::highres).
+    #[must_use]
+    pub fn with_highres(mut self, highres: bool) -> Self {
+        self.highres = highres;
+        self
+    }
+
     /// The budget of a window that leaves no more than `visual_tokens` for frames, beside a prompt of `text_len`.
     #[must_use]
     pub fn at_most(self, visual_tokens: usize, text_len: usize) -> Self {
@@ -69,32 +111,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RELEASED: Budget =
-        Budget { max_len: 8192, inference_max_length: 16, image_token_len: 144, lowres_token: 8, highres: true };
+    fn released() -> Budget {
+        Budget::new(8192)
+    }
 
     #[test]
     fn released_sizes_give_the_published_limits() {
-        assert_eq!(RELEASED.tokens(40), 8136);
-        assert_eq!(RELEASED.temporal_limit(40), 127);
-        assert_eq!(RELEASED.high_frames(40), 56);
-        assert_eq!(RELEASED.low_frames(40), 127);
+        assert_eq!(released().tokens(40), 8136);
+        assert_eq!(released().temporal_limit(40), 127);
+        assert_eq!(released().high_frames(40), 56);
+        assert_eq!(released().low_frames(40), 127);
     }
 
     proptest! {
         /// A smaller window leaves what was asked for, or what there is.
         #[test]
         fn a_smaller_window_leaves_what_is_asked(text in 0usize..20_000, visual_tokens in 0usize..20_000) {
-            let smaller = RELEASED.at_most(visual_tokens, text);
-            prop_assert_eq!(smaller.tokens(text), RELEASED.tokens(text).min(visual_tokens));
+            let smaller = released().at_most(visual_tokens, text);
+            prop_assert_eq!(smaller.tokens(text), released().tokens(text).min(visual_tokens));
         }
 
         /// A longer prompt never leaves more room, and no prompt makes the arithmetic fail.
         #[test]
         fn longer_prompts_leave_less(text in 0usize..20_000, more in 0usize..20_000) {
-            prop_assert!(RELEASED.tokens(text + more) <= RELEASED.tokens(text));
-            prop_assert!(RELEASED.temporal_limit(text + more) <= RELEASED.temporal_limit(text));
-            prop_assert!(RELEASED.room(text + more) <= RELEASED.room(text));
-            prop_assert!(RELEASED.temporal_limit(text) >= 1 && RELEASED.high_frames(text) >= 1);
+            prop_assert!(released().tokens(text + more) <= released().tokens(text));
+            prop_assert!(released().temporal_limit(text + more) <= released().temporal_limit(text));
+            prop_assert!(released().room(text + more) <= released().room(text));
+            prop_assert!(released().temporal_limit(text) >= 1 && released().high_frames(text) >= 1);
         }
     }
 }

@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use serde::Serialize;
 
-use crate::{Budget, FrameScorer, QueryReport, SpatialReduction, SpatialReport, TokenPruner, query_guided};
+use crate::{
+    Budget, Error, FrameScorer, QueryReport, Result, SpatialReduction, SpatialReport, TokenPruner, query_guided,
+};
 
 /// Frames whose tokens can be had at two resolutions.
 pub trait FrameTokens {
@@ -23,6 +25,7 @@ pub trait FrameTokens {
 /// At which resolution a video's frames went into the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Layout {
     /// Every frame at full resolution.
     Full,
@@ -32,6 +35,7 @@ pub enum Layout {
 
 /// What stages 2 and 3 did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FusionReport {
     /// Frames that came in.
     pub frames: usize,
@@ -52,11 +56,28 @@ pub struct FusionReport {
 }
 
 /// The visual part of a prompt.
+#[non_exhaustive]
 pub struct VisualTokens {
     /// `[tokens, hidden_size]`, in time order.
     pub tokens: Tensor<2>,
     /// How they came about.
     pub report: FusionReport,
+}
+
+impl VisualTokens {
+    /// All tokens of frames of one resolution in a row.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[frames, tokens, hidden_size]`
+    pub fn whole(tokens: Tensor<3>, layout: Layout) -> Self {
+        let [frames, len, hidden] = tokens.dims();
+        Self { tokens: tokens.reshape([frames * len, hidden]), report: unreduced(frames, len, layout) }
+    }
+
+    fn with_query(mut self, query: Option<QueryReport>) -> Self {
+        self.report.query = query;
+        self
+    }
 }
 
 /// Fits a video's frames into the room that a prompt leaves.
@@ -68,6 +89,9 @@ pub struct VisualTokens {
 ///
 /// # Shapes
 /// - `text`: `[text_tokens, hidden_size]`, embeddings of the prompt after the placeholder
+///
+/// # Errors
+/// A stage's own, and what a stage or `frames` returns that does not fit what was asked for.
 pub fn fuse<F: FrameTokens>(
     frames: &F,
     text: Tensor<2>,
@@ -75,30 +99,37 @@ pub fn fuse<F: FrameTokens>(
     budget: &Budget,
     scorer: &dyn FrameScorer,
     pruner: &dyn TokenPruner,
-) -> VisualTokens {
-    let count = frames.frames();
+) -> Result<VisualTokens> {
+    let (count, hidden) = (frames.frames(), text.dims()[1]);
     let room = budget.room(text_ids);
     let mixed = budget.highres && (budget.high_frames(text_len)..=budget.low_frames(text_len)).contains(&count);
     if !mixed {
         let len = frames.full_len();
         if count * len <= room {
-            return whole(frames.full(None), Layout::Full, None);
+            return Ok(VisualTokens::whole(sized(frames.full(None), [count, len, hidden])?, Layout::Full));
         }
-        let chunk = |frames_at: &[usize]| frames.full(Some(frames_at));
+        let chunk = |frames_at: &[usize]| sized(frames.full(Some(frames_at)), [frames_at.len(), len, hidden]);
         return prune((count, len), chunk, Layout::Full, None, room, pruner);
     }
     let low = frames.low();
-    let query = query_guided(scorer, low.clone(), text, room, frames.full_len());
+    let (len, full_len) = (low.dims()[1], frames.full_len());
+    let low = sized(low, [count, len, hidden])?;
+    let query = query_guided(scorer, low.clone(), text, room, full_len)?;
     if query.full.is_empty() {
-        let [count, len, _] = low.dims();
         if count * len <= room {
-            return whole(low, Layout::QueryGuided, Some(query));
+            return Ok(VisualTokens::whole(low, Layout::QueryGuided).with_query(Some(query)));
         }
-        let chunk = |frames_at: &[usize]| low.clone().narrow(0, frames_at[0], frames_at.len());
+        let chunk = |frames_at: &[usize]| Ok(low.clone().narrow(0, frames_at[0], frames_at.len()));
         return prune((count, len), chunk, Layout::QueryGuided, Some(query), room, pruner);
     }
-    let full = frames.full(Some(&query.full));
-    interleave(low, full, query)
+    let full = sized(frames.full(Some(&query.full)), [query.full.len(), full_len, hidden])?;
+    Ok(interleave(low, full, query))
+}
+
+/// The tokens, if they have the shape that was asked for.
+fn sized(tokens: Tensor<3>, expected: [usize; 3]) -> Result<Tensor<3>> {
+    let found = tokens.dims();
+    if found == expected { Ok(tokens) } else { Err(Error::BadTokens { found, expected }) }
 }
 
 /// Replaces the raised frames' low-resolution tokens by their full ones, in time order.
@@ -133,7 +164,7 @@ fn interleave(low: Tensor<3>, full: Tensor<3>, query: QueryReport) -> VisualToke
 }
 
 /// The report of `frames` frames of `len` tokens each.
-fn unreduced(frames: usize, len: usize, layout: Layout, query: Option<QueryReport>) -> FusionReport {
+fn unreduced(frames: usize, len: usize, layout: Layout) -> FusionReport {
     FusionReport {
         frames,
         layout,
@@ -141,16 +172,9 @@ fn unreduced(frames: usize, len: usize, layout: Layout, query: Option<QueryRepor
         tokens_before: frames * len,
         tokens_after: frames * len,
         tokens_per_frame: vec![len; frames],
-        query,
+        query: None,
         spatial: None,
     }
-}
-
-/// Lays frames of one resolution out in a row.
-fn whole(tokens: Tensor<3>, layout: Layout, query: Option<QueryReport>) -> VisualTokens {
-    let [frames, len, hidden] = tokens.dims();
-    let report = unreduced(frames, len, layout, query);
-    VisualTokens { tokens: tokens.reshape([frames * len, hidden]), report }
 }
 
 /// Lays frames of one resolution out in a row without repeated tokens, as many as fit.
@@ -159,21 +183,21 @@ fn whole(tokens: Tensor<3>, layout: Layout, query: Option<QueryReport>) -> Visua
 /// many times the prompt.
 fn prune(
     (frames, len): (usize, usize),
-    chunk: impl Fn(&[usize]) -> Tensor<3>,
+    chunk: impl Fn(&[usize]) -> Result<Tensor<3>>,
     layout: Layout,
     query: Option<QueryReport>,
     room: usize,
     pruner: &dyn TokenPruner,
-) -> VisualTokens {
-    let mut report = unreduced(frames, len, layout, query);
-    let mut reduction = SpatialReduction::new(pruner);
+) -> Result<VisualTokens> {
+    let mut report = FusionReport { query, ..unreduced(frames, len, layout) };
+    let mut reduction = SpatialReduction::new(pruner)?;
     let all: Vec<usize> = (0..frames).collect();
-    all.chunks(pruner.chunk().max(1)).for_each(|frames_at| reduction.push(chunk(frames_at)));
+    all.chunks(reduction.chunk()).try_for_each(|frames_at| reduction.push(chunk(frames_at)?))?;
     let Some((tokens, spatial)) = reduction.finish(room) else {
-        return whole(chunk(&all), layout, report.query);
+        return Ok(VisualTokens::whole(chunk(&all)?, layout).with_query(report.query));
     };
     report.tokens_after = spatial.tokens_after;
     report.tokens_per_frame = spatial.kept.iter().map(Vec::len).collect();
     report.spatial = Some(spatial);
-    VisualTokens { tokens, report }
+    Ok(VisualTokens { tokens, report })
 }

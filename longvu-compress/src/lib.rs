@@ -3,6 +3,8 @@
 
 mod baselines;
 mod budget;
+mod check;
+mod error;
 mod fusion;
 mod preset;
 mod query;
@@ -11,6 +13,7 @@ mod temporal;
 
 pub use baselines::{KeepFrames, KeepTokens, ScoreNothing};
 pub use budget::Budget;
+pub use error::{Error, Result, StageError, StageName};
 pub use fusion::{FrameTokens, FusionReport, Layout, VisualTokens, fuse};
 pub use preset::{CompressionSettings, Preset, UnknownPreset};
 pub use query::{FrameScorer, QueryReport, QueryStage, query_guided};

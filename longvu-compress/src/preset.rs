@@ -9,6 +9,7 @@ use crate::{SpatialStage, TemporalStage};
 /// Where settings come from, where the package, the paper and the evaluation scripts differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Preset {
     /// The published Python package with the checkpoint's thresholds.
     #[default]
@@ -65,11 +66,28 @@ fn thresholds(temporal: TemporalStage, spatial: SpatialStage, dino: f64, drop: f
 
 /// Settings of the stages that have any.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[non_exhaustive]
 pub struct CompressionSettings {
     /// Stage 1.
     pub temporal: TemporalStage,
     /// Stage 3.
     pub spatial: SpatialStage,
+}
+
+impl CompressionSettings {
+    /// Sets [`temporal`](Self::temporal).
+    #[must_use]
+    pub fn with_temporal(mut self, temporal: TemporalStage) -> Self {
+        self.temporal = temporal;
+        self
+    }
+
+    /// Sets [`spatial`](Self::spatial).
+    #[must_use]
+    pub fn with_spatial(mut self, spatial: SpatialStage) -> Self {
+        self.spatial = spatial;
+        self
+    }
 }
 
 impl fmt::Display for Preset {
@@ -97,6 +115,7 @@ impl FromStr for Preset {
 /// A preset name that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no preset is called `{0}`; use package, paper, videomme, mlvu, egoschema or mvbench")]
+#[non_exhaustive]
 pub struct UnknownPreset(pub String);
 
 #[cfg(test)]

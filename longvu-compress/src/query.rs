@@ -4,6 +4,8 @@ use burn::tensor::{DType, Tensor};
 use longvu_core::ops;
 use serde::Serialize;
 
+use crate::{Error, Result, StageError, StageName, check::Returned};
+
 /// Scores frames against a question. The query-guided stage of a pipeline is any such value.
 pub trait FrameScorer: Send + Sync {
     /// One score a frame, higher for frames that deserve full resolution.
@@ -11,7 +13,10 @@ pub trait FrameScorer: Send + Sync {
     /// # Shapes
     /// - `low_tokens`: `[frames, tokens, hidden_size]`, the frames at low resolution
     /// - `text`: `[text_tokens, hidden_size]`, embeddings of the prompt after the visual placeholder
-    fn score(&self, low_tokens: Tensor<3>, text: Tensor<2>) -> Vec<f32>;
+    ///
+    /// # Errors
+    /// The scorer's own, which reach the caller of the pipeline as the source of [`Error::Stage`].
+    fn score(&self, low_tokens: Tensor<3>, text: Tensor<2>) -> Result<Vec<f32>, StageError>;
 }
 
 /// LongVU's score: the mean dot product of a frame's tokens with the text's tokens.
@@ -19,22 +24,23 @@ pub trait FrameScorer: Send + Sync {
 pub struct QueryStage;
 
 impl FrameScorer for QueryStage {
-    fn score(&self, low_tokens: Tensor<3>, text: Tensor<2>) -> Vec<f32> {
+    fn score(&self, low_tokens: Tensor<3>, text: Tensor<2>) -> Result<Vec<f32>, StageError> {
         let [frames, tokens, hidden] = low_tokens.dims();
         let count = text.dims()[0];
         if frames == 0 || tokens == 0 || count == 0 {
-            return vec![0.0; frames];
+            return Ok(vec![0.0; frames]);
         }
         // The mean of a token's products with all words is its product with the words' mean, and that is a product of one
         // row with a matrix, which reads the tokens once.
         let text = text.cast(DType::F32).mean_dim(0);
         let dots = ops::linear(text, low_tokens.cast(DType::F32).reshape([frames * tokens, hidden]), None);
-        dots.reshape([frames, tokens]).mean_dim(1).into_data().iter::<f32>().collect()
+        Ok(dots.reshape([frames, tokens]).mean_dim(1).into_data().iter::<f32>().collect())
     }
 }
 
 /// What the query-guided stage decided.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct QueryReport {
     /// Score of each frame; empty when no frame could be raised to full resolution.
     pub scores: Vec<f32>,
@@ -50,13 +56,16 @@ pub struct QueryReport {
 /// # Shapes
 /// - `low_tokens`: `[frames, low_len, hidden_size]`
 /// - `text`: `[text_tokens, hidden_size]`
+///
+/// # Errors
+/// The scorer's own, and scores of another number than frames or that are NaN.
 pub fn query_guided(
     scorer: &dyn FrameScorer,
     low_tokens: Tensor<3>,
     text: Tensor<2>,
     room: usize,
     full_len: usize,
-) -> QueryReport {
+) -> Result<QueryReport> {
     let [frames, low_len, _] = low_tokens.dims();
     let used = frames * low_len;
     let raised = match full_len.checked_sub(low_len) {
@@ -64,14 +73,16 @@ pub fn query_guided(
         _ => 0,
     };
     if raised == 0 {
-        return QueryReport::default();
+        return Ok(QueryReport::default());
     }
-    let scores = scorer.score(low_tokens, text);
+    let stage = StageName::QueryGuided;
+    let scores = scorer.score(low_tokens, text).map_err(|source| Error::Stage { stage, source })?;
+    Returned::new(stage, frames).scores(&scores)?;
     let mut order: Vec<usize> = (0..frames).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     order.truncate(raised);
     order.sort_unstable();
-    QueryReport { scores, full: order }
+    Ok(QueryReport { scores, full: order })
 }
 
 #[cfg(test)]
@@ -91,7 +102,7 @@ mod tests {
         #[test]
         fn scores_are_mean_dot_products(frames in 1usize..5, tokens in 1usize..7, words in 1usize..6, seed in any::<u64>()) {
             let (low, text) = (tensor([frames, tokens, 4], seed), tensor([words, 4], seed ^ 0xABCD));
-            let found = QueryStage.score(low.clone(), text.clone());
+            let found = QueryStage.score(low.clone(), text.clone()).unwrap();
             let all = low.matmul(text.transpose().unsqueeze::<3>().expand([frames, 4, words]));
             let expected: Vec<f32> = all.reshape([frames, tokens * words]).mean_dim(1).into_data().iter::<f32>().collect();
             for (f, e) in found.iter().zip(&expected) {
@@ -102,7 +113,8 @@ mod tests {
         /// Raised frames never overflow the room, and one more would.
         #[test]
         fn the_room_is_filled(frames in 1usize..9, low in 1usize..8, extra in 1usize..9, room in 0usize..90, seed in any::<u64>()) {
-            let report = query_guided(&QueryStage, tensor([frames, low, 4], seed), tensor([3, 4], seed), room, low + extra);
+            let (tokens, text) = (tensor([frames, low, 4], seed), tensor([3, 4], seed));
+            let report = query_guided(&QueryStage, tokens, text, room, low + extra).unwrap();
             let total = frames * low + report.full.len() * extra;
             prop_assert!(report.full.is_empty() || total <= room);
             if frames * low < room && report.full.len() < frames {

@@ -4,20 +4,29 @@ use burn::tensor::Tensor;
 use longvu_core::ops;
 use serde::Serialize;
 
+use crate::{
+    Error, Result, StageError, StageName,
+    check::{Returned, frames_at_once},
+};
+
 /// Drops tokens that repeat within a chunk of frames. The spatial stage of a pipeline is any such value.
 pub trait TokenPruner: Send + Sync {
-    /// Frames per chunk.
+    /// Frames per chunk, 1 or more.
     fn chunk(&self) -> usize;
 
     /// For each frame of a chunk, the positions of the tokens to keep, ascending.
     ///
     /// # Shapes
     /// - `tokens`: `[frames, tokens, hidden_size]`, at most [`TokenPruner::chunk`] frames
-    fn keep(&self, tokens: Tensor<3>) -> Vec<Vec<usize>>;
+    ///
+    /// # Errors
+    /// The pruner's own, which reach the caller of the pipeline as the source of [`Error::Stage`].
+    fn keep(&self, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError>;
 }
 
 /// LongVU's spatial reduction: the chunk's first frame stays whole, later frames lose the tokens that look like it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct SpatialStage {
     /// Frames per chunk.
     pub chunk: usize,
@@ -32,26 +41,43 @@ impl Default for SpatialStage {
     }
 }
 
+impl SpatialStage {
+    /// Sets [`chunk`](Self::chunk).
+    #[must_use]
+    pub fn with_chunk(mut self, chunk: usize) -> Self {
+        self.chunk = chunk;
+        self
+    }
+
+    /// Sets [`threshold`](Self::threshold).
+    #[must_use]
+    pub fn with_threshold(mut self, threshold: f64) -> Self {
+        self.threshold = threshold;
+        self
+    }
+}
+
 impl TokenPruner for SpatialStage {
     fn chunk(&self) -> usize {
         self.chunk
     }
 
-    fn keep(&self, tokens: Tensor<3>) -> Vec<Vec<usize>> {
+    fn keep(&self, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError> {
         let [frames, count, _] = tokens.dims();
         if frames == 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let cosine = ops::cosine_with_first(tokens);
         let later = frames - 1;
         let whole = (0..count).collect();
         let kept_of = |frame| (0..count).filter(|i| f64::from(cosine[i * later + frame]) < self.threshold).collect();
-        std::iter::once(whole).chain((0..later).map(kept_of)).collect()
+        Ok(std::iter::once(whole).chain((0..later).map(kept_of)).collect())
     }
 }
 
 /// What the spatial stage kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SpatialReport {
     /// Tokens that came in.
     pub tokens_before: usize,
@@ -70,15 +96,31 @@ pub struct SpatialReport {
 ///
 /// # Shapes
 /// - `tokens`: `[frames, tokens, hidden_size]`
-pub fn spatial_reduction(pruner: &dyn TokenPruner, tokens: Tensor<3>, room: usize) -> SpatialReport {
+///
+/// # Errors
+/// The pruner's own, and kept tokens that are none of the chunk's.
+pub fn spatial_reduction(pruner: &dyn TokenPruner, tokens: Tensor<3>, room: usize) -> Result<SpatialReport> {
     let [frames, count, _] = tokens.dims();
-    let chunks = tokens.split(pruner.chunk(), 0).into_iter().map(|chunk| pruner.keep(chunk)).collect();
-    fit(chunks, frames * count, room)
+    let chunks = tokens.split(chunk_of(pruner)?, 0).into_iter().map(|chunk| kept_of(pruner, chunk));
+    Ok(fit(chunks.collect::<Result<_>>()?, frames * count, room))
+}
+
+fn chunk_of(pruner: &dyn TokenPruner) -> Result<usize> {
+    frames_at_once(StageName::Spatial, pruner.chunk())
+}
+
+/// What the pruner keeps of each frame of a chunk.
+fn kept_of(pruner: &dyn TokenPruner, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>> {
+    let ([frames, count, _], stage) = (tokens.dims(), StageName::Spatial);
+    let kept = pruner.keep(tokens).map_err(|source| Error::Stage { stage, source })?;
+    Returned::new(stage, frames).kept_tokens(&kept, count)?;
+    Ok(kept)
 }
 
 /// [`spatial_reduction`] of tokens that come a chunk at a time, of which only the kept ones stay in memory.
 pub struct SpatialReduction<'a> {
     pruner: &'a dyn TokenPruner,
+    chunk: usize,
     /// What each chunk keeps, and those tokens in a row.
     chunks: Vec<(Vec<Vec<usize>>, Tensor<2>)>,
     tokens_before: usize,
@@ -86,22 +128,34 @@ pub struct SpatialReduction<'a> {
 
 impl<'a> SpatialReduction<'a> {
     /// A reduction of no tokens yet.
-    pub fn new(pruner: &'a dyn TokenPruner) -> Self {
-        Self { pruner, chunks: Vec::new(), tokens_before: 0 }
+    ///
+    /// # Errors
+    /// [`Error::BadStage`] for a pruner whose chunks have no frames.
+    pub fn new(pruner: &'a dyn TokenPruner) -> Result<Self> {
+        Ok(Self { pruner, chunk: chunk_of(pruner)?, chunks: Vec::new(), tokens_before: 0 })
     }
 
-    /// Takes the next chunk, which must have [`TokenPruner::chunk`] frames unless it is the last.
+    /// Frames per chunk.
+    pub fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    /// Takes the next chunk, which must have [`SpatialReduction::chunk`] frames unless it is the last.
     ///
     /// # Shapes
     /// - `tokens`: `[frames, tokens, hidden_size]`
-    pub fn push(&mut self, tokens: Tensor<3>) {
+    ///
+    /// # Errors
+    /// The pruner's own, and kept tokens that are none of the chunk's.
+    pub fn push(&mut self, tokens: Tensor<3>) -> Result<()> {
         let [frames, count, hidden] = tokens.dims();
         self.tokens_before += frames * count;
-        let kept = self.pruner.keep(tokens.clone());
+        let kept = kept_of(self.pruner, tokens.clone())?;
         let rows: Vec<usize> =
             kept.iter().enumerate().flat_map(|(f, kept)| kept.iter().map(move |&i| f * count + i)).collect();
         let tokens = ops::select_rows(tokens.reshape([frames * count, hidden]), &rows);
         self.chunks.push((kept, tokens));
+        Ok(())
     }
 
     /// The tokens that are left, in order, and how that came about; `None` if there never was a chunk.
@@ -176,7 +230,7 @@ mod tests {
     #[test]
     fn a_still_video_keeps_the_first_frame_of_each_chunk() {
         let still = tokens(1, 5, 3).repeat_dim(0, 19);
-        let report = spatial_reduction(&SpatialStage::default(), still, 1000);
+        let report = spatial_reduction(&SpatialStage::default(), still, 1000).unwrap();
         let lens: Vec<usize> = report.kept.iter().map(Vec::len).collect();
         assert_eq!(report.tokens_after, 15);
         assert_eq!((lens[0], lens[8], lens[16]), (5, 5, 5));
@@ -185,7 +239,7 @@ mod tests {
     #[test]
     fn every_chunk_loses_its_tail_when_dropping_does_not_suffice() {
         let stage = SpatialStage { threshold: 2.0, chunk: 2 };
-        let report = spatial_reduction(&stage, tokens(5, 4, 7), 13);
+        let report = spatial_reduction(&stage, tokens(5, 4, 7), 13).unwrap();
         let lens: Vec<usize> = report.kept.iter().map(Vec::len).collect();
         // 20 tokens in 3 chunks: each loses ceil(7 / 3) = 3.
         assert_eq!(lens, [4, 1, 4, 1, 1]);
@@ -200,9 +254,9 @@ mod tests {
         ) {
             let stage = SpatialStage { chunk: 8, threshold };
             let all = tokens(frames, count, seed);
-            let expected = spatial_reduction(&stage, all.clone(), room);
-            let mut reduction = SpatialReduction::new(&stage);
-            all.clone().split(8, 0).into_iter().for_each(|chunk| reduction.push(chunk));
+            let expected = spatial_reduction(&stage, all.clone(), room).unwrap();
+            let mut reduction = SpatialReduction::new(&stage).unwrap();
+            all.clone().split(8, 0).into_iter().for_each(|chunk| reduction.push(chunk).unwrap());
             let (left, report) = reduction.finish(room).unwrap();
             prop_assert_eq!(&report, &expected);
             let rows: Vec<usize> = (0..frames).flat_map(|f| report.kept[f].iter().map(move |&i| f * count + i)).collect();
@@ -215,7 +269,8 @@ mod tests {
         fn never_beyond_the_room_and_always_in_order(
             frames in 1usize..20, count in 1usize..6, room in 0usize..100, threshold in -1.0f64..1.5, seed in any::<u64>()
         ) {
-            let report = spatial_reduction(&SpatialStage { chunk: 8, threshold }, tokens(frames, count, seed), room);
+            let stage = SpatialStage { chunk: 8, threshold };
+            let report = spatial_reduction(&stage, tokens(frames, count, seed), room).unwrap();
             prop_assert!(report.tokens_after <= room);
             prop_assert_eq!(report.kept.len(), frames);
             for kept in &report.kept {

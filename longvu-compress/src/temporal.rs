@@ -4,8 +4,14 @@ use burn::tensor::Tensor;
 use longvu_core::ops;
 use serde::Serialize;
 
+use crate::{
+    Error, Result, StageError, StageName,
+    check::{Returned, frames_at_once},
+};
+
 /// What a selector says of one window of frames.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct WindowSelection {
     /// Redundancy of each frame: its mean similarity with the window.
     pub scores: Vec<f32>,
@@ -13,9 +19,16 @@ pub struct WindowSelection {
     pub kept: Vec<usize>,
 }
 
+impl WindowSelection {
+    /// The scores of a window's frames, and which of them are kept.
+    pub fn new(scores: Vec<f32>, kept: Vec<usize>) -> Self {
+        Self { scores, kept }
+    }
+}
+
 /// Decides which frames of a window to keep. The temporal stage of a pipeline is any such value.
 pub trait FrameSelector: Send + Sync {
-    /// Frames per window.
+    /// Frames per window, 1 or more.
     fn window(&self) -> usize;
 
     /// Whether selection runs for a video of `frames` when `limit` frames fit.
@@ -25,7 +38,10 @@ pub trait FrameSelector: Send + Sync {
     ///
     /// # Shapes
     /// - `features`: `[frames, tokens, channels]`, at most [`FrameSelector::window`] frames
-    fn select_window(&self, features: Tensor<3>) -> WindowSelection;
+    ///
+    /// # Errors
+    /// The selector's own, which reach the caller of the pipeline as the source of [`Error::Stage`].
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError>;
 
     /// Most frames kept of a whole video.
     fn max_frames(&self) -> usize;
@@ -39,6 +55,7 @@ pub trait FrameSelector: Send + Sync {
 
 /// LongVU's temporal reduction.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct TemporalStage {
     /// Frames per window.
     pub window: usize,
@@ -60,6 +77,41 @@ impl Default for TemporalStage {
 }
 
 impl TemporalStage {
+    /// Sets [`window`](Self::window).
+    #[must_use]
+    pub fn with_window(mut self, window: usize) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Sets [`threshold`](Self::threshold).
+    #[must_use]
+    pub fn with_threshold(mut self, threshold: f64) -> Self {
+        self.threshold = threshold;
+        self
+    }
+
+    /// Sets [`count_self`](Self::count_self).
+    #[must_use]
+    pub fn with_count_self(mut self, count_self: bool) -> Self {
+        self.count_self = count_self;
+        self
+    }
+
+    /// Sets [`always`](Self::always).
+    #[must_use]
+    pub fn with_always(mut self, always: bool) -> Self {
+        self.always = always;
+        self
+    }
+
+    /// Sets [`max_frames`](Self::max_frames).
+    #[must_use]
+    pub fn with_max_frames(mut self, max_frames: usize) -> Self {
+        self.max_frames = max_frames;
+        self
+    }
+
     /// Mean cosine similarity of each frame with the frames of its window, the middle frame's set to 0.
     fn redundancy(&self, features: Tensor<3>) -> Vec<f32> {
         let [frames, tokens, channels] = features.dims();
@@ -88,10 +140,10 @@ impl FrameSelector for TemporalStage {
         self.always || frames >= limit
     }
 
-    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let scores = self.redundancy(features);
         let kept = (0..scores.len()).filter(|&i| f64::from(scores[i]) < self.threshold).collect();
-        WindowSelection { scores, kept }
+        Ok(WindowSelection { scores, kept })
     }
 
     fn max_frames(&self) -> usize {
@@ -105,6 +157,7 @@ impl FrameSelector for TemporalStage {
 
 /// What the temporal stage did to a video.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct TemporalReport {
     /// Frames that came in.
     pub frames: usize,
@@ -114,35 +167,60 @@ pub struct TemporalReport {
     pub selected: Vec<usize>,
 }
 
+impl TemporalReport {
+    /// What a selector did to a video: each frame's score, and which frames it selected, ascending.
+    pub fn new(frames: usize, scores: Vec<f32>, selected: Vec<usize>) -> Self {
+        Self { frames, scores, selected }
+    }
+}
+
 /// Runs a [`FrameSelector`] over a video, window by window, as its frames arrive.
 pub struct TemporalReduction<'a> {
     selector: &'a dyn FrameSelector,
+    window: usize,
     report: TemporalReport,
 }
 
 impl<'a> TemporalReduction<'a> {
     /// A reduction that has seen no frame yet.
-    pub fn new(selector: &'a dyn FrameSelector) -> Self {
-        Self { selector, report: TemporalReport::default() }
+    ///
+    /// # Errors
+    /// [`Error::BadStage`] for a selector whose windows have no frames.
+    pub fn new(selector: &'a dyn FrameSelector) -> Result<Self> {
+        let window = frames_at_once(StageName::Temporal, selector.window())?;
+        Ok(Self { selector, window, report: TemporalReport::default() })
+    }
+
+    /// Frames per window.
+    pub fn window(&self) -> usize {
+        self.window
     }
 
     /// Selects from the next window; every window but a video's last must be full.
     ///
     /// # Shapes
     /// - `features`: `[frames, tokens, channels]`
-    pub fn push(&mut self, features: Tensor<3>) -> WindowSelection {
-        let selection = self.selector.select_window(features);
+    ///
+    /// # Errors
+    /// The selector's own, and a selection that is none of this window.
+    pub fn push(&mut self, features: Tensor<3>) -> Result<WindowSelection> {
+        let (stage, frames) = (StageName::Temporal, features.dims()[0]);
+        let failed = |source| Error::Stage { stage, source };
+        let selection = self.selector.select_window(features).map_err(failed)?;
+        let returned = Returned::new(stage, frames);
+        returned.scores(&selection.scores)?;
+        returned.kept_frames(&selection.kept)?;
         let start = self.report.frames;
         self.report.selected.extend(selection.kept.iter().map(|i| start + i));
-        self.report.frames += selection.scores.len();
+        self.report.frames += frames;
         self.report.scores.extend_from_slice(&selection.scores);
-        selection
+        Ok(selection)
     }
 
     /// The whole video's selection: evenly spread frames when more than the selector's most are left.
     pub fn finish(mut self) -> TemporalReport {
         let (left, most) = (self.report.selected.len(), self.selector.max_frames());
-        if left > most && self.report.frames >= self.selector.window() {
+        if left > most && self.report.frames >= self.window {
             let spread = (0..most).map(|i| self.report.selected[(i as f64 * left as f64 / most as f64) as usize]);
             self.report.selected = spread.collect();
         }
@@ -150,12 +228,15 @@ impl<'a> TemporalReduction<'a> {
     }
 
     /// Reduces the features of a whole video at once: `[frames, tokens, channels]`.
-    pub fn run(selector: &'a dyn FrameSelector, features: Tensor<3>) -> TemporalReport {
-        let mut reduction = Self::new(selector);
-        for window in features.split(selector.window(), 0) {
-            reduction.push(window);
+    ///
+    /// # Errors
+    /// As [`TemporalReduction::new`] and [`TemporalReduction::push`].
+    pub fn run(selector: &'a dyn FrameSelector, features: Tensor<3>) -> Result<TemporalReport> {
+        let mut reduction = Self::new(selector)?;
+        for window in features.split(reduction.window, 0) {
+            reduction.push(window)?;
         }
-        reduction.finish()
+        Ok(reduction.finish())
     }
 }
 
@@ -174,7 +255,7 @@ mod tests {
     #[test]
     fn alike_frames_collapse_to_the_middle_one_of_each_window() {
         let still = features(1, 3).repeat_dim(0, 37);
-        let report = TemporalReduction::run(&TemporalStage::default(), still);
+        let report = TemporalReduction::run(&TemporalStage::default(), still).unwrap();
         assert_eq!(report.selected, [8, 24, 34]);
     }
 
@@ -182,17 +263,17 @@ mod tests {
     fn a_single_frame_stays() {
         for count_self in [true, false] {
             let stage = TemporalStage { count_self, ..TemporalStage::default() };
-            assert_eq!(TemporalReduction::run(&stage, features(1, 5)).selected, [0]);
+            assert_eq!(TemporalReduction::run(&stage, features(1, 5)).unwrap().selected, [0]);
         }
     }
 
     #[test]
     fn the_cap_spreads_evenly() {
         let stage = TemporalStage { threshold: 2.0, max_frames: 4, ..TemporalStage::default() };
-        let report = TemporalReduction::run(&stage, features(18, 9));
+        let report = TemporalReduction::run(&stage, features(18, 9)).unwrap();
         assert_eq!(report.selected, [0, 4, 9, 13]);
         // Fewer frames than one window are never capped, as in the package.
-        let report = TemporalReduction::run(&stage, features(15, 9));
+        let report = TemporalReduction::run(&stage, features(15, 9)).unwrap();
         assert_eq!(report.selected.len(), 15);
     }
 
@@ -200,7 +281,7 @@ mod tests {
         #[test]
         fn selections_are_ordered_and_no_window_vanishes(frames in 1usize..80, seed in any::<u64>(), threshold in -1.0f64..1.0) {
             let stage = TemporalStage { threshold, ..TemporalStage::default() };
-            let report = TemporalReduction::run(&stage, features(frames, seed));
+            let report = TemporalReduction::run(&stage, features(frames, seed)).unwrap();
             prop_assert_eq!(report.frames, frames);
             prop_assert!(report.selected.is_sorted_by(|a, b| a < b));
             prop_assert!(report.selected.iter().all(|&i| i < frames));

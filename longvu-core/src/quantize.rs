@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 /// How the weights of linear layers are held, where not in the dtype: activations stay in floating point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Quantize {
     /// 8-bit integers, 64 of a row to a half-precision scale: 8.25 bits a weight.
     Int8,

@@ -9,6 +9,7 @@ use crate::prompt::{Message, Role};
 
 /// The layout of a prompt.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum ChatTemplate {
     /// Turns between `<|im_start|>` and `<|im_end|>`, as Qwen2 reads them.
     ChatMl,

@@ -17,6 +17,7 @@ const ANSWER_CHUNK: usize = 1024;
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum FinishReason {
     /// The model ended its turn.
     Stop,

@@ -19,6 +19,7 @@ pub const DEFAULT_SYSTEM_PROMPT: &str = "You are a helpful assistant.";
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Role {
     /// Instructions that hold for the whole conversation.
     System,
@@ -47,6 +48,7 @@ impl fmt::Display for Role {
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Message {
     /// Who says it.
     pub role: Role,

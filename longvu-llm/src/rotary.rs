@@ -56,14 +56,10 @@ mod tests {
     use super::*;
 
     fn llama3(factor: f64) -> RopeScaling {
-        RopeScaling {
-            rope_type: Some("llama3".into()),
-            legacy_type: None,
-            factor,
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_max_position_embeddings: 8192,
-        }
+        let published = r#"{"rope_type": "llama3", "factor": 0.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                           "original_max_position_embeddings": 8192}"#;
+        let scaling = serde_json::from_str(published).unwrap();
+        RopeScaling { factor, ..scaling }
     }
 
     /// Llama-3.2's scaling: the extremes of the rule, and that the blend joins them without a jump.

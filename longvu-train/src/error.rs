@@ -134,6 +134,9 @@ pub enum Error {
     /// Frames.
     #[error(transparent)]
     Vision(#[from] longvu_vision::Error),
+    /// The compression stages.
+    #[error(transparent)]
+    Compress(#[from] longvu_compress::Error),
     /// Prompts.
     #[error(transparent)]
     Llm(#[from] longvu_llm::Error),

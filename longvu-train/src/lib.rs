@@ -20,6 +20,7 @@ mod scored;
 mod tokenizer;
 mod towers;
 mod trainer;
+mod training_run;
 mod workers;
 
 pub use data::{Media, Record, VideoGroup, WorldMix, WorldSample, WorldStream, read_records};
@@ -31,6 +32,6 @@ pub use optimizer::{AdamWSettings, MuonSettings};
 pub use parameters::Parameters;
 pub use plot::{Series, lines_chart, loss_curves, validation_curves};
 pub use recipe::{LanguageRecipe, Recipe, TokenizerRecipe, TowerRecipe};
-pub use run::{Start, TrainingRun};
 pub use trainer::{Loss, Objective, StageSettings, TrainProgress, Trainer};
+pub use training_run::{Start, TrainingRun};
 pub use workers::Workers;

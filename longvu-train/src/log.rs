@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 /// What is said of some steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LogLine {
     /// The stage.
     pub stage: String,

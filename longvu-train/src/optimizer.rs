@@ -11,6 +11,7 @@ use burn::{
 /// Settings of AdamW that stay the same over a stage.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AdamWSettings {
     /// Decay of the mean of gradients.
     pub beta_1: f32,
@@ -30,10 +31,48 @@ impl Default for AdamWSettings {
     }
 }
 
+impl AdamWSettings {
+    /// Sets [`beta_1`](Self::beta_1).
+    #[must_use]
+    pub fn with_beta_1(mut self, beta_1: f32) -> Self {
+        self.beta_1 = beta_1;
+        self
+    }
+
+    /// Sets [`beta_2`](Self::beta_2).
+    #[must_use]
+    pub fn with_beta_2(mut self, beta_2: f32) -> Self {
+        self.beta_2 = beta_2;
+        self
+    }
+
+    /// Sets [`epsilon`](Self::epsilon).
+    #[must_use]
+    pub fn with_epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Sets [`weight_decay`](Self::weight_decay).
+    #[must_use]
+    pub fn with_weight_decay(mut self, weight_decay: f32) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// Sets [`max_grad_norm`](Self::max_grad_norm).
+    #[must_use]
+    pub fn with_max_grad_norm(mut self, max_grad_norm: f64) -> Self {
+        self.max_grad_norm = max_grad_norm;
+        self
+    }
+}
+
 /// Settings of [Muon](https://arxiv.org/abs/2502.16982), which steps along the nearest orthogonal matrix to the mean of a
 /// matrix' gradients. What is no matrix, and tables of embeddings, are left to AdamW; a learning rate serves both.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MuonSettings {
     /// Decay of the sum of gradients.
     pub momentum: f32,
@@ -44,6 +83,22 @@ pub struct MuonSettings {
 impl Default for MuonSettings {
     fn default() -> Self {
         Self { momentum: 0.95, weight_decay: 0.05 }
+    }
+}
+
+impl MuonSettings {
+    /// Sets [`momentum`](Self::momentum).
+    #[must_use]
+    pub fn with_momentum(mut self, momentum: f32) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Sets [`weight_decay`](Self::weight_decay).
+    #[must_use]
+    pub fn with_weight_decay(mut self, weight_decay: f32) -> Self {
+        self.weight_decay = weight_decay;
+        self
     }
 }
 

@@ -235,7 +235,7 @@ const MOMENT_2: &str = "moment_2.";
 const VELOCITY: &str = "velocity.";
 
 fn spec(name: String, parameter: &Parameter) -> TensorSpec {
-    TensorSpec { name, shape: parameter.shape.clone(), role: TensorRole::Parameter }
+    TensorSpec::new(name, parameter.shape.clone(), TensorRole::Parameter)
 }
 
 /// Whether a tensor multiplies activations, or is a table that is looked up or added.

@@ -15,8 +15,9 @@ use crate::{
 /// A whole training run, as a JSON file says it.
 ///
 /// Stages that are left out are not trained: their weights come from the model that the run starts from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Recipe {
     /// Everything random follows from it.
     #[serde(default)]
@@ -38,6 +39,7 @@ pub struct Recipe {
 /// Training of a tokenizer, of as many tokens as the model's `vocab_size`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TokenizerRecipe {
     /// Videos whose questions, answers and captions it is trained on.
     pub videos: usize,
@@ -46,6 +48,7 @@ pub struct TokenizerRecipe {
 /// Training of a tower on pictures of the world.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TowerRecipe {
     /// How long and how fast. A group of `micro_batch` pictures is compared with itself.
     pub training: StageSettings,
@@ -62,7 +65,40 @@ pub struct TowerRecipe {
     pub then: Option<Box<TowerRecipe>>,
 }
 
+impl TokenizerRecipe {
+    /// A tokenizer for the words of so many videos.
+    pub fn new(videos: usize) -> Self {
+        Self { videos }
+    }
+}
+
 impl TowerRecipe {
+    /// Training on pictures of these heights, as many of them wide as the world's are.
+    pub fn new(training: StageSettings, heights: Vec<u32>) -> Self {
+        Self { training, heights, needles: 0.0, wide: wide(), then: None }
+    }
+
+    /// Sets [`needles`](Self::needles).
+    #[must_use]
+    pub fn with_needles(mut self, needles: f64) -> Self {
+        self.needles = needles;
+        self
+    }
+
+    /// Sets [`wide`](Self::wide).
+    #[must_use]
+    pub fn with_wide(mut self, wide: f64) -> Self {
+        self.wide = wide;
+        self
+    }
+
+    /// Sets the phase that begins with what this one ends with.
+    #[must_use]
+    pub fn with_then(mut self, then: Self) -> Self {
+        self.then = Some(Box::new(then));
+        self
+    }
+
     /// This phase and those that follow it.
     pub fn phases(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |phase| phase.then.as_deref())
@@ -76,6 +112,7 @@ fn wide() -> f64 {
 /// A phase of the language stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LanguageRecipe {
     /// Of the phase, for files and the log.
     pub name: String,
@@ -88,6 +125,27 @@ pub struct LanguageRecipe {
     /// What the world shows and asks; not used with data from a file.
     #[serde(default)]
     pub world: WorldMix,
+}
+
+impl LanguageRecipe {
+    /// A phase of the model's whole depth on the world's usual mix.
+    pub fn new(name: impl Into<String>, training: StageSettings) -> Self {
+        Self { name: name.into(), training, num_hidden_layers: None, world: WorldMix::default() }
+    }
+
+    /// Sets [`num_hidden_layers`](Self::num_hidden_layers).
+    #[must_use]
+    pub fn with_num_hidden_layers(mut self, num_hidden_layers: impl Into<Option<usize>>) -> Self {
+        self.num_hidden_layers = num_hidden_layers.into();
+        self
+    }
+
+    /// Sets [`world`](Self::world).
+    #[must_use]
+    pub fn with_world(mut self, world: WorldMix) -> Self {
+        self.world = world;
+        self
+    }
 }
 
 impl Recipe {
@@ -142,9 +200,42 @@ impl Recipe {
 
     /// The recipe for fine-tuning connector and language model alone.
     pub fn fine_tuning(training: StageSettings) -> Self {
-        let phase =
-            LanguageRecipe { name: "language".into(), training, num_hidden_layers: None, world: WorldMix::default() };
-        Self { seed: 0, tokenizer: None, siglip: None, dinov2: None, language: vec![phase] }
+        Self::default().with_language(vec![LanguageRecipe::new("language", training)])
+    }
+
+    /// Sets [`seed`](Self::seed).
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets [`tokenizer`](Self::tokenizer).
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: impl Into<Option<TokenizerRecipe>>) -> Self {
+        self.tokenizer = tokenizer.into();
+        self
+    }
+
+    /// Sets [`siglip`](Self::siglip).
+    #[must_use]
+    pub fn with_siglip(mut self, siglip: impl Into<Option<TowerRecipe>>) -> Self {
+        self.siglip = siglip.into();
+        self
+    }
+
+    /// Sets [`dinov2`](Self::dinov2).
+    #[must_use]
+    pub fn with_dinov2(mut self, dinov2: impl Into<Option<TowerRecipe>>) -> Self {
+        self.dinov2 = dinov2.into();
+        self
+    }
+
+    /// Sets [`language`](Self::language).
+    #[must_use]
+    pub fn with_language(mut self, language: Vec<LanguageRecipe>) -> Self {
+        self.language = language;
+        self
     }
 }
 

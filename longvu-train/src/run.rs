@@ -1,16 +1,15 @@
 //! A whole run: tokenizer, towers, language model, and the folder that comes of it.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use longvu::ModelFiles;
 use longvu_checkpoint::{Checkpoint, RepoOptions, TensorSpec, atomic::FolderLock, build};
-use longvu_core::{Device, Dtype};
 use longvu_llm::{ChatTemplate, Tokenizer};
 use longvu_vision::{Dinov2, Preprocessor, Siglip};
 use longvu_world::Split;
 
 use crate::{
-    Error, Objective, Parameters, Recipe, Result, StageSettings, TowerRecipe, TrainProgress, Trainer, Workers,
+    Error, Objective, Parameters, Result, StageSettings, Start, TowerRecipe, Trainer, TrainingRun, Workers,
     data::WorldStream,
     export::{Trained, export},
     language::{FrozenTowers, LanguageObjective, SampleSource, WorldSource},
@@ -20,45 +19,6 @@ use crate::{
     tokenizer::{train_tokenizer, world_corpus},
     towers::{Dinov2Objective, Pictures, SiglipObjective},
 };
-
-/// Where a run's weights come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// Drawn from the recipe's seed; the model is a folder of configurations.
-    Scratch,
-    /// The model's own.
-    Pretrained,
-}
-
-/// What to train and how.
-pub struct TrainingRun<'a> {
-    /// A model, or for [`Start::Scratch`] a folder of configurations.
-    pub model: String,
-    /// Folder of the towers, if they are not beside the model or on the Hub.
-    pub towers: Option<PathBuf>,
-    /// Branch, tag or commit of a model on the Hub; `main` when absent.
-    pub revision: Option<String>,
-    /// Where weights come from.
-    pub start: Start,
-    /// The recipe.
-    pub recipe: Recipe,
-    /// Training and held-out data of the language stage, instead of the world.
-    pub data: Option<[Arc<dyn SampleSource>; 2]>,
-    /// Folder of the run: checkpoints, the log, and the finished `model`.
-    pub folder: PathBuf,
-    /// The dtype that the finished model is stored in.
-    pub dtype: Dtype,
-    /// The device, without gradients.
-    pub device: Device,
-    /// Threads; as many as cores unless set.
-    pub workers: Option<usize>,
-    /// Time between checkpoints.
-    pub checkpoint_every: Duration,
-    /// Told how training goes.
-    pub on_progress: &'a (dyn Fn(&TrainProgress) + Sync),
-    /// Asked after every step whether to stop, with a checkpoint, and go on another time.
-    pub should_stop: &'a (dyn Fn() -> bool + Sync),
-}
 
 impl TrainingRun<'_> {
     /// Trains every stage of the recipe from where the folder says that an earlier run was stopped.

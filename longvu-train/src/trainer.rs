@@ -23,6 +23,7 @@ use crate::{
 /// How long and how fast a stage trains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct StageSettings {
     /// Optimizer steps.
     pub steps: usize,
@@ -57,6 +58,77 @@ fn often() -> usize {
 }
 
 impl StageSettings {
+    /// So many steps of one sample each, at this learning rate at most; AdamW alone.
+    pub fn new(steps: usize, lr: f64) -> Self {
+        Self {
+            steps,
+            micro_batch: 1,
+            accumulation: 1,
+            lr,
+            lr_floor: floor(),
+            warmup: 0,
+            adamw: AdamWSettings::default(),
+            muon: None,
+            validate_every: often(),
+        }
+    }
+
+    /// Sets [`micro_batch`](Self::micro_batch).
+    #[must_use]
+    pub fn with_micro_batch(mut self, micro_batch: usize) -> Self {
+        self.micro_batch = micro_batch;
+        self
+    }
+
+    /// Sets [`accumulation`](Self::accumulation).
+    #[must_use]
+    pub fn with_accumulation(mut self, accumulation: usize) -> Self {
+        self.accumulation = accumulation;
+        self
+    }
+
+    /// Sets [`lr`](Self::lr).
+    #[must_use]
+    pub fn with_lr(mut self, lr: f64) -> Self {
+        self.lr = lr;
+        self
+    }
+
+    /// Sets [`lr_floor`](Self::lr_floor).
+    #[must_use]
+    pub fn with_lr_floor(mut self, lr_floor: f64) -> Self {
+        self.lr_floor = lr_floor;
+        self
+    }
+
+    /// Sets [`warmup`](Self::warmup).
+    #[must_use]
+    pub fn with_warmup(mut self, warmup: usize) -> Self {
+        self.warmup = warmup;
+        self
+    }
+
+    /// Sets [`adamw`](Self::adamw).
+    #[must_use]
+    pub fn with_adamw(mut self, adamw: AdamWSettings) -> Self {
+        self.adamw = adamw;
+        self
+    }
+
+    /// Sets [`muon`](Self::muon).
+    #[must_use]
+    pub fn with_muon(mut self, muon: impl Into<Option<MuonSettings>>) -> Self {
+        self.muon = muon.into();
+        self
+    }
+
+    /// Sets [`validate_every`](Self::validate_every).
+    #[must_use]
+    pub fn with_validate_every(mut self, validate_every: usize) -> Self {
+        self.validate_every = validate_every;
+        self
+    }
+
     fn schedule(&self) -> Schedule {
         Schedule { peak: self.lr, warmup: self.warmup, total: self.steps, floor: self.lr * self.lr_floor }
     }
@@ -86,11 +158,19 @@ impl StageSettings {
 }
 
 /// What a group of samples contributes to a step.
+#[non_exhaustive]
 pub struct Loss {
     /// The sum over what counts, `[1]`, on the graph of gradients.
     pub sum: Tensor<1>,
     /// How much counts: the number of answer tokens, say. A step's loss is all sums over all weights.
     pub weight: f64,
+}
+
+impl Loss {
+    /// The sum over what counts, and how much does.
+    pub fn new(sum: Tensor<1>, weight: f64) -> Self {
+        Self { sum, weight }
+    }
 }
 
 /// Something to train: which tensors, on what, to what end.
@@ -119,6 +199,7 @@ pub trait Objective: Sync {
 
 /// What to say while training.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TrainProgress {
     /// The stage.
     pub stage: String,
@@ -135,6 +216,7 @@ pub struct TrainProgress {
 }
 
 /// Runs stages in a folder that holds their checkpoints and the log.
+#[non_exhaustive]
 pub struct Trainer<'a> {
     /// Folder of the run.
     pub folder: PathBuf,
@@ -148,10 +230,19 @@ pub struct Trainer<'a> {
     pub should_stop: &'a (dyn Fn() -> bool + Sync),
 }
 
+/// Time between checkpoints, unless set.
+pub(crate) const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
+
 /// Steps between lines of the log.
 const LOG_EVERY: usize = 10;
 
-impl Trainer<'_> {
+impl<'a> Trainer<'a> {
+    /// A trainer that works in `folder`, writes a checkpoint every five minutes, tells nobody, and stops at the end.
+    pub fn new(folder: PathBuf, workers: &'a Workers) -> Self {
+        let checkpoint_every = CHECKPOINT_EVERY;
+        Self { folder, workers, checkpoint_every, on_progress: &|_| {}, should_stop: &|| false }
+    }
+
     /// Trains `objective` from where the folder's last checkpoint left it, or from `parameters`.
     ///
     /// Returns the trained parameters, or none if it was told to stop before the end.

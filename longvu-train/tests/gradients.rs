@@ -103,8 +103,9 @@ fn check<M>(block: impl Fn(&Weights) -> M, forward: impl Fn(&M, &Device) -> Tens
 }
 
 fn aggregator() {
-    let config =
-        AggregatorConfig { tower_channels: [6, 10], channels: 32, heads: 16, depth: 2, feature_side: 4, query_side: 2 };
+    let mut config = AggregatorConfig::published([6, 10]);
+    (config.channels, config.depth) = (32, 2);
+    (config.feature_side, config.query_side) = (4, 2);
     for (width, height) in [(64, 64), (64, 36)] {
         check(
             |weights| SpatialVisionAggregator::new(&config, &weights.at("model")),

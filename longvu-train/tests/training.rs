@@ -72,14 +72,11 @@ impl SampleSource for Colours {
         let (name, colour) = COLOURS[index as usize % COLOURS.len()];
         // One that fits the window and one that makes every stage run, by turns.
         let frames = frames(colour, if index.is_multiple_of(2) { 3 } else { 90 });
-        Ok(Sample {
-            kind: Some(VisualKind::Video),
-            frames,
-            system: None,
-            turns: vec![("Which colour?".into(), name.into()), ("Is it loud?".into(), "no".into())],
-            visual_tokens: index.is_multiple_of(5).then_some(6),
-            is_dialogue: index.is_multiple_of(3),
-        })
+        let turns = vec![("Which colour?".into(), name.into()), ("Is it loud?".into(), "no".into())];
+        Ok(Sample::new(turns)
+            .with_frames(VisualKind::Video, frames)
+            .with_visual_tokens(index.is_multiple_of(5).then_some(6))
+            .with_dialogue(index.is_multiple_of(3)))
     }
 
     fn description(&self) -> String {
@@ -88,17 +85,12 @@ impl SampleSource for Colours {
 }
 
 fn settings(steps: usize) -> StageSettings {
-    StageSettings {
-        steps,
-        micro_batch: 2,
-        accumulation: 2,
-        lr: 4e-3,
-        lr_floor: 0.05,
-        warmup: 5,
-        adamw: AdamWSettings { weight_decay: 0.0, ..AdamWSettings::default() },
-        muon: None,
-        validate_every: steps,
-    }
+    StageSettings::new(steps, 4e-3)
+        .with_micro_batch(2)
+        .with_accumulation(2)
+        .with_warmup(5)
+        .with_adamw(AdamWSettings::default().with_weight_decay(0.0))
+        .with_validate_every(steps)
 }
 
 /// Fine-tuning that is told to stop after so many steps.
@@ -110,22 +102,13 @@ fn train(model: &Path, folder: &Path, settings: StageSettings, stop_after: usize
 fn train_by(recipe: Recipe, model: &Path, folder: &Path, stop_after: usize) -> Result<Option<PathBuf>> {
     let steps = AtomicUsize::new(0);
     let source: Arc<dyn SampleSource> = Arc::new(Colours);
-    TrainingRun {
-        model: model.to_str().unwrap().into(),
-        towers: None,
-        revision: None,
-        start: Start::Scratch,
-        recipe,
-        data: Some([source.clone(), source]),
-        folder: folder.to_owned(),
-        dtype: Dtype::F32,
-        device: default_device(),
-        workers: Some(2),
-        checkpoint_every: Duration::from_secs(3600),
-        on_progress: &|_| {},
-        should_stop: &|| steps.fetch_add(1, Ordering::Relaxed) + 1 == stop_after,
-    }
-    .run()
+    TrainingRun::new(model.to_str().unwrap(), recipe, folder)
+        .with_start(Start::Scratch)
+        .with_data([source.clone(), source])
+        .with_workers(2)
+        .with_checkpoint_every(Duration::from_secs(3600))
+        .with_should_stop(&|| steps.fetch_add(1, Ordering::Relaxed) + 1 == stop_after)
+        .run()
 }
 
 #[test]
@@ -134,7 +117,7 @@ fn a_batch_is_learnt_by_heart_and_its_model_answers() {
     let start = model(folder.path());
     for (name, muon) in [("adamw", None), ("muon", Some(MuonSettings::default()))] {
         let run = folder.path().join(name);
-        let out = train(&start, &run, StageSettings { muon, ..settings(150) }, 0).unwrap().unwrap();
+        let out = train(&start, &run, settings(150).with_muon(muon), 0).unwrap().unwrap();
         let last = read_log(&run.join("log.jsonl")).unwrap().pop().unwrap();
         assert!(last.loss < 0.02, "{name}: {last:?}");
         assert!(last.validation["loss"] < 0.02 && last.validation["answer tokens right"] == 1.0, "{name}: {last:?}");
@@ -152,7 +135,7 @@ fn a_stopped_run_goes_on_as_if_it_had_not_been() {
     let folder = TempDir::new().unwrap();
     let start = model(folder.path());
     // With both optimizers: what they remember is in a checkpoint too.
-    let settings = |steps| StageSettings { muon: Some(MuonSettings::default()), ..settings(steps) };
+    let settings = |steps| settings(steps).with_muon(MuonSettings::default());
     let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
     let expected = train(&start, &whole, settings(12), 0).unwrap().unwrap();
     assert_eq!(train(&start, &stopped, settings(12), 5).unwrap(), None);
@@ -164,8 +147,9 @@ fn a_stopped_run_goes_on_as_if_it_had_not_been() {
     let weights = |model: &Path| fs::read(model.join("model.safetensors")).unwrap();
     assert!(weights(&expected) == weights(&found), "a resumed run ends with other weights");
     let log = |run: &Path| -> Vec<LogLine> {
-        let lines = read_log(&run.join("log.jsonl")).unwrap();
-        lines.into_iter().map(|line| LogLine { seconds: 0.0, ..line }).collect()
+        let mut lines = read_log(&run.join("log.jsonl")).unwrap();
+        lines.iter_mut().for_each(|line| line.seconds = 0.0);
+        lines
     };
     assert_eq!(log(&whole).last(), log(&stopped).last());
 
@@ -179,23 +163,16 @@ fn a_stopped_run_goes_on_as_if_it_had_not_been() {
 fn a_tower_goes_on_in_another_phase() {
     let folder = TempDir::new().unwrap();
     let start = model(folder.path());
-    let phase = |needles: f64, then: Option<TowerRecipe>| TowerRecipe {
-        training: settings(2),
-        heights: vec![32],
-        needles,
-        wide: 0.0,
-        then: then.map(Box::new),
-    };
-    let recipe = |then| Recipe {
-        siglip: Some(phase(0.0, then)),
-        dinov2: Some(phase(0.0, None)),
-        ..Recipe::fine_tuning(settings(1))
+    let phase = |needles| TowerRecipe::new(settings(2), vec![32]).with_needles(needles).with_wide(0.0);
+    let recipe = |then: Option<TowerRecipe>| {
+        let siglip = then.into_iter().fold(phase(0.0), TowerRecipe::with_then);
+        Recipe::fine_tuning(settings(1)).with_siglip(siglip).with_dinov2(phase(0.0))
     };
     let run = folder.path().join("run");
     let siglip = |model: PathBuf| fs::read(model.join("siglip/model.safetensors")).unwrap();
     let first = siglip(train_by(recipe(None), &start, &run, 0).unwrap().unwrap());
     // What is done already is not done again, and the further phase alone is added.
-    let both = || recipe(Some(phase(1.0, None)));
+    let both = || recipe(Some(phase(1.0)));
     let second = siglip(train_by(both(), &start, &run, 0).unwrap().unwrap());
     assert!(first != second, "the second phase changed nothing");
     let whole = folder.path().join("whole");
@@ -212,19 +189,12 @@ fn a_tower_goes_on_in_another_phase() {
 fn layers_are_added_between_phases() {
     let folder = TempDir::new().unwrap();
     let start = model(folder.path());
-    let phase = |name: &str, training: StageSettings, num_hidden_layers| LanguageRecipe {
-        name: name.into(),
-        training,
-        num_hidden_layers,
-        ..Recipe::fine_tuning(settings(1)).language.remove(0)
-    };
-    let recipe = |last| Recipe {
-        language: vec![
-            phase("one", settings(30), Some(1)),
+    let recipe = |last| {
+        Recipe::default().with_language(vec![
+            LanguageRecipe::new("one", settings(30)).with_num_hidden_layers(1),
             // Too small a step to change anything.
-            phase("two", StageSettings { lr: 1e-9, ..settings(1) }, last),
-        ],
-        ..Recipe::fine_tuning(settings(1))
+            LanguageRecipe::new("two", settings(1).with_lr(1e-9)).with_num_hidden_layers(last),
+        ])
     };
     let run = folder.path().join("run");
     let out = train_by(recipe(None), &start, &run, 0).unwrap().unwrap();

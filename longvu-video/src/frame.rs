@@ -4,6 +4,7 @@ use crate::{Error, Result};
 
 /// One picture of a video, or an image.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Position in the video, counted in displayed frames from 0.
     pub index: usize,

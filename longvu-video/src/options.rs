@@ -55,6 +55,7 @@ pub enum Decoding {
 /// ```
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct VideoOptions {
     /// Which frames are picked. Default: one a second.
     pub sampling: Sampling,

@@ -21,6 +21,7 @@ const EPS: f64 = 1e-5;
 
 /// Sizes of the aggregator.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AggregatorConfig {
     /// Channels of each tower's features, SigLIP first.
     pub tower_channels: [usize; 2],
@@ -47,6 +48,11 @@ impl AggregatorConfig {
             feature_side: config.feature_side(),
             query_side: config.query_side(),
         }
+    }
+
+    /// The sizes of the published models, for towers of the given widths, SigLIP first.
+    pub fn published(tower_channels: [usize; 2]) -> Self {
+        Self { tower_channels, channels: 1024, heads: 16, depth: 3, feature_side: 24, query_side: 12 }
     }
 
     /// Keys of one tower beneath one query.

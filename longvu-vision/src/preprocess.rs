@@ -77,8 +77,7 @@ mod tests {
 
     #[test]
     fn sizes_that_would_wrap_are_refused() {
-        let config = PreprocessorConfig { size: 4, image_mean: [0.5; 3], image_std: [0.5; 3] };
-        let preprocessor = Preprocessor::new(config);
+        let preprocessor = Preprocessor::new(PreprocessorConfig::published(TowerFamily::Siglip, 4));
         for (width, height) in [(u32::MAX, u32::MAX), (u32::MAX, u32::MAX - 1), (3_000_000_000, 2_900_000_000), (0, 9)]
         {
             let refused = preprocessor.resize(&[], width, height);

@@ -8,6 +8,7 @@ use serde::Serialize;
 /// are cut where columns are padded and the other way round. The released weights were trained with that, and
 /// results depend on it; an image has the order right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SizePair {
     /// First size in pixels.
     pub a: usize,
@@ -53,6 +54,7 @@ impl SizePair {
 
 /// Rows and columns of a token grid that show the frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeptCells {
     /// Kept rows.
     pub rows: std::ops::Range<usize>,

@@ -52,6 +52,7 @@ named! {
 /// What fills the picture behind the objects of a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Background {
     /// One colour.
     Plain(Tone),

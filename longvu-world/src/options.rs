@@ -35,6 +35,7 @@ impl ScriptKind {
 /// The shape of the picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Aspect {
     /// As wide as high.
     #[default]
@@ -51,6 +52,7 @@ pub enum Aspect {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ScriptOptions {
     /// Length in seconds, rounded to a thousandth. Default: 8.
     pub duration: f64,

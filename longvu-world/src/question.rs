@@ -43,6 +43,7 @@ named! {
 
 /// A question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Question {
     /// What it asks for.
     pub kind: QuestionKind,
@@ -53,6 +54,12 @@ pub struct Question {
 }
 
 impl Question {
+    /// A question with its answer.
+    #[must_use]
+    pub fn new(kind: QuestionKind, text: impl Into<String>, answer: impl Into<String>) -> Self {
+        Self { kind, text: text.into(), answer: answer.into() }
+    }
+
     /// Whether an answer in anyone's words is right; see [`matches`](fn@matches),
     /// [`matches_description`](fn@matches_description) and [`matches_place`](fn@matches_place).
     #[must_use]

@@ -6,6 +6,7 @@ use crate::{Error, Object, Result, Script};
 
 /// One picture of a video.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Place in the sequence, from 0.
     pub index: usize,

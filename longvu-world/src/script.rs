@@ -15,6 +15,7 @@ pub(crate) const BLINK_MS: u32 = 1000;
 /// One thing in a scene. Lengths are in thousandths of the picture's shorter side, times in thousandths of a second from
 /// the start of the video.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Object {
     /// What it is.
     pub thing: Thing,
@@ -96,6 +97,7 @@ impl Object {
 
 /// A stretch of a video between two cuts. Times are in thousandths of a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Scene {
     /// When it begins.
     pub start_ms: u32,
@@ -118,6 +120,7 @@ impl Scene {
 /// What a video's question about a count is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Counted {
     /// Every shape.
     All,

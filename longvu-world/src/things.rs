@@ -8,6 +8,7 @@ macro_rules! named {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
         pub enum $name { $($(#[$note])* $variant,)* }
 
         impl $name {
@@ -170,6 +171,7 @@ impl Direction {
 /// What an object does while it is on screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Motion {
     /// Nothing.
     Stand,
@@ -185,6 +187,7 @@ pub const LETTERS: [char; 15] = ['c', 'e', 'f', 'h', 'k', 'l', 'm', 'n', 'p', 'r
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Thing {
     /// A shape.
     Shape(Shape),

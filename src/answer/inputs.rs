@@ -6,12 +6,14 @@ use crate::{
     EncodedVideo, Error, LongVu, Result, VisualKind,
     answer::projected::ProjectedFrames,
     answer::shares::Shares,
-    compress::{FusionReport, fuse},
+    compress::{FusionReport, VisualTokens},
     encoded::video::select,
     llm::PromptIds,
+    model::budget::text_lengths,
 };
 
 /// A prompt ready for the language model.
+#[non_exhaustive]
 pub struct PreparedPrompt {
     /// `[positions, hidden_size]`.
     pub inputs_embeds: Tensor<2>,
@@ -37,8 +39,8 @@ impl LongVu {
     ///
     /// # Errors
     /// A prompt whose text leaves no room or that has ids which the language model has not, videos and images that do not
-    /// fit beside it, another number of places than of videos and images, or one that was encoded by another model or
-    /// with other settings.
+    /// fit beside it, another number of places than of videos and images, one that was encoded by another model or with
+    /// other settings, and a stage that fails.
     pub fn prepare(&self, prompt: &PromptIds, visuals: &[&EncodedVideo]) -> Result<PreparedPrompt> {
         let (places, given) = (prompt.num_placeholders(), visuals.len());
         if places != given {
@@ -48,12 +50,11 @@ impl LongVu {
         visuals.iter().try_for_each(|visual| settings.check(&visual.settings, None))?;
         prompt.check_embedding(self.parts.config.decoder.vocab_size)?;
         let budget = self.parts.stages.budget;
-        let text_ids = prompt.text_ids_without_placeholders().len();
+        let (text_len, text_ids) = text_lengths(&self.parts.config, prompt);
         if budget.room(text_ids) == 0 {
             let (window, reserved) = (budget.max_len, budget.inference_max_length);
             return Err(Error::PromptTooLong { tokens: text_ids, window, reserved });
         }
-        let text_len = prompt.text_len(Some(self.parts.config.language_model().pad_token_id()));
         let mut shares = Shares::new(self, visuals, (text_len, text_ids))?;
         let segments = prompt.text_segments();
         let mut prepared =
@@ -61,43 +62,31 @@ impl LongVu {
         let mut parts = vec![prepared.inputs_embeds.clone()];
         for (i, visual) in visuals.iter().enumerate() {
             let others = shares.of_others(i);
-            let (tokens, report, selected) =
-                self.fit(visual, &segments[places], text_len + others, text_ids + others)?;
+            let lengths = (text_len + others, text_ids + others);
+            let rows = self.rows(visual, lengths.0);
+            let VisualTokens { tokens, report, .. } = self.fit(visual, &rows, &segments[places], lengths)?;
             shares.settle(i, report.tokens_after);
             parts.push(tokens);
             parts.push(self.embed_text(&segments[i + 1])?);
             prepared.reports.push(report);
-            prepared.selected.push(selected);
+            prepared.selected.push(rows.iter().map(|&row| visual.frames[row].sample).collect());
         }
         parts.retain(|part| part.dims()[0] > 0);
         prepared.inputs_embeds = Tensor::cat(parts, 0);
-        let positions = prepared.inputs_embeds.dims()[0];
-        if positions > budget.max_len {
-            return Err(Error::Overflow { positions, window: budget.max_len });
-        }
         Ok(prepared)
     }
 
-    /// Stages 2 and 3 on one video or image.
+    /// Stages 2 and 3 on the given rows of one video or image, before a prompt's last words `after`.
     fn fit(
         &self,
         visual: &EncodedVideo,
+        rows: &[usize],
         after: &[u32],
-        text_len: usize,
-        text_ids: usize,
-    ) -> Result<(Tensor<2>, FusionReport, Vec<usize>)> {
+        lengths: (usize, usize),
+    ) -> Result<VisualTokens> {
         let stages = &self.parts.stages;
-        let rows = self.rows(visual, text_len);
-        let selected = rows.iter().map(|&row| visual.frames[row].sample).collect();
-        let frames = self.project(visual, &rows);
-        if visual.kind == VisualKind::Image {
-            let (tokens, report) = frames.image(stages.budget.highres);
-            return Ok((tokens, report, selected));
-        }
-        let text = self.embed_text(after)?;
-        let (scorer, pruner) = (stages.scorer.as_ref(), stages.pruner.as_ref());
-        let fused = fuse(&frames, text, (text_len, text_ids), &stages.budget, scorer, pruner);
-        Ok((fused.tokens, fused.report, selected))
+        let later = (stages.scorer.as_ref(), stages.pruner.as_ref());
+        self.project(visual, rows).fit(visual.kind, || self.embed_text(after), lengths, &stages.budget, later)
     }
 
     /// Rows of a video's features that a prompt of this length uses.

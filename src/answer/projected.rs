@@ -4,7 +4,8 @@ use burn::tensor::{Tensor, TensorData};
 use longvu_checkpoint::config::LongVuConfig;
 
 use crate::{
-    compress::{FrameTokens, FusionReport, Layout},
+    VisualKind,
+    compress::{self, Budget, FrameScorer, FrameTokens, Layout, TokenPruner, VisualTokens, fuse},
     encoded::video::select,
     vision::{MmProjector, SizePair},
 };
@@ -21,8 +22,7 @@ fn frame_position(sample: usize, hidden: usize) -> impl Iterator<Item = f32> {
     (0..hidden).map(move |j| if j % 2 == 0 { sine(j) } else { sine(j - 1).cos() })
 }
 
-/// A video's aggregated frames, projected at either resolution when asked for: what [`fuse`](crate::compress::fuse)
-/// fits into a prompt.
+/// A video's aggregated frames, projected at either resolution when asked for: what [`fuse`] fits into a prompt.
 pub struct ProjectedFrames<'a> {
     projector: &'a MmProjector,
     features: Tensor<3>,
@@ -60,21 +60,32 @@ impl<'a> ProjectedFrames<'a> {
         tokens + Tensor::from_data(TensorData::new(values, [frames, 1, hidden]), options)
     }
 
+    /// The tokens that a prompt gets of them: all of an image's, and of a video's what the two later stages fit into the
+    /// room that the text leaves.
+    ///
+    /// `text` is asked for the embeddings of the words after the last placeholder, which only a video's stages look at;
+    /// `lengths` are the text's, as [`text_lengths`](crate::text_lengths) counts them.
+    ///
+    /// # Errors
+    /// As [`fuse`], and what `text` fails with.
+    pub fn fit<E: From<compress::Error>>(
+        &self,
+        kind: VisualKind,
+        text: impl FnOnce() -> Result<Tensor<2>, E>,
+        lengths: (usize, usize),
+        budget: &Budget,
+        (scorer, pruner): (&dyn FrameScorer, &dyn TokenPruner),
+    ) -> Result<VisualTokens, E> {
+        Ok(match kind {
+            VisualKind::Image => self.image(budget.highres),
+            VisualKind::Video => fuse(self, text()?, lengths, budget, scorer, pruner)?,
+        })
+    }
+
     /// A single image's tokens: low resolution in models that have it.
-    pub fn image(&self, highres: bool) -> (Tensor<2>, FusionReport) {
+    fn image(&self, highres: bool) -> VisualTokens {
         let tokens = if highres { self.low() } else { self.full(None) };
-        let [frames, len, hidden] = tokens.dims();
-        let report = FusionReport {
-            frames,
-            layout: if highres { Layout::QueryGuided } else { Layout::Full },
-            full_frames: if highres { 0 } else { frames },
-            tokens_before: frames * len,
-            tokens_after: frames * len,
-            tokens_per_frame: vec![len; frames],
-            query: None,
-            spatial: None,
-        };
-        (tokens.reshape([frames * len, hidden]), report)
+        VisualTokens::whole(tokens, if highres { Layout::QueryGuided } else { Layout::Full })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
 
 /// Seconds that each step of answering took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct AnswerTimings {
     /// Stages 2 and 3 and the input embeddings.
     pub prepare: f64,
@@ -25,6 +26,7 @@ pub struct AnswerTimings {
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Answer {
     /// The text.
     pub text: String,

@@ -4,6 +4,7 @@ use crate::{Result, encode::prefetch::FrameSource, vision::SizePair};
 
 /// One RGB picture.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Frame {
     /// Position among the video's frames.
     pub index: usize,
@@ -36,6 +37,7 @@ impl Frame {
 /// Whether frames are a video's or an image's, which are unpadded and budgeted differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum VisualKind {
     /// Frames in time order.
     Video,
@@ -45,7 +47,7 @@ pub enum VisualKind {
 
 impl VisualKind {
     /// The sides of a frame of this width and height, in the order in which padding is cut.
-    pub(crate) fn size_pair(self, (width, height): (u32, u32)) -> SizePair {
+    pub fn size_pair(self, (width, height): (u32, u32)) -> SizePair {
         match self {
             Self::Video => SizePair::of_video(width, height),
             Self::Image => SizePair::of_image(width, height),
@@ -104,7 +106,7 @@ impl IntoClip for Vec<Frame> {
 #[cfg(feature = "video")]
 impl From<crate::video::Frame> for Frame {
     fn from(frame: crate::video::Frame) -> Self {
-        let crate::video::Frame { index, timestamp, width, height, rgb } = frame;
+        let crate::video::Frame { index, timestamp, width, height, rgb, .. } = frame;
         Self { index, timestamp, width, height, rgb }
     }
 }

@@ -28,14 +28,14 @@ impl LongVu {
     /// Encodes a video, an image, or frames of the caller's.
     ///
     /// # Errors
-    /// A source that cannot be read or has no frames, frames of unusable sizes, a panic in the source, a disk without room
-    /// for the frames that wait, and a [watcher](LongVu::watched) that says to stop: it is asked after each frame
-    /// that is decoded and after each batch of frames through a tower.
+    /// A source that cannot be read or has no frames, frames of unusable sizes, a panic in the source, a temporal stage that
+    /// fails or keeps no frame, a disk without room for the frames that wait, and a [watcher](LongVu::watched) that says to
+    /// stop: it is asked after each frame that is decoded and after each batch of frames through a tower.
     pub fn encode(&self, input: impl IntoClip) -> Result<EncodedVideo> {
         let start = Instant::now();
         let Clip { kind, expected, frames } = input.into_clip()?;
         let parts = &self.parts;
-        let window = parts.stages.selector.window();
+        let window = TemporalReduction::new(parts.stages.selector.as_ref())?.window();
         let resizer = Resizer { siglip: parts.siglip.preprocessor.clone(), dinov2: parts.dinov2.preprocessor.clone() };
         let looking = self.watch.step(Step::Look, "", expected.map(|frames| frames as u64));
         let mut frames = PreparedFrames::start(frames, resizer, window, &parts.work)?;
@@ -63,7 +63,7 @@ impl LongVu {
     /// - `siglip`, `dinov2`: `[frames, feature_side^2, channels]` of each tower, for every sampled frame
     ///
     /// # Errors
-    /// No frames, or a stage that keeps none.
+    /// No frames, or a temporal stage that fails or keeps none.
     pub fn encode_features(
         &self,
         kind: VisualKind,
@@ -77,7 +77,7 @@ impl LongVu {
         }
         let stages = &self.parts.stages;
         let temporal = match kind {
-            VisualKind::Video => TemporalReduction::run(stages.selector.as_ref(), dinov2.clone()),
+            VisualKind::Video => TemporalReduction::run(stages.selector.as_ref(), dinov2.clone())?,
             VisualKind::Image => whole(sampled),
         };
         check_selection(&temporal)?;
@@ -101,7 +101,7 @@ impl LongVu {
 
 /// The report of a stage that did not run.
 fn whole(frames: usize) -> TemporalReport {
-    TemporalReport { frames, scores: Vec::new(), selected: (0..frames).collect() }
+    TemporalReport::new(frames, Vec::new(), (0..frames).collect())
 }
 
 fn check_selection(report: &TemporalReport) -> Result<()> {
@@ -151,7 +151,7 @@ impl<'a> Encoder<'a> {
             siglip: None,
             kind,
             expected,
-            reduction: TemporalReduction::new(model.parts.stages.selector.as_ref()),
+            reduction: TemporalReduction::new(model.parts.stages.selector.as_ref())?,
             kept: 0,
             samples: Vec::new(),
             dropping: false,
@@ -170,7 +170,7 @@ impl<'a> Encoder<'a> {
         let features = self.dinov2(&prepared, looking)?;
         let start = Instant::now();
         let kept = match self.kind {
-            VisualKind::Video => self.reduction.push(features.clone()).kept,
+            VisualKind::Video => self.reduction.push(features.clone())?.kept,
             VisualKind::Image => (0..prepared.len()).collect(),
         };
         add(&mut self.timings.temporal, start);
@@ -240,7 +240,7 @@ impl<'a> Encoder<'a> {
             Some(expected) if expected < seen => false,
             None => false,
             Some(expected) if self.dropping => {
-                expected < stages.selector.window() || self.kept + (expected - seen) <= stages.selector.max_frames()
+                expected < self.reduction.window() || self.kept + (expected - seen) <= stages.selector.max_frames()
             }
             Some(expected) => !stages.selector.applies(expected, stages.budget.temporal_limit(SHORTEST_PROMPT)),
         }
@@ -290,7 +290,7 @@ impl<'a> Encoder<'a> {
 
     /// Aggregates what is left, now that the temporal stage's last word is known.
     fn finish(mut self) -> Result<EncodedVideo> {
-        let unused = TemporalReduction::new(self.model.parts.stages.selector.as_ref());
+        let unused = TemporalReduction::new(self.model.parts.stages.selector.as_ref())?;
         let temporal = match self.kind {
             VisualKind::Video => std::mem::replace(&mut self.reduction, unused).finish(),
             VisualKind::Image => whole(self.samples.len()),

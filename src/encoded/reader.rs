@@ -221,11 +221,11 @@ impl Reader {
             frames: frames.ok_or_else(|| self.bad("it names frames that it does not have"))?,
             reduced: self.positions(tensors, "frames.reduced")?,
             dimensions: header.dimensions,
-            temporal: TemporalReport {
-                frames: samples.len(),
-                scores: self.numbers(tensors, "temporal.scores", FileDtype::F32, f32::from_le_bytes)?,
-                selected: self.positions(tensors, "temporal.selected")?,
-            },
+            temporal: TemporalReport::new(
+                samples.len(),
+                self.numbers(tensors, "temporal.scores", FileDtype::F32, f32::from_le_bytes)?,
+                self.positions(tensors, "temporal.selected")?,
+            ),
             samples,
             features: Tensor::from_data(features, options),
             timings: EncodeTimings::default(),

@@ -10,6 +10,7 @@ use crate::{VisualKind, compress::TemporalReport, encoded::settings::EncodingSet
 
 /// When a sampled frame was.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FrameInfo {
     /// Position among the frames that were sampled.
     pub sample: usize,
@@ -24,6 +25,7 @@ pub struct FrameInfo {
 /// Decoding and resizing run on threads of their own, beside each other and beside the towers: the steps together take
 /// longer than [`EncodeTimings::wall`]. A step that shares the processor's cores with another is slowed by it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct EncodeTimings {
     /// The source of frames: reading, decoding, converting to RGB.
     pub decode: f64,

@@ -257,14 +257,11 @@ impl LongVuBuilder {
         let files = self.files()?;
         let model = ModelSizes::of(&files);
         let compute = Compute::of(&self.device);
-        let settings = PlanSettings {
-            compute,
-            dtype: self.dtype,
-            quantize: self.quantize,
-            tower_batch: self.checked_tower_batch()?,
-            residency: self.residency,
-            max_len: model.max_len(),
-        };
+        let settings = PlanSettings::new(compute, model.max_len())
+            .with_dtype(self.dtype)
+            .with_quantize(self.quantize)
+            .with_tower_batch(self.checked_tower_batch()?)
+            .with_residency(self.residency);
         Ok(MemoryPlan::new(&model, settings, workload, available))
     }
 
@@ -342,38 +339,31 @@ impl LongVuBuilder {
     }
 
     fn connector_options(&self) -> LoadOptions {
-        LoadOptions {
-            prefixes: CONNECTOR.map(str::to_owned).to_vec(),
-            watch: self.watch.clone(),
-            ..LoadOptions::new("vision connector", &self.device, self.dtype)
-        }
+        LoadOptions::new("vision connector", &self.device, self.dtype)
+            .with_prefixes(CONNECTOR)
+            .with_watch(self.watch.clone())
+    }
+
+    fn quantized_options(&self, part: &str) -> LoadOptions {
+        LoadOptions::new(part, &self.device, self.dtype).with_quantize(self.quantize)
     }
 
     fn decoder(&self, files: &ModelFiles, checkpoint: &Arc<Checkpoint>) -> Result<Lasting<Decoder>> {
-        let options = LoadOptions {
-            foreign: CONNECTOR.map(str::to_owned).to_vec(),
-            quantize: self.quantize,
-            ..LoadOptions::new("language model", &self.device, self.dtype)
-        };
+        let options = self.quantized_options("language model").with_foreign(CONNECTOR);
         let (config, family) = (files.config.decoder.clone(), files.config.language_model());
         Ok(Lasting::new(loader(checkpoint.clone(), options, move |w| Decoder::new(&config, family, w))?))
     }
 
     fn siglip(&self, files: &ModelFiles) -> Result<Tower<Siglip>> {
-        let options = LoadOptions {
-            // The two-tower file also has the text half, and two scalars.
-            foreign: vec!["text_model.".into(), "logit_".into()],
-            quantize: self.quantize,
-            ..LoadOptions::new("SigLIP tower", &self.device, self.dtype)
-        };
+        // The two-tower file also has the text half, and two scalars.
+        let options = self.quantized_options("SigLIP tower").with_foreign(["text_model.", "logit_"]);
         let config = files.siglip_config.clone();
         let load = loader(files.siglip.open()?, options, move |w| Siglip::new(&config, w))?;
         Ok(Tower::new(load, self.residency, &files.siglip_pixels))
     }
 
     fn dinov2(&self, files: &ModelFiles) -> Result<Tower<Dinov2>> {
-        let options =
-            LoadOptions { quantize: self.quantize, ..LoadOptions::new("DINOv2 tower", &self.device, self.dtype) };
+        let options = self.quantized_options("DINOv2 tower");
         let config = files.dinov2_config.clone();
         let load = loader(files.dinov2.open()?, options, move |w| Dinov2::new(&config, w))?;
         Ok(Tower::new(load, self.residency, &files.dinov2_pixels))

@@ -10,6 +10,7 @@ use crate::LongVu;
 ///
 /// Counts only grow; the difference of two readings is the work in between.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct WorkCounters {
     /// Frames that sources delivered.
     pub frames_decoded: u64,

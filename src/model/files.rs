@@ -33,6 +33,7 @@ pub const TEXT_FILES: [&str; 8] = [
 
 /// A LongVU checkpoint's files and its towers', found and their configurations checked, no weight read.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ModelFiles {
     /// The checkpoint.
     pub repo: Repo,
@@ -115,8 +116,8 @@ impl ModelFiles {
     /// As [`ModelFiles::load_text`].
     pub fn load_text_with(&self, folder: &Path, limits: &Limits) -> Result<(Tokenizer, ChatTemplate)> {
         let template = match self.config.language_model() {
-            LanguageModel::Qwen2 => ChatTemplate::ChatMl,
             LanguageModel::Llama => ChatTemplate::for_llama_with(folder, limits)?,
+            _ => ChatTemplate::ChatMl,
         };
         let tokenizer = Tokenizer::from_dir_with(folder, limits)?;
         tokenizer.check_embedding(self.config.decoder.vocab_size)?;

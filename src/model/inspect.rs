@@ -14,6 +14,7 @@ use crate::{
 
 /// One part of a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PartSize {
     /// "DINOv2 tower", say.
     pub name: String,
@@ -40,6 +41,7 @@ impl PartSize {
 
 /// The parts of a model and what it needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Inspection {
     /// `cambrian_qwen` or `cambrian_llama`.
     pub model_type: String,

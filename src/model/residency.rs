@@ -18,6 +18,7 @@ use crate::{
 /// Which parts of a model are in memory when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Residency {
     /// All of it, from loading on.
     #[default]
@@ -46,7 +47,7 @@ pub(crate) fn loader<M>(
     check(source.as_ref(), &options, &build)?;
     Ok(Box::new(move |watch| {
         let start = Instant::now();
-        let options = LoadOptions { watch: watch.clone(), ..options.clone() };
+        let options = options.clone().with_watch(watch.clone());
         let (model, report) = load(source.clone(), &options, &build)?;
         let seconds = start.elapsed().as_secs_f64();
         tracing::info!(part = options.part, parameters = report.parameters, seconds, "loaded");

@@ -16,6 +16,7 @@ use crate::{
 
 /// A vision tower's files, found.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TowerFiles {
     /// The entry of the model's `config.json` that asks for it.
     pub tower: TowerRef,
@@ -45,7 +46,7 @@ impl TowerFiles {
             return found(own.clone());
         }
         let fail = |error: longvu_checkpoint::Error| Error::TowerNotFound {
-            family: family_name(tower.family),
+            family: tower.family,
             looked_for: candidates().map(|repo| escape(&repo.describe()).into_owned()).collect(),
             repo: escape(&tower.repo).into_owned(),
             reason: error.to_string(),
@@ -112,13 +113,6 @@ fn places(folder: Option<&Path>, model: &Repo, options: &RepoOptions) -> Vec<Rep
     let beside = model.as_folder().and_then(|folder| folder.canonicalize().ok());
     let beside = beside.and_then(|folder| folder.parent().map(at));
     [model.clone()].into_iter().chain(beside).collect()
-}
-
-fn family_name(family: TowerFamily) -> &'static str {
-    match family {
-        TowerFamily::Siglip => "SigLIP",
-        TowerFamily::Dinov2 => "DINOv2",
-    }
 }
 
 /// A tower with its preprocessing.

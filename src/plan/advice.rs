@@ -10,6 +10,7 @@ use crate::Residency;
 
 /// Settings that fit, as changes of those that do not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Advice {
     /// What to set, all of it.
     pub changes: Vec<Change>,
@@ -19,6 +20,7 @@ pub struct Advice {
 
 /// A setting that takes less memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
     /// [`Residency::OnDemand`]: the same answer; a second video reads the towers again.
     OnDemand,
@@ -44,7 +46,7 @@ impl Change {
             Self::Quantize(Quantize::Int8) => 8,
             Self::MaxFrames(_) => 16,
             Self::MaxLen(_) => 20,
-            Self::Quantize(Quantize::Int4) => 24,
+            Self::Quantize(_) => 24,
         }
     }
 

@@ -19,6 +19,7 @@ use longvu_core::{Device, Dtype, Quantize, is_cpu};
 /// What computes, as far as memory depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Compute {
     /// The CPU backend: activations in f32, attention in tiles.
     Cpu,
@@ -43,6 +44,7 @@ impl Compute {
 
 /// How a model is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PlanSettings {
     /// What computes.
     pub compute: Compute,
@@ -60,8 +62,45 @@ pub struct PlanSettings {
     pub max_len: usize,
 }
 
+impl PlanSettings {
+    /// All parts in memory, in f32, and a window of `max_len` tokens.
+    pub fn new(compute: Compute, max_len: usize) -> Self {
+        let tower_batch = compute.tower_batch();
+        Self { compute, dtype: Dtype::F32, quantize: None, tower_batch, residency: Residency::Whole, max_len }
+    }
+
+    /// Sets [`dtype`](Self::dtype).
+    #[must_use]
+    pub fn with_dtype(mut self, dtype: Dtype) -> Self {
+        self.dtype = dtype;
+        self
+    }
+
+    /// Sets [`quantize`](Self::quantize).
+    #[must_use]
+    pub fn with_quantize(mut self, quantize: impl Into<Option<Quantize>>) -> Self {
+        self.quantize = quantize.into();
+        self
+    }
+
+    /// Sets [`tower_batch`](Self::tower_batch).
+    #[must_use]
+    pub fn with_tower_batch(mut self, tower_batch: usize) -> Self {
+        self.tower_batch = tower_batch;
+        self
+    }
+
+    /// Sets [`residency`](Self::residency).
+    #[must_use]
+    pub fn with_residency(mut self, residency: Residency) -> Self {
+        self.residency = residency;
+        self
+    }
+}
+
 /// What is looked at and asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Workload {
     /// Sampled frames; none when only text is asked about.
     pub frames: usize,
@@ -89,11 +128,40 @@ impl Workload {
     pub fn encoding(frames: usize, (width, height): (u32, u32)) -> Self {
         Self { frames, width, height, text_tokens: 0, max_new_tokens: 0, answers: false }
     }
+
+    /// Sets [`frames`](Self::frames).
+    #[must_use]
+    pub fn with_frames(mut self, frames: usize) -> Self {
+        self.frames = frames;
+        self
+    }
+
+    /// Sets [`width`](Self::width) and [`height`](Self::height).
+    #[must_use]
+    pub fn with_size(mut self, (width, height): (u32, u32)) -> Self {
+        (self.width, self.height) = (width, height);
+        self
+    }
+
+    /// Sets [`text_tokens`](Self::text_tokens).
+    #[must_use]
+    pub fn with_text_tokens(mut self, text_tokens: usize) -> Self {
+        self.text_tokens = text_tokens;
+        self
+    }
+
+    /// Sets [`max_new_tokens`](Self::max_new_tokens).
+    #[must_use]
+    pub fn with_max_new_tokens(mut self, max_new_tokens: usize) -> Self {
+        self.max_new_tokens = max_new_tokens;
+        self
+    }
 }
 
 /// A step of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Stage {
     /// Reading the weights that are there from the beginning.
     Load,
@@ -135,6 +203,7 @@ impl Stage {
 /// What takes memory in a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Kind {
     /// Code, libraries and the allocator's slack.
     Program,
@@ -193,6 +262,7 @@ impl Kind {
 
 /// Memory of one kind in one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Item {
     /// What it is for.
     pub kind: Kind,
@@ -202,6 +272,7 @@ pub struct Item {
 
 /// Memory of one stage at its fullest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct StageMemory {
     /// The step.
     pub stage: Stage,
@@ -224,6 +295,7 @@ impl StageMemory {
 
 /// What each part's weights take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PartWeights {
     /// The SigLIP tower.
     pub siglip: u64,
@@ -245,6 +317,7 @@ impl PartWeights {
 
 /// The forecast of a run's memory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct MemoryPlan {
     /// How the model is run.
     pub settings: PlanSettings,

@@ -125,7 +125,7 @@ impl ModelSizes {
 
     /// The token budget of a window of `max_len`.
     pub(super) fn budget(&self, max_len: usize) -> Budget {
-        Budget { max_len, ..budget(&self.config) }
+        budget(&self.config).with_max_len(max_len)
     }
 
     fn parameters(&self, part: Part) -> impl Iterator<Item = &TensorSpec> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use longvu::{
     EncodedVideo, GenerationConfig, LongVu, PromptCache,
-    compress::{FrameSelector, Layout, WindowSelection},
+    compress::{FrameSelector, Layout, StageError, WindowSelection},
     llm::Conversation,
 };
 
@@ -23,9 +23,9 @@ impl FrameSelector for AllButFirst {
         frames >= limit
     }
 
-    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let frames = features.dims()[0];
-        WindowSelection { scores: vec![0.0; frames], kept: (1..frames).collect() }
+        Ok(WindowSelection::new(vec![0.0; frames], (1..frames).collect()))
     }
 
     fn max_frames(&self) -> usize {

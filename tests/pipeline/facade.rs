@@ -9,7 +9,7 @@ use std::{
 use burn::tensor::Tensor;
 use longvu::{
     Clip, Device, EncodedVideo, Error, FinishReason, Frame, GenerationConfig, LongVu, Residency, Step, Watch, Workload,
-    compress::{FrameSelector, WindowSelection},
+    compress::{FrameSelector, StageError, WindowSelection},
     llm::{Conversation, Role},
 };
 
@@ -215,8 +215,8 @@ impl FrameSelector for FirstOfWindow {
         true
     }
 
-    fn select_window(&self, features: Tensor<3>) -> WindowSelection {
-        WindowSelection { scores: vec![0.0; features.dims()[0]], kept: vec![0] }
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
+        Ok(WindowSelection::new(vec![0.0; features.dims()[0]], vec![0]))
     }
 
     fn max_frames(&self) -> usize {
@@ -290,7 +290,7 @@ fn towers_can_be_released_and_come_back() {
 
 #[test]
 fn a_run_that_does_not_fit_is_refused_before_anything_is_loaded() {
-    let workload = Workload { frames: 30, width: 64, height: 48, ..Workload::default() };
+    let workload = Workload::default().with_frames(30).with_size((64, 48));
     let plan = builder("qwen").plan(workload, None).unwrap();
     assert_eq!((plan.fits, plan.advice.len()), (None, 0));
     builder("qwen").fit_memory(workload, plan.peak).unwrap().load().unwrap();

@@ -5,6 +5,7 @@ mod chat_cache;
 mod encoded_file;
 mod facade;
 mod several;
+mod stages;
 mod streaming;
 mod support;
 mod text_files;

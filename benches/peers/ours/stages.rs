@@ -51,16 +51,10 @@ pub fn spatial(device: &Device) -> Case {
     let tokens = values("tokens", [400, 156, 3584], device);
     let text = values("text", [8, 3584], device);
     let bytes = tokens.shape().num_elements() * size_of::<f32>();
-    let budget = Budget {
-        max_len: 400 * 156 - 1,
-        inference_max_length: 0,
-        image_token_len: 144,
-        lowres_token: 8,
-        highres: false,
-    };
+    let budget = Budget::new(400 * 156 - 1).with_inference_max_length(0).with_highres(false);
     let frames = Frames(tokens);
     // Looked at once, then read and written once.
     Case::new(Work::Bytes(3 * bytes), move || {
-        fuse(&frames, text.clone(), (0, 0), &budget, &QueryStage, &SpatialStage::default()).tokens
+        fuse(&frames, text.clone(), (0, 0), &budget, &QueryStage, &SpatialStage::default()).map(|fused| fused.tokens)
     })
 }

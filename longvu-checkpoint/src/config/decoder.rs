@@ -10,6 +10,7 @@ use crate::{Limits, Result, limits::product};
 /// One token id or several, as `eos_token_id` is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum TokenIds {
     /// A single id.
     One(u32),
@@ -29,6 +30,7 @@ impl TokenIds {
 
 /// Rotary scaling of type `llama3`: low frequencies are slowed down, high ones kept, those between blended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RopeScaling {
     /// `llama3`, or `default` for none.
     #[serde(default)]
@@ -59,6 +61,7 @@ impl RopeScaling {
 
 /// Sizes and constants of a Qwen2 or Llama decoder, under their Hugging Face names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DecoderConfig {
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -111,6 +114,34 @@ pub struct DecoderConfig {
     /// Padding token.
     #[serde(default)]
     pub pad_token_id: Option<u32>,
+}
+
+impl DecoderConfig {
+    /// A decoder of so many tokens, and layers of the given width and heads, whose feed-forward layers are twice as wide; all
+    /// else as `config.json` has it by default.
+    pub fn new(vocab_size: usize, layers: usize, hidden_size: usize, heads: usize) -> Self {
+        Self {
+            hidden_size,
+            intermediate_size: 2 * hidden_size,
+            num_hidden_layers: layers,
+            num_attention_heads: heads,
+            num_key_value_heads: None,
+            head_dim: None,
+            vocab_size,
+            rms_norm_eps: 1e-6,
+            rope_theta: default_rope_theta(),
+            rope_scaling: None,
+            tie_word_embeddings: false,
+            attention_bias: false,
+            mlp_bias: false,
+            hidden_act: default_hidden_act(),
+            max_position_embeddings: default_max_positions(),
+            use_sliding_window: false,
+            bos_token_id: None,
+            eos_token_id: None,
+            pad_token_id: None,
+        }
+    }
 }
 
 fn default_rope_theta() -> f64 {

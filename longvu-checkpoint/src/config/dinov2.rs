@@ -9,6 +9,7 @@ use crate::{Limits, Result, limits::product};
 
 /// Sizes of a DINOv2, under their Hugging Face names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Dinov2Config {
     /// `dinov2`.
     #[serde(default = "model_type")]

@@ -14,6 +14,7 @@ use crate::{Limits, Result, limits::product};
 /// The language-model family inside a LongVU checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LanguageModel {
     /// `cambrian_qwen`: Qwen2, with biases on queries, keys and values.
     Qwen2,
@@ -38,6 +39,7 @@ impl LanguageModel {
 
 /// Everything `config.json` says about a LongVU model, under the published names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LongVuConfig {
     /// `cambrian_qwen` or `cambrian_llama`.
     pub model_type: String,

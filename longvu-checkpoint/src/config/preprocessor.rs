@@ -9,6 +9,7 @@ use crate::{Limits, Result};
 
 /// Input side and colour normalisation of a tower.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PreprocessorConfig {
     /// Side of the square input in pixels.
     pub size: usize,

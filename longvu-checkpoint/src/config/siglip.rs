@@ -9,6 +9,7 @@ use crate::{Limits, Result, limits::product};
 
 /// Sizes of SigLIP's vision half, under their Hugging Face names; the defaults are Hugging Face's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SiglipConfig {
     /// Width of the residual stream.
     #[serde(default = "hidden_size")]

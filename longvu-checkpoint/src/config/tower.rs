@@ -1,6 +1,6 @@
 //! Which vision towers a LongVU checkpoint was made with, and where they may lie.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use crate::{Error, Result};
 /// A family of vision towers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TowerFamily {
     /// `google/siglip-so400m-patch14-384` and its kin.
     Siglip,
@@ -16,8 +17,18 @@ pub enum TowerFamily {
     Dinov2,
 }
 
+impl fmt::Display for TowerFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Siglip => "SigLIP",
+            Self::Dinov2 => "DINOv2",
+        })
+    }
+}
+
 /// One entry of `mm_vision_tower_aux_list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TowerRef {
     /// The entry as written.
     pub entry: String,

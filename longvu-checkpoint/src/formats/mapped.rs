@@ -17,6 +17,7 @@ pub const BLOCK: usize = 8 << 20;
 
 /// How the weights of safetensors files come into memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mapping {
     /// The file is mapped: weights that are used as they are stored take no memory of their own, and the system may drop
     /// and read them again. No other program may shorten or overwrite the file in place while a model that was loaded so

@@ -165,5 +165,5 @@ pub fn small() -> Tensors {
 
 pub fn specs(tensors: &Tensors) -> Vec<TensorSpec> {
     let role = longvu_checkpoint::TensorRole::Parameter;
-    tensors.iter().map(|(name, t)| TensorSpec { name: name.clone(), shape: t.shape.clone(), role }).collect()
+    tensors.iter().map(|(name, t)| TensorSpec::new(name, t.shape.clone(), role)).collect()
 }

@@ -79,14 +79,11 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     }
     let sizes = ModelSizes::read(&model, args.place.towers.as_deref(), &options, &overrides)?;
     drop((options, progress));
-    let settings = PlanSettings {
-        compute,
-        dtype: *dtype,
-        quantize: *quantize,
-        tower_batch: tower_batch.map_or(compute.tower_batch(), NonZeroUsize::get),
-        residency: if args.low_memory { Residency::OnDemand } else { Residency::Whole },
-        max_len: sizes.max_len(),
-    };
+    let settings = PlanSettings::new(compute, sizes.max_len())
+        .with_dtype(*dtype)
+        .with_quantize(*quantize)
+        .with_tower_batch(tower_batch.map_or(compute.tower_batch(), NonZeroUsize::get))
+        .with_residency(if args.low_memory { Residency::OnDemand } else { Residency::Whole });
     let plan = MemoryPlan::new(&sizes, settings, workload, memory::available(args.device_memory, compute));
     if args.output.json { output::json(&plan, true) } else { output::text(&page(&plan, &args.video)) }
 }
@@ -96,7 +93,8 @@ impl PlanArgs {
     fn workload(&self) -> Result<Workload> {
         let sampling = Sampling::Fps(self.fps);
         let max_frames = self.max_frames.map(NonZeroUsize::get);
-        let options = VideoOptions { sampling, max_frames, ..VideoOptions::default() };
+        let mut options = VideoOptions::default().with_sampling(sampling);
+        options.max_frames = max_frames;
         options.validate().map_err(|e| usage(&e.to_string()))?;
         let (frames, size) = match size::duration(&self.video) {
             Some(seconds) => {

@@ -148,22 +148,18 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let interrupted = interruption()?;
     let limit = args.machine.max_minutes.map(|minutes| Duration::from_secs(minutes.get().saturating_mul(60)));
     let progress = Progress::new(args.output.quiet, "preparing");
-    let run = TrainingRun {
-        model,
-        towers: args.place.towers.clone(),
-        revision: args.place.revision.clone(),
-        start: if args.from_scratch { Start::Scratch } else { Start::Pretrained },
-        recipe,
-        data,
-        folder: args.out.clone(),
-        dtype: args.machine.dtype,
-        device,
-        workers: args.machine.workers.map(NonZeroUsize::get),
-        checkpoint_every: Duration::from_secs(args.machine.checkpoint_minutes.get().saturating_mul(60)),
-        on_progress: &|step| show(&progress, step, args.output.quiet),
-        should_stop: &|| interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| start.elapsed() > limit),
-    };
-    let trained = run.run();
+    let trained = TrainingRun::new(model, recipe, &args.out)
+        .with_towers(args.place.towers.clone())
+        .with_revision(args.place.revision.clone())
+        .with_start(if args.from_scratch { Start::Scratch } else { Start::Pretrained })
+        .with_data(data)
+        .with_dtype(args.machine.dtype)
+        .with_device(device)
+        .with_workers(args.machine.workers.map(NonZeroUsize::get))
+        .with_checkpoint_every(Duration::from_secs(args.machine.checkpoint_minutes.get().saturating_mul(60)))
+        .with_on_progress(&|step| show(&progress, step, args.output.quiet))
+        .with_should_stop(&|| interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| start.elapsed() > limit))
+        .run();
     drop(progress);
     let trained = trained?;
     if trained.is_none() {
@@ -181,17 +177,13 @@ fn recipe(args: &TrainArgs) -> Result<Recipe> {
         return Ok(Recipe::read(path)?);
     }
     let stage = &args.stage;
-    let training = StageSettings {
-        steps: stage.steps.get(),
-        micro_batch: stage.batch_size.get(),
-        accumulation: stage.accumulation.get(),
-        lr: stage.lr,
-        lr_floor: 0.0,
-        warmup: stage.steps.get() * 3 / 100,
-        adamw: AdamWSettings { weight_decay: 0.0, beta_2: 0.999, ..AdamWSettings::default() },
-        muon: None,
-        validate_every: stage.validate_every.get(),
-    };
+    let training = StageSettings::new(stage.steps.get(), stage.lr)
+        .with_micro_batch(stage.batch_size.get())
+        .with_accumulation(stage.accumulation.get())
+        .with_lr_floor(0.0)
+        .with_warmup(stage.steps.get() * 3 / 100)
+        .with_adamw(AdamWSettings::default().with_weight_decay(0.0).with_beta_2(0.999))
+        .with_validate_every(stage.validate_every.get());
     training.validate().map_err(|error| usage(&error.to_string()))?;
     Ok(Recipe::fine_tuning(training))
 }

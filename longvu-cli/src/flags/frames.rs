@@ -60,8 +60,8 @@ impl FrameArgs {
             _ => Sampling::Fps(self.fps.unwrap_or(self.preset.sample_fps())),
         };
         let max_frames = self.max_frames.map(NonZeroUsize::get);
-        let options =
-            VideoOptions { sampling, start: self.start, end: self.end, max_frames, ..VideoOptions::default() };
+        let mut options = VideoOptions::default().with_sampling(sampling);
+        (options.start, options.end, options.max_frames) = (self.start, self.end, max_frames);
         options.validate().map_err(|e| usage(&e.to_string()))?;
         Ok(options)
     }

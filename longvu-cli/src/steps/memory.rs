@@ -55,9 +55,13 @@ pub fn compute(device: Option<&str>) -> Compute {
 }
 
 /// A run's frames and texts, as far as memory depends on them.
-pub fn workload(frames: usize, (width, height): (u32, u32), text: usize, max_new_tokens: usize) -> Workload {
+pub fn workload(frames: usize, size: (u32, u32), text: usize, max_new_tokens: usize) -> Workload {
     /// The template around a question, with room to spare.
     const TEMPLATE: usize = 64;
     // No tokenizer makes more tokens of a text than it has bytes.
-    Workload { frames, width, height, text_tokens: text.saturating_add(TEMPLATE), max_new_tokens, answers: true }
+    Workload::default()
+        .with_frames(frames)
+        .with_size(size)
+        .with_text_tokens(text.saturating_add(TEMPLATE))
+        .with_max_new_tokens(max_new_tokens)
 }

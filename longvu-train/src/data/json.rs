@@ -10,6 +10,7 @@ use crate::{Error, Result, limits::DATA_BYTES};
 
 /// What a record asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Media {
     /// A video file.
     Video(PathBuf),
@@ -19,6 +20,7 @@ pub enum Media {
 
 /// Questions and answers about a video, a picture, or neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Record {
     /// Its `id`, or its place in the file.
     pub id: String,
@@ -26,6 +28,13 @@ pub struct Record {
     pub media: Option<Media>,
     /// Questions, without placeholder, and answers.
     pub turns: Vec<(String, String)>,
+}
+
+impl Record {
+    /// Questions, without placeholder, and answers about `media`.
+    pub fn new(id: impl Into<String>, media: Option<Media>, turns: Vec<(String, String)>) -> Self {
+        Self { id: id.into(), media, turns }
+    }
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@ use crate::{Error, Result};
 /// Videos of one length and kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct VideoGroup {
     /// How often, beside the other groups' weights.
     pub weight: f64,
@@ -33,15 +34,23 @@ pub struct VideoGroup {
 }
 
 impl VideoGroup {
+    /// Videos from `shortest` to `longest` seconds, drawn and asked about as the world likes.
+    pub fn new(weight: f64, (shortest, longest): (f64, f64)) -> Self {
+        Self { weight, seconds: (shortest, longest), ..Self::default() }
+    }
+
     /// What the world draws by, but for a video's own length and size.
     fn options(&self) -> ScriptOptions {
-        ScriptOptions { kind: self.kind, glyphs: self.glyphs, ..ScriptOptions::default() }
+        let mut options = ScriptOptions::default();
+        (options.kind, options.glyphs) = (self.kind, self.glyphs);
+        options
     }
 }
 
 /// What the world shows and asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct WorldMix {
     /// Videos.
     pub videos: Vec<VideoGroup>,
@@ -62,7 +71,7 @@ pub struct WorldMix {
 impl Default for WorldMix {
     fn default() -> Self {
         Self {
-            videos: vec![VideoGroup { weight: 1.0, seconds: (3.0, 12.0), ..VideoGroup::default() }],
+            videos: vec![VideoGroup::new(1.0, (3.0, 12.0))],
             pictures: 0.1,
             heights: vec![128, 160, 192, 256],
             wide: 0.15,
@@ -110,8 +119,7 @@ impl WorldMix {
         }
         for group in &self.videos {
             let (least, most) = group.seconds;
-            let shortest = ScriptOptions { duration: least, ..group.options() };
-            shortest.validate()?;
+            group.options().with_duration(least).validate()?;
             if group.visual_tokens == Some(0) {
                 return wrong("visual_tokens", "0".into(), "1 or more");
             }
@@ -138,6 +146,7 @@ pub(crate) fn is_share(share: f64) -> bool {
 
 /// A video or picture of the world, and what is asked of it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct WorldSample {
     /// The video.
     pub script: Script,
@@ -219,7 +228,7 @@ impl WorldStream {
             drawn_of = Some(group);
             let (least, most) = group.seconds;
             let duration = if most > least { rng.random_range(least..most) } else { least };
-            ScriptOptions { duration, ..group.options() }
+            group.options().with_duration(duration)
         };
         let height = mix.heights[rng.random_range(0..mix.heights.len())];
         let aspect = if rng.random_bool(mix.wide) { Aspect::Wide } else { Aspect::Square };

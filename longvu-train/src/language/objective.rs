@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::Tensor;
 use longvu::{ModelFiles, ProjectedFrames, VisualKind};
 use longvu_checkpoint::{TensorLookup, TensorSpec, Weights, build, config::LongVuConfig, declare};
-use longvu_compress::{CompressionSettings, Preset, QueryStage, fuse};
+use longvu_compress::{CompressionSettings, Preset, QueryStage};
 use longvu_core::{Device, ops};
 use longvu_llm::{ChatTemplate, Decoder, PromptIds, Tokenizer};
-use longvu_vision::{AggregatorConfig, MmProjector, SizePair, SpatialVisionAggregator};
+use longvu_vision::{AggregatorConfig, MmProjector, SpatialVisionAggregator};
 
 use super::{Dialogue, FrozenTowers, Sample, SampleSource, sequence::Sequence, tokenize_dialogue};
 use crate::{Error, Loss, Objective, Parameters, Result, Workers, scored::Scored};
@@ -70,32 +70,32 @@ impl LanguageObjective {
     }
 
     /// The visual tokens of a sample, compressed as for its first question: `[tokens, hidden_size]`.
-    fn visual_tokens(&self, model: &Model, sample: &Sample, prompt: &PromptIds, index: u64) -> Result<Tensor<2>> {
+    fn visual_tokens(
+        &self,
+        model: &Model,
+        (sample, kind): (&Sample, VisualKind),
+        prompt: &PromptIds,
+        index: u64,
+    ) -> Result<Tensor<2>> {
         let mut budget = longvu::budget(&self.config);
-        let text_len = prompt.text_len(Some(self.config.language_model().pad_token_id()));
-        let text_ids = prompt.text_ids_without_placeholders().len();
+        let (text_len, text_ids) = longvu::text_lengths(&self.config, prompt);
         if budget.room(text_ids) == 0 {
             return Err(Error::SampleTooLong { index, tokens: text_ids, window: budget.max_len });
         }
         if let Some(visual_tokens) = sample.visual_tokens {
             budget = budget.at_most(visual_tokens, text_len);
         }
-        let CompressionSettings { temporal, spatial } =
+        let CompressionSettings { temporal, spatial, .. } =
             Preset::Package.settings(self.config.dino_threshold, self.config.drop_threshold);
-        let is_video = sample.kind == Some(VisualKind::Video);
-        let stage = is_video.then_some(&temporal);
+        let stage = (kind == VisualKind::Video).then_some(&temporal);
         let features = self.towers.features(&sample.frames, stage, (&budget, text_len), &self.device)?;
-        let (width, height) = (sample.frames[0].width, sample.frames[0].height);
-        let size = if is_video { SizePair::of_video(width, height) } else { SizePair::of_image(width, height) };
+        let size = kind.size_pair((sample.frames[0].width, sample.frames[0].height));
         let device = model.decoder.device();
         let on_graph = |x: Tensor<3>| if device.is_autodiff() { x.autodiff() } else { x };
         let aggregated = model.aggregator.forward(on_graph(features.siglip), on_graph(features.dinov2), size);
         let frames = ProjectedFrames::new(&model.projector, &self.config, aggregated, size, features.samples);
-        if !is_video {
-            return Ok(frames.image(budget.highres).0);
-        }
-        let text = model.decoder.embed(&prompt.ids_after_first_placeholder());
-        Ok(fuse(&frames, text, (text_len, text_ids), &budget, &QueryStage, &spatial).tokens)
+        let text = || Ok(model.decoder.embed(&prompt.ids_after_first_placeholder()));
+        Ok(frames.fit(kind, text, (text_len, text_ids), &budget, (&QueryStage, &spatial))?.tokens)
     }
 
     /// Refuses a sample whose text alone is longer than the window.
@@ -113,7 +113,7 @@ impl LanguageObjective {
         let dialogues = self.dialogues(sample)?;
         self.check_length(&dialogues, index)?;
         let visual = match (sample.kind, dialogues.first()) {
-            (Some(_), Some(first)) => Some(self.visual_tokens(model, sample, &first.first_prompt, index)?),
+            (Some(kind), Some(first)) => Some(self.visual_tokens(model, (sample, kind), &first.first_prompt, index)?),
             _ => None,
         };
         let sequence = Sequence::new(&dialogues, visual.as_ref().map_or(0, |tokens| tokens.dims()[0]));

@@ -6,6 +6,7 @@ use crate::Result;
 
 /// One video or image, or none, with questions and their answers.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Sample {
     /// Whether the frames are a video's; `None` when there are none.
     pub kind: Option<VisualKind>,
@@ -19,6 +20,41 @@ pub struct Sample {
     pub visual_tokens: Option<usize>,
     /// Whether each turn sees the ones before it. Otherwise every question is asked as if it were the only one.
     pub is_dialogue: bool,
+}
+
+impl Sample {
+    /// Questions and answers without anything to look at, each asked alone.
+    pub fn new(turns: Vec<(String, String)>) -> Self {
+        Self { kind: None, frames: Vec::new(), system: None, turns, visual_tokens: None, is_dialogue: false }
+    }
+
+    /// Shows the frames of a video or image, one or more.
+    #[must_use]
+    pub fn with_frames(mut self, kind: VisualKind, frames: Vec<Frame>) -> Self {
+        (self.kind, self.frames) = (Some(kind), frames);
+        self
+    }
+
+    /// Sets [`system`](Self::system).
+    #[must_use]
+    pub fn with_system(mut self, system: impl Into<String>) -> Self {
+        self.system = Some(system.into());
+        self
+    }
+
+    /// Sets [`visual_tokens`](Self::visual_tokens).
+    #[must_use]
+    pub fn with_visual_tokens(mut self, visual_tokens: impl Into<Option<usize>>) -> Self {
+        self.visual_tokens = visual_tokens.into();
+        self
+    }
+
+    /// Sets [`is_dialogue`](Self::is_dialogue).
+    #[must_use]
+    pub fn with_dialogue(mut self, is_dialogue: bool) -> Self {
+        self.is_dialogue = is_dialogue;
+        self
+    }
 }
 
 /// An endless source of samples, each a function of its index.

@@ -70,7 +70,8 @@ impl FileSource {
         if records.is_empty() {
             return Err(Error::Setting { name: "records", value: "empty".into(), expected: "one or more" });
         }
-        let options = VideoOptions { sampling: Sampling::default(), max_frames, ..VideoOptions::default() };
+        let mut options = VideoOptions::default();
+        options.max_frames = max_frames;
         Ok(Self { records, origin, options, seed, order: Mutex::new(None) })
     }
 

@@ -47,7 +47,7 @@ impl FrozenTowers {
         let dinov2 = through(frames, &self.dinov2_pixels, device, |x| self.dinov2.features(x, self.feature_side))?;
         let applies = |stage: &&TemporalStage| stage.applies(frames.len(), budget.temporal_limit(text_len));
         let samples = match stage.filter(applies) {
-            Some(stage) => TemporalReduction::run(stage, dinov2.clone()).selected,
+            Some(stage) => TemporalReduction::run(stage, dinov2.clone())?.selected,
             None => (0..frames.len()).collect(),
         };
         let kept: Vec<&Frame> = samples.iter().map(|&i| &frames[i]).collect();

@@ -222,25 +222,8 @@ struct Pairs {
 
 /// Sizes of the text tower beside a vision tower of the given width.
 fn text_tower(width: usize, heads: usize, vocab_size: usize) -> DecoderConfig {
-    DecoderConfig {
-        hidden_size: width,
-        intermediate_size: 2 * width,
-        num_hidden_layers: 2,
-        num_attention_heads: heads,
-        num_key_value_heads: None,
-        head_dim: None,
-        vocab_size,
-        rms_norm_eps: 1e-6,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        tie_word_embeddings: true,
-        attention_bias: false,
-        mlp_bias: false,
-        hidden_act: "silu".into(),
-        max_position_embeddings: 1024,
-        use_sliding_window: false,
-        bos_token_id: None,
-        eos_token_id: None,
-        pad_token_id: None,
-    }
+    let mut config = DecoderConfig::new(vocab_size, 2, width, heads);
+    config.tie_word_embeddings = true;
+    config.max_position_embeddings = 1024;
+    config
 }

@@ -82,9 +82,9 @@ impl Sizes {
 pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes) -> Result<LongVu> {
     let (full, low) = ((budget / sizes.full).max(1), (budget / sizes.low).max(1));
     let window = budget + sizes.text + sizes.reserve;
-    let temporal = |max_frames, always| TemporalStage { max_frames, always, ..TemporalStage::default() };
+    let temporal = |max_frames, always| TemporalStage::default().with_max_frames(max_frames).with_always(always);
     let keep = |builder: LongVuBuilder, max_frames| {
-        builder.temporal_stage(Arc::new(KeepFrames { max_frames })).spatial_stage(Arc::new(KeepTokens))
+        builder.temporal_stage(Arc::new(KeepFrames::new(max_frames))).spatial_stage(Arc::new(KeepTokens))
     };
     let builder = match method {
         Method::LongVu => builder.max_len(window),

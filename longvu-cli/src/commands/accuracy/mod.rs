@@ -81,8 +81,8 @@ fn kind(text: &str) -> Result<Kind, String> {
 /// # Errors
 /// Usage errors, models that cannot be loaded, and files that cannot be written.
 pub fn run(args: &AccuracyArgs) -> Result<()> {
-    let options = ScriptOptions { kind: args.kind.0, ..ScriptOptions::default() };
-    let options = options.with_duration(args.seconds).with_size(SIDE);
+    let mut options = ScriptOptions::default().with_duration(args.seconds).with_size(SIDE);
+    options.kind = args.kind.0;
     options.validate().map_err(|error| usage(&error.to_string()))?;
     let videos = args.videos.get() as u64;
     if videos > MOST_VIDEOS || args.first.checked_add(videos).is_none() {

@@ -205,7 +205,7 @@ mod tests {
             method: "uniform",
             budget: 60,
             seed: 1,
-            question: Question { kind, text: "?".into(), answer: "one".into() },
+            question: Question::new(kind, "?", "one"),
             answer: "two".into(),
             right,
             visual_tokens,

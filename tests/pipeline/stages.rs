@@ -1,0 +1,125 @@
+//! Stages of the caller's own that fail or return nonsense: the call says which stage, and why.
+
+use std::{error::Error as _, sync::Arc};
+
+use burn::tensor::Tensor;
+use longvu::{
+    Error, LongVu,
+    compress::{self, FrameScorer, FrameSelector, StageError, StageName, TokenPruner, WindowSelection},
+};
+
+use crate::support::{builder, features, frames};
+
+/// Windows of `.0` frames, of which the first is kept in any case.
+struct Windows(usize);
+
+impl FrameSelector for Windows {
+    fn window(&self) -> usize {
+        self.0
+    }
+
+    fn applies(&self, _: usize, _: usize) -> bool {
+        true
+    }
+
+    fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
+        let scores = vec![0.0; features.dims()[0]];
+        let kept = if scores.len() < 3 { vec![0, 2] } else { vec![0] };
+        Ok(WindowSelection::new(scores, kept))
+    }
+
+    fn max_frames(&self) -> usize {
+        400
+    }
+}
+
+/// Fails at whatever it is asked.
+struct Burning;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the camera is on fire")]
+struct Fire;
+
+impl FrameSelector for Burning {
+    fn window(&self) -> usize {
+        8
+    }
+
+    fn applies(&self, _: usize, _: usize) -> bool {
+        false
+    }
+
+    fn select_window(&self, _: Tensor<3>) -> Result<WindowSelection, StageError> {
+        Err(Fire)?
+    }
+
+    fn max_frames(&self) -> usize {
+        400
+    }
+}
+
+impl FrameScorer for Burning {
+    fn score(&self, _: Tensor<3>, _: Tensor<2>) -> Result<Vec<f32>, StageError> {
+        Err(Fire)?
+    }
+}
+
+/// As a scorer, one score too many; as a pruner, a token too many of each frame.
+struct OneTooMany;
+
+impl FrameScorer for OneTooMany {
+    fn score(&self, low_tokens: Tensor<3>, _: Tensor<2>) -> Result<Vec<f32>, StageError> {
+        Ok(vec![0.0; low_tokens.dims()[0] + 1])
+    }
+}
+
+impl TokenPruner for OneTooMany {
+    fn chunk(&self) -> usize {
+        8
+    }
+
+    fn keep(&self, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError> {
+        let [frames, count, _] = tokens.dims();
+        Ok(vec![(0..=count).collect(); frames])
+    }
+}
+
+fn bad_stage<T>(result: longvu::Result<T>, expected: StageName) {
+    match result.err().expect("nonsense is refused") {
+        Error::Compress(compress::Error::BadStage { stage, .. }) if stage == expected => {}
+        other => panic!("{other}"),
+    }
+}
+
+fn burnt<T>(result: longvu::Result<T>) {
+    let error = result.err().expect("the stage fails");
+    assert!(matches!(error, Error::Compress(compress::Error::Stage { .. })), "{error}");
+    assert!(error.source().is_some_and(|source| source.is::<Fire>()), "{error}");
+}
+
+fn ask(model: &LongVu, count: usize) -> longvu::Result<String> {
+    model.ask(&features(model, count), "What is it?")
+}
+
+#[test]
+fn temporal_stages() {
+    let model = |window| builder("qwen").temporal_stage(Arc::new(Windows(window))).load().unwrap();
+    bad_stage(model(0).encode(frames(3, 40, 40)), StageName::Temporal);
+    assert_eq!(model(3).encode(frames(6, 40, 40)).unwrap().frames().len(), 2);
+    bad_stage(model(3).encode(frames(8, 40, 40)), StageName::Temporal);
+    burnt(builder("qwen").temporal_stage(Arc::new(Burning)).load().unwrap().encode(frames(3, 40, 40)));
+}
+
+#[test]
+fn query_guided_stages() {
+    let model = |scorer| builder("qwen").query_stage(scorer).load().unwrap();
+    bad_stage(ask(&model(Arc::new(OneTooMany)), 8), StageName::QueryGuided);
+    burnt(ask(&model(Arc::new(Burning)), 8));
+    ask(&model(Arc::new(Burning)), 3).expect("few frames need no score");
+}
+
+#[test]
+fn spatial_stages() {
+    let model = builder("qwen").spatial_stage(Arc::new(OneTooMany)).load().unwrap();
+    bad_stage(ask(&model, 30), StageName::Spatial);
+}
