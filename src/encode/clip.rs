@@ -1,6 +1,6 @@
 //! What a model can be shown: videos, images, and frames of the caller's own.
 
-use crate::{Result, encode::prefetch::FrameSource, vision::SizePair};
+use crate::{Result, vision::SizePair};
 
 /// One RGB picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +54,9 @@ impl VisualKind {
         }
     }
 }
+
+/// Frames as a caller's source delivers them.
+pub(crate) type FrameSource = Box<dyn Iterator<Item = Result<Frame>> + Send>;
 
 /// A stream of frames about to be encoded.
 pub struct Clip {

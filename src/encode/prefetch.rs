@@ -14,7 +14,8 @@ use std::{
 };
 
 use crate::{
-    Error, Frame, FrameInfo, Result, encoded::video::add, model::counters::Work, threads::Crew, vision::Preprocessor,
+    Error, Frame, FrameInfo, Result, encode::clip::FrameSource, encoded::video::add, model::counters::Work,
+    threads::Crew, vision::Preprocessor,
 };
 
 /// A frame ready for both towers.
@@ -26,9 +27,6 @@ pub(crate) struct Prepared {
     pub siglip: Vec<u8>,
     pub dinov2: Vec<u8>,
 }
-
-/// Frames as a caller's source delivers them.
-pub(crate) type FrameSource = Box<dyn Iterator<Item = Result<Frame>> + Send>;
 
 /// Resizes a frame for SigLIP and for DINOv2.
 #[derive(Clone)]

@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::LongVu;
-
 /// Work that a model has done since it was loaded, by all its clones together.
 ///
 /// Counts only grow; the difference of two readings is the work in between.
@@ -38,6 +36,20 @@ pub(crate) struct Work {
     pub prompt_positions: Counter,
 }
 
+impl Work {
+    /// The work done so far.
+    pub fn read(&self) -> WorkCounters {
+        WorkCounters {
+            frames_decoded: self.frames_decoded.get(),
+            frames_resized: self.frames_resized.get(),
+            dinov2_frames: self.dinov2_frames.get(),
+            siglip_frames: self.siglip_frames.get(),
+            aggregator_frames: self.aggregator_frames.get(),
+            prompt_positions: self.prompt_positions.get(),
+        }
+    }
+}
+
 /// A count that several threads add to.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -49,20 +61,5 @@ impl Counter {
 
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl LongVu {
-    /// The work done so far.
-    pub fn work_counters(&self) -> WorkCounters {
-        let work = &self.parts.work;
-        WorkCounters {
-            frames_decoded: work.frames_decoded.get(),
-            frames_resized: work.frames_resized.get(),
-            dinov2_frames: work.dinov2_frames.get(),
-            siglip_frames: work.siglip_frames.get(),
-            aggregator_frames: work.aggregator_frames.get(),
-            prompt_positions: work.prompt_positions.get(),
-        }
     }
 }

@@ -11,8 +11,9 @@ use crate::{
     encode::spill::SpillSettings,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
     model::{
-        counters::Work,
-        residency::{Lasting, Residency, side_by_side},
+        counters::{Work, WorkCounters},
+        parts::{Lasting, side_by_side},
+        residency::Residency,
         towers::Tower,
     },
     vision::{Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
@@ -128,6 +129,11 @@ impl LongVu {
     /// Which parts are in memory when.
     pub fn residency(&self) -> Residency {
         self.parts.residency
+    }
+
+    /// The work done so far.
+    pub fn work_counters(&self) -> WorkCounters {
+        self.parts.work.read()
     }
 
     /// The checkpoint's configuration, replaced values included.

@@ -8,6 +8,7 @@ pub(crate) mod inspect;
 pub(crate) mod longvu;
 #[cfg(feature = "miniature")]
 pub(crate) mod miniature;
+pub(crate) mod parts;
 pub(crate) mod residency;
 pub(crate) mod synth;
 pub(crate) mod towers;

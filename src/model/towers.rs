@@ -10,7 +10,8 @@ use longvu_core::{Watch, text::escape};
 
 use crate::{
     Error, Result,
-    model::residency::{Loader, Passing, Residency},
+    model::parts::{Loader, Passing},
+    model::residency::Residency,
     vision::Preprocessor,
 };
 

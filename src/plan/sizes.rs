@@ -8,7 +8,6 @@ use longvu_checkpoint::{
 };
 use serde_json::{Map, Value};
 
-use super::{Compute, PartWeights, PlanSettings};
 use crate::{
     Result,
     compress::Budget,
@@ -16,6 +15,10 @@ use crate::{
         budget::budget,
         files::ModelFiles,
         inspect::{PartSpecs, part_specs},
+    },
+    plan::{
+        settings::{Compute, PlanSettings},
+        stage_memory::PartWeights,
     },
 };
 

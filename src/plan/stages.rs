@@ -5,15 +5,19 @@
 
 use longvu_core::Dtype;
 
-use super::{
-    Compute, Item, Kind, ModelSizes, PlanSettings, Stage, StageMemory, Workload,
-    sizes::Part::{self, Connector, Dinov2, LanguageModel, Siglip},
-};
 use crate::{
     Residency,
     compress::{FrameSelector, SpatialStage, TemporalStage},
     encode::spill::WAITING_FRAMES,
     llm::PREFILL_CHUNK,
+    plan::{
+        settings::{Compute, PlanSettings, Workload},
+        sizes::{
+            ModelSizes,
+            Part::{self, Connector, Dinov2, LanguageModel, Siglip},
+        },
+        stage_memory::{Item, Kind, Stage, StageMemory},
+    },
     vision::SizePair,
 };
 

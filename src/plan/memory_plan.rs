@@ -1,0 +1,57 @@
+//! What a forecast says.
+
+use serde::Serialize;
+
+use crate::plan::{
+    advice::Advice,
+    settings::{Compute, PlanSettings, Workload},
+    stage_memory::{Item, PartWeights, StageMemory, bytes},
+};
+
+/// The forecast of a run's memory.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct MemoryPlan {
+    /// How the model is run.
+    pub settings: PlanSettings,
+    /// What is looked at and asked.
+    pub workload: Workload,
+    /// Bytes of each part's weights.
+    pub weights: PartWeights,
+    /// The steps, in order.
+    pub stages: Vec<StageMemory>,
+    /// Bytes of the fullest step, on the device that computes.
+    pub peak: u64,
+    /// Bytes that there are, where it is known.
+    pub available: Option<u64>,
+    /// Whether the peak fits in them.
+    pub fits: Option<bool>,
+    /// Settings that fit where these do not, least loss first.
+    pub advice: Vec<Advice>,
+}
+
+impl MemoryPlan {
+    /// What is missing and what to do, in a sentence or two.
+    pub fn shortage(&self) -> String {
+        let available = self.available.map_or("an unknown amount".to_owned(), bytes);
+        let mut text = format!("this needs {} of memory, and {available} can be had", bytes(self.peak));
+        if let Some(stage) = self.fullest() {
+            let counted =
+                stage.items.iter().filter(|item| self.settings.compute == Compute::Cpu || !item.kind.on_host());
+            let mut items: Vec<&Item> = counted.collect();
+            items.sort_by_key(|item| std::cmp::Reverse(item.bytes));
+            let parts = items.iter().take(3).map(|item| format!("{} {}", item.kind.name(), bytes(item.bytes)));
+            text += &format!(" (most in the step `{}`: {})", stage.stage.name(), parts.collect::<Vec<_>>().join(", "));
+        }
+        let fitting = self.advice.iter().map(|advice| format!("`{advice}` ({})", bytes(advice.peak)));
+        match fitting.collect::<Vec<_>>() {
+            list if list.is_empty() => text + "; no setting fits: take a smaller model, or a machine with more memory",
+            list => text + "; what would fit, least loss first: " + &list.join(", "),
+        }
+    }
+
+    /// The fullest step.
+    pub fn fullest(&self) -> Option<&StageMemory> {
+        self.stages.iter().max_by_key(|stage| stage.total(self.settings.compute))
+    }
+}
