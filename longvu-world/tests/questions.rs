@@ -57,6 +57,7 @@ fn observed(question: &Question, tracks: &[Track], size: (u32, u32)) -> String {
             track.place(if is_at_end { track.seen.len() - 1 } else { 0 }, size)
         }
         QuestionKind::Description => panic!("compared scene by scene"),
+        kind => panic!("no truth is derived for {kind:?}"),
     }
 }
 
