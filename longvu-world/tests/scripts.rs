@@ -71,6 +71,7 @@ proptest! {
                 prop_assert!(still.objects.iter().all(|object| object.motion == Motion::Stand));
             }
             ScriptKind::Needle => prop_assert!(script.needle().is_some() && longest <= 60_000),
+            kind => prop_assert!(false, "nothing is known of {kind:?}"),
         }
         prop_assert_eq!(script.needle().is_some(), script.kind() == ScriptKind::Needle);
     }
