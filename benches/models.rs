@@ -8,7 +8,7 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use longvu::{
-    Dtype, Step, Watch,
+    Dtype,
     checkpoint::{
         LoadOptions, Synthetic, Weights,
         config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
@@ -77,8 +77,7 @@ fn connector(c: &mut Criterion) {
 
 /// One layer of Qwen2-7B.
 fn decoder(c: &mut Criterion) {
-    let (device, watch) = (default_device(), Watch::default());
-    let unwatched = watch.step(Step::Prompt, "", None);
+    let device = default_device();
     let config: DecoderConfig = serde_json::from_value(json!({
         "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 1, "num_attention_heads": 28,
         "num_key_value_heads": 4, "vocab_size": 64, "rms_norm_eps": 1e-6, "rope_theta": 1e6,
@@ -89,7 +88,7 @@ fn decoder(c: &mut Criterion) {
         let decoder = synthetic(dtype, |w| Decoder::new(&config, LanguageModel::Qwen2, w));
         let mut cache = decoder.new_cache(1025);
         let prompt = random([1, 1024, 3584], &device);
-        decoder.prefill(prompt.clone(), &mut cache, 1024, &unwatched).expect("nobody stops it");
+        decoder.prefill(prompt.clone(), &mut cache, 1024);
         let token = random([1, 1, 3584], &device);
         group.bench_function(format!("decode after 1024, {dtype}"), |b| {
             b.iter(|| {
@@ -100,7 +99,7 @@ fn decoder(c: &mut Criterion) {
         group.bench_function(format!("prefill 1024, {dtype}"), |b| {
             b.iter(|| {
                 cache.truncate(0);
-                decoder.prefill(black_box(prompt.clone()), &mut cache, 1024, &unwatched)
+                decoder.prefill(black_box(prompt.clone()), &mut cache, 1024)
             });
         });
     }

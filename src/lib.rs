@@ -29,7 +29,8 @@ pub use encoded::video::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};
 pub use llm::{FinishReason, GenerationConfig};
 pub use longvu_core::{
-    Cancelled, Device, Dtype, ErrorKind, Progress, Quantize, Step, Watch, available_devices, is_cpu, parse_device,
+    Cancelled, Device, Dtype, ErrorKind, Progress, Quantize, Step, Watch, WeightFormat, available_devices, is_cpu,
+    parse_device,
 };
 pub use model::counters::WorkCounters;
 pub use model::files::{ModelFiles, TEXT_FILES};

@@ -13,7 +13,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use burn::tensor::{Int, Tensor, TensorData};
 use longvu::{
-    Dtype, Quantize,
+    Dtype, Quantize, WeightFormat,
     checkpoint::{
         LoadOptions, Synthetic, Weights,
         config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
@@ -37,7 +37,7 @@ fn synthetic<M>(build: impl Fn(&Weights) -> M) -> M {
 }
 
 fn synthetic_as<M>(dtype: Dtype, quantize: Option<Quantize>, build: impl Fn(&Weights) -> M) -> M {
-    let options = LoadOptions::new("synthetic", &device(), dtype).with_quantize(quantize);
+    let options = LoadOptions::new("synthetic", &device(), WeightFormat::from(dtype).with_quantize(quantize));
     load(Arc::new(Synthetic), &options, build).unwrap().0
 }
 

@@ -66,7 +66,7 @@ fn a_thread_loads_what_the_worker_waits_for() {
     for attempt in 0..20 {
         within(60, move || {
             // Quantising is done in parallel, however small the weights.
-            let model = builder().quantize(Some(Quantize::Int8)).residency(Residency::OnDemand).load().unwrap();
+            let model = builder().weights(Quantize::Int8).residency(Residency::OnDemand).load().unwrap();
             std::thread::scope(|scope| {
                 let load = || model.decoder().map(drop).unwrap();
                 let thread = scope.spawn(load);

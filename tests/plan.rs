@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use longvu::{
-    Dtype, MemoryPlan, Quantize, Residency, Workload,
+    Dtype, MemoryPlan, Quantize, Residency, WeightFormat, Workload,
     checkpoint::RepoOptions,
     plan::{Compute, Kind, ModelSizes, PlanSettings, Stage},
 };
@@ -18,7 +18,7 @@ fn sizes(name: &str) -> ModelSizes {
 }
 
 fn settings(compute: Compute, dtype: Dtype, quantize: Option<Quantize>) -> PlanSettings {
-    PlanSettings::new(compute, 8192).with_dtype(dtype).with_quantize(quantize)
+    PlanSettings::new(compute, 8192).with_weights(WeightFormat::from(dtype).with_quantize(quantize))
 }
 
 /// Frames of full-HD video.

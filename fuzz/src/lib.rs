@@ -8,7 +8,7 @@ use std::{
 };
 
 use longvu::{
-    Dtype, EncodedVideo, GenerationConfig, LongVu, MemoryPlan, Residency, Sampling, Video, VideoOptions, Workload,
+    EncodedVideo, GenerationConfig, LongVu, MemoryPlan, Sampling, Video, VideoOptions, Workload,
     checkpoint::{Checkpoint, Repo, RepoOptions},
     llm::{ChatTemplate, LogitsSampler, Message, Role, Tokenizer, load_eos_token_ids},
     open_image,

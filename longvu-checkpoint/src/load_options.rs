@@ -1,6 +1,6 @@
 //! How a part of a model is loaded.
 
-use longvu_core::{Device, Dtype, Quantize, Watch};
+use longvu_core::{Device, Watch, WeightFormat};
 
 /// How to load.
 #[derive(Debug, Clone)]
@@ -8,40 +8,30 @@ use longvu_core::{Device, Dtype, Quantize, Watch};
 pub struct LoadOptions {
     /// Device that the parameters live on.
     pub device: Device,
-    /// dtype that matrices are held in; other parameters have that of activations, [`Dtype::activations`].
-    pub dtype: Dtype,
-    /// Integers that the weights of linear layers are held in instead.
-    pub quantize: Option<Quantize>,
+    /// What matrices are held in; other parameters have the dtype of activations, [`Dtype::activations`](longvu_core::Dtype::activations).
+    pub weights: WeightFormat,
     /// Name of the part, for error messages: "SigLIP tower", say.
     pub part: String,
     /// Only names with one of these prefixes belong to the part; empty means all do.
     pub prefixes: Vec<String>,
     /// Names with one of these prefixes belong to other parts, though a prefix above matches.
     pub foreign: Vec<String>,
-    /// Who is told of tensors as they are read ([`Step::Load`]), and may stop it.
+    /// Who is told of tensors as they are read ([`Step::Load`](longvu_core::Step::Load)), and may stop it.
     pub watch: Watch,
 }
 
 impl LoadOptions {
     /// Options for `part`, which owns every tensor of its source.
-    pub fn new(part: impl Into<String>, device: &Device, dtype: Dtype) -> Self {
+    pub fn new(part: impl Into<String>, device: &Device, weights: impl Into<WeightFormat>) -> Self {
         let (prefixes, foreign) = (Vec::new(), Vec::new());
         Self {
             device: device.clone(),
-            dtype,
-            quantize: None,
+            weights: weights.into(),
             part: part.into(),
             prefixes,
             foreign,
             watch: Watch::default(),
         }
-    }
-
-    /// Sets [`quantize`](Self::quantize).
-    #[must_use]
-    pub fn with_quantize(mut self, quantize: impl Into<Option<Quantize>>) -> Self {
-        self.quantize = quantize.into();
-        self
     }
 
     /// Sets [`prefixes`](Self::prefixes).

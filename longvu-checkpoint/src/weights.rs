@@ -17,7 +17,7 @@ use burn::{
     module::{Param, ParamId},
     tensor::{Device, Tensor},
 };
-use longvu_core::{Dtype, Quantize, QuantizedMatrix, Step, Watch};
+use longvu_core::{Dtype, Quantize, QuantizedMatrix, Step, Watch, WeightFormat};
 
 use crate::{Error, LoadOptions, Result, error::Mismatch, nn::LinearWeight, source::TensorSource};
 
@@ -271,7 +271,7 @@ pub fn load<M>(
     options: &LoadOptions,
     build: impl Fn(&Weights) -> M,
 ) -> Result<(M, LoadReport)> {
-    options.dtype.check_supported(&options.device)?;
+    options.weights.check_supported(&options.device)?;
     let specs = declare(&build);
     let unexpected = compare(source.as_ref(), options, &specs)?;
     for name in unexpected.iter().take(HINTED) {
@@ -281,10 +281,7 @@ pub fn load<M>(
         let more = unexpected.len() - HINTED;
         tracing::warn!(part = options.part, more, "not used: the model has no such tensors");
     }
-    let LoadOptions { device, dtype, quantize, watch, part, .. } = options.clone();
-    if let Some(quantize) = quantize {
-        quantize.check_supported(&device)?;
-    }
+    let LoadOptions { device, weights: WeightFormat { dtype, quantize, .. }, watch, part, .. } = options.clone();
     let total = specs.iter().filter(|spec| spec.role == TensorRole::Parameter).count() as u64;
     let reading = Reading { watch, part, start: Instant::now(), done: AtomicU64::new(0), total };
     let mode = Mode::Load { source, reading, device, dtype, quantize };

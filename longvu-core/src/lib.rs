@@ -9,6 +9,7 @@ pub mod ops;
 mod progress;
 mod quantize;
 pub mod text;
+mod weight_format;
 
 pub use burn::tensor::Device;
 pub use device::{available_devices, is_cpu, parse_device};
@@ -17,3 +18,4 @@ pub use error::{Error, Result};
 pub use error_kind::ErrorKind;
 pub use progress::{Cancelled, Progress, Step, Watch, WatchedStep};
 pub use quantize::{Quantize, QuantizedMatrix};
+pub use weight_format::WeightFormat;

@@ -118,17 +118,35 @@ impl Decoder {
     /// # Shapes
     /// - `inputs_embeds`: `[1, positions, hidden_size]`, at least one position
     /// - output: `[1, 1, hidden_size]`
+    pub fn prefill(&self, inputs_embeds: Tensor<3>, cache: &mut KvCache, chunk: usize) -> Tensor<3> {
+        match self.prefill_with(inputs_embeds, cache, chunk, |_| Ok::<(), Infallible>(())) {
+            Ok(last) => last,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same, asking after each layer of each chunk whether to go on.
     ///
     /// # Errors
-    /// [`Cancelled`] when the watcher of `watched`, who is told of positions after each layer of each chunk, wants no
-    /// more. The cache then holds whole chunks only.
-    pub fn prefill(
+    /// [`Cancelled`] when the watcher of `watched`, who is told of positions, wants no more. The cache then holds whole
+    /// chunks only.
+    pub fn prefill_watched(
         &self,
         inputs_embeds: Tensor<3>,
         cache: &mut KvCache,
         chunk: usize,
         watched: &WatchedStep<'_>,
     ) -> Result<Tensor<3>, Cancelled> {
+        self.prefill_with(inputs_embeds, cache, chunk, |positions| watched.done(positions as u64))
+    }
+
+    fn prefill_with<E>(
+        &self,
+        inputs_embeds: Tensor<3>,
+        cache: &mut KvCache,
+        chunk: usize,
+        mut observe: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Tensor<3>, E> {
         let [_, positions, _] = inputs_embeds.dims();
         let layers = self.layers.len().max(1);
         let mut last = inputs_embeds.clone();
@@ -137,7 +155,7 @@ impl Decoder {
             let mut layer = 0;
             last = self.push(inputs_embeds.clone().narrow(1, start, count), cache, &mut |_| {
                 layer += 1;
-                watched.done((start + count * layer / layers) as u64)
+                observe(start + count * layer / layers)
             })?;
         }
         let count = last.dims()[1];

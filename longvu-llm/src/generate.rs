@@ -72,7 +72,7 @@ impl Generation {
         let reserved = cache.len() + positions + answer;
         cache.reserve(reserved);
         let watched = watch.step(Step::Prompt, "", Some(positions as u64));
-        let last = decoder.prefill(inputs_embeds.unsqueeze(), &mut cache, PREFILL_CHUNK, &watched)?;
+        let last = decoder.prefill_watched(inputs_embeds.unsqueeze(), &mut cache, PREFILL_CHUNK, &watched)?;
         let own = decoder.config().eos_token_id.as_ref().map_or(&[][..], |ids| ids.as_slice());
         Ok(Self {
             eos_token_ids: config.eos_token_ids.clone().unwrap_or_else(|| own.to_vec()),

@@ -58,8 +58,9 @@ mod tests {
     fn llama3(factor: f64) -> RopeScaling {
         let published = r#"{"rope_type": "llama3", "factor": 0.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                            "original_max_position_embeddings": 8192}"#;
-        let scaling = serde_json::from_str(published).unwrap();
-        RopeScaling { factor, ..scaling }
+        let mut scaling: RopeScaling = serde_json::from_str(published).unwrap();
+        scaling.factor = factor;
+        scaling
     }
 
     /// Llama-3.2's scaling: the extremes of the rule, and that the blend joins them without a jump.

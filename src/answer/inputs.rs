@@ -108,7 +108,7 @@ impl LongVu {
 
     fn embed_text(&self, ids: &[u32]) -> Result<Tensor<2>> {
         if ids.is_empty() {
-            let weight = (&self.parts.device, self.parts.dtype.activations(&self.parts.device).into());
+            let weight = (&self.parts.device, self.parts.weights.dtype.activations(&self.parts.device).into());
             return Ok(Tensor::zeros([0, self.parts.config.decoder.hidden_size], weight));
         }
         Ok(self.decoder()?.embed(ids))

@@ -37,7 +37,6 @@ impl Frame {
 /// Whether frames are a video's or an image's, which are unpadded and budgeted differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[non_exhaustive]
 pub enum VisualKind {
     /// Frames in time order.
     Video,

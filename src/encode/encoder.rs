@@ -208,7 +208,7 @@ impl<'a> Encoder<'a> {
         let mut features = Vec::new();
         for batch in window.chunks(parts.stages.tower_batch) {
             let pixels: Vec<&[u8]> = batch.iter().map(|p| p.dinov2.as_slice()).collect();
-            let pixel_values = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
+            let pixel_values = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
             features.push(tower.features(pixel_values, side));
             parts.work.dinov2_frames.add(batch.len());
             looking.done(batch[batch.len() - 1].info.sample as u64 + 1)?;
@@ -273,7 +273,7 @@ impl<'a> Encoder<'a> {
         for (i, frames) in window.frames.chunks(batch).enumerate() {
             let start = Instant::now();
             let pixels: Vec<&[u8]> = frames.iter().map(|(_, pixels)| pixels.as_slice()).collect();
-            let pixel_values = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.dtype);
+            let pixel_values = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
             let siglip = tower.features(pixel_values, side);
             parts.work.siglip_frames.add(frames.len());
             add(&mut timings.siglip, start);

@@ -77,8 +77,8 @@ impl LongVu {
         let budget = parts.stages.budget;
         EncodingSettings {
             checkpoint: parts.fingerprint.clone(),
-            dtype: parts.dtype.to_string(),
-            quantize: parts.quantize.map_or_else(|| "none".to_owned(), |quantize| quantize.to_string()),
+            dtype: parts.weights.dtype.to_string(),
+            quantize: parts.weights.quantize.map_or_else(|| "none".to_owned(), |quantize| quantize.to_string()),
             temporal_stage: parts.stages.selector.describe(),
             max_len: budget.max_len,
             inference_max_length: budget.inference_max_length,

@@ -8,7 +8,7 @@ use std::{
 use longvu_checkpoint::{
     Checkpoint, Download, Limits, LoadOptions, Mapping, RepoOptions, check, config::LongVuConfig, load,
 };
-use longvu_core::{Device, Dtype, Quantize, Step, Watch};
+use longvu_core::{Device, Step, Watch, WeightFormat};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -54,8 +54,7 @@ pub struct LongVuBuilder {
     model: PathBuf,
     towers: Option<PathBuf>,
     device: Device,
-    dtype: Dtype,
-    quantize: Option<Quantize>,
+    weights: WeightFormat,
     preset: Preset,
     overrides: Map<String, Value>,
     tower_batch: Option<usize>,
@@ -76,8 +75,7 @@ impl LongVuBuilder {
             model,
             towers: None,
             device,
-            dtype: Dtype::F32,
-            quantize: None,
+            weights: WeightFormat::default(),
             preset: Preset::Package,
             overrides: Map::new(),
             tower_batch: None,
@@ -100,18 +98,11 @@ impl LongVuBuilder {
         self
     }
 
-    /// The dtype that weights are held in; f32 unless set. GPUs also compute in it, the CPU always in f32.
+    /// What weights are held in: a [`Dtype`](longvu_core::Dtype), integers for linear layers
+    /// ([`Quantize`](longvu_core::Quantize)), or both; f32 unless set.
     #[must_use]
-    pub fn dtype(mut self, dtype: Dtype) -> Self {
-        self.dtype = dtype;
-        self
-    }
-
-    /// Holds the linear layers of the language model and the towers in groups of integers; not unless set, and on the
-    /// CPU alone. Embeddings, norms and the connector stay in floating point.
-    #[must_use]
-    pub fn quantize(mut self, quantize: Option<Quantize>) -> Self {
-        self.quantize = quantize;
+    pub fn weights(mut self, format: impl Into<WeightFormat>) -> Self {
+        self.weights = format.into();
         self
     }
 
@@ -259,8 +250,7 @@ impl LongVuBuilder {
         let model = ModelSizes::of(&files);
         let compute = Compute::of(&self.device);
         let settings = PlanSettings::new(compute, model.max_len())
-            .with_dtype(self.dtype)
-            .with_quantize(self.quantize)
+            .with_weights(self.weights)
             .with_tower_batch(self.checked_tower_batch()?)
             .with_residency(self.residency);
         Ok(MemoryPlan::new(&model, settings, workload, available))
@@ -301,8 +291,7 @@ impl LongVuBuilder {
     /// Missing files, unknown or inconsistent configurations, weights that do not fit them, a dtype that the device
     /// lacks, and failed downloads; sizes and shapes are checked before any weight is read.
     pub fn load(self) -> Result<LongVu> {
-        self.dtype.check_supported(&self.device)?;
-        self.quantize.map_or(Ok(()), |quantize| quantize.check_supported(&self.device))?;
+        self.weights.check_supported(&self.device)?;
         let files = self.files()?;
         let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
         let stages = self.stages(&files.config)?;
@@ -315,8 +304,7 @@ impl LongVuBuilder {
         let fingerprint = fingerprint(&files)?;
         let model = LongVu::from_parts(Parts {
             device: self.device,
-            dtype: self.dtype,
-            quantize: self.quantize,
+            weights: self.weights,
             residency: self.residency,
             siglip,
             dinov2,
@@ -340,13 +328,13 @@ impl LongVuBuilder {
     }
 
     fn connector_options(&self) -> LoadOptions {
-        LoadOptions::new("vision connector", &self.device, self.dtype)
+        LoadOptions::new("vision connector", &self.device, self.weights.dtype)
             .with_prefixes(CONNECTOR)
             .with_watch(self.watch.clone())
     }
 
     fn quantized_options(&self, part: &str) -> LoadOptions {
-        LoadOptions::new(part, &self.device, self.dtype).with_quantize(self.quantize)
+        LoadOptions::new(part, &self.device, self.weights)
     }
 
     fn decoder(&self, files: &ModelFiles, checkpoint: &Arc<Checkpoint>) -> Result<Lasting<Decoder>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longvu_checkpoint::config::LongVuConfig;
-use longvu_core::{Device, Dtype, Quantize, Watch, is_cpu};
+use longvu_core::{Device, Watch, WeightFormat, is_cpu};
 
 use crate::{
     Result,
@@ -35,9 +35,8 @@ pub struct LongVu {
 /// What a [`LongVu`] consists of.
 pub(crate) struct Parts {
     pub device: Device,
-    pub dtype: Dtype,
     pub residency: Residency,
-    pub quantize: Option<Quantize>,
+    pub weights: WeightFormat,
     pub config: LongVuConfig,
     pub siglip: Tower<Siglip>,
     pub dinov2: Tower<Dinov2>,
@@ -146,9 +145,9 @@ impl LongVu {
         &self.parts.device
     }
 
-    /// The dtype that weights are held in, unless they are quantised. GPUs also compute in it, the CPU always in f32.
-    pub fn dtype(&self) -> Dtype {
-        self.parts.dtype
+    /// What weights are held in.
+    pub fn weights(&self) -> WeightFormat {
+        self.parts.weights
     }
 
     /// The token budget.

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use longvu_checkpoint::{
     Checkpoint, Repo, RepoOptions,
-    config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerFamily, TowerRef},
+    config::{Dinov2Config, PreprocessorConfig, SiglipConfig, TowerRef},
 };
 use longvu_core::{Watch, text::escape};
 

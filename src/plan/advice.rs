@@ -56,8 +56,8 @@ impl Change {
         match self {
             Self::OnDemand => settings.residency = Residency::OnDemand,
             Self::TowerBatch(frames) => settings.tower_batch = frames,
-            Self::Dtype(dtype) => settings.dtype = dtype,
-            Self::Quantize(quantize) => settings.quantize = Some(quantize),
+            Self::Dtype(dtype) => settings.weights.dtype = dtype,
+            Self::Quantize(quantize) => settings.weights.quantize = Some(quantize),
             Self::MaxFrames(frames) => workload.frames = frames,
             Self::MaxLen(tokens) => settings.max_len = tokens,
         }

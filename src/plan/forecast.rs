@@ -64,12 +64,12 @@ fn choices(model: &ModelSizes, settings: &PlanSettings, workload: &Workload) -> 
     let residency = (settings.residency == Residency::Whole).then_some(Change::OnDemand);
     let batch = (settings.tower_batch > 1 && workload.frames > 1).then_some(Change::TowerBatch(1));
     let mut weights = Vec::new();
-    if settings.quantize.is_none() && settings.dtype == Dtype::F32 {
+    if settings.weights.quantize.is_none() && settings.weights.dtype == Dtype::F32 {
         weights.push(Change::Dtype(Dtype::Bf16));
     }
     if settings.compute == Compute::Cpu {
         let smaller =
-            |quantize: &Quantize| settings.quantize.is_none_or(|now| now != *quantize && now == Quantize::Int8);
+            |quantize: &Quantize| settings.weights.quantize.is_none_or(|now| now != *quantize && now == Quantize::Int8);
         weights.extend(Quantize::ALL.into_iter().filter(smaller).map(Change::Quantize));
     }
     let budget = model.budget(settings.max_len);

@@ -1,7 +1,7 @@
 //! How a model is run, and on what.
 
-use longvu_core::{Device, Dtype, Quantize, is_cpu};
-use serde::{Serialize, Serializer};
+use longvu_core::{Device, WeightFormat, is_cpu};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::Residency;
 
@@ -38,11 +38,8 @@ pub struct PlanSettings {
     /// What computes.
     pub compute: Compute,
     /// What weights are held in.
-    #[serde(serialize_with = "text")]
-    pub dtype: Dtype,
-    /// What the weights of linear layers are held in instead.
-    #[serde(serialize_with = "option_text")]
-    pub quantize: Option<Quantize>,
+    #[serde(flatten, serialize_with = "dtype_and_quantize")]
+    pub weights: WeightFormat,
     /// Frames that go through a tower at once.
     pub tower_batch: usize,
     /// Which parts are in memory when.
@@ -55,20 +52,13 @@ impl PlanSettings {
     /// All parts in memory, in f32, and a window of `max_len` tokens.
     pub fn new(compute: Compute, max_len: usize) -> Self {
         let tower_batch = compute.tower_batch();
-        Self { compute, dtype: Dtype::F32, quantize: None, tower_batch, residency: Residency::Whole, max_len }
+        Self { compute, weights: WeightFormat::default(), tower_batch, residency: Residency::Whole, max_len }
     }
 
-    /// Sets [`dtype`](Self::dtype).
+    /// Sets [`weights`](Self::weights).
     #[must_use]
-    pub fn with_dtype(mut self, dtype: Dtype) -> Self {
-        self.dtype = dtype;
-        self
-    }
-
-    /// Sets [`quantize`](Self::quantize).
-    #[must_use]
-    pub fn with_quantize(mut self, quantize: impl Into<Option<Quantize>>) -> Self {
-        self.quantize = quantize.into();
+    pub fn with_weights(mut self, weights: impl Into<WeightFormat>) -> Self {
+        self.weights = weights.into();
         self
     }
 
@@ -147,13 +137,9 @@ impl Workload {
     }
 }
 
-fn text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-fn option_text<S: Serializer>(value: &Option<impl std::fmt::Display>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
-    }
+fn dtype_and_quantize<S: Serializer>(weights: &WeightFormat, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(2))?;
+    map.serialize_entry("dtype", &weights.dtype.to_string())?;
+    map.serialize_entry("quantize", &weights.quantize.map(|quantize| quantize.to_string()))?;
+    map.end()
 }

@@ -121,7 +121,8 @@ impl ModelSizes {
             Part::Dinov2 => self.stored[1],
             Part::Connector | Part::LanguageModel => self.stored[2],
         };
-        let whole = |spec: &&TensorSpec| stored.pickled || (settings.quantize.is_some() && is_quantized(spec, part));
+        let whole =
+            |spec: &&TensorSpec| stored.pickled || (settings.weights.quantize.is_some() && is_quantized(spec, part));
         let largest = self.parameters(part).filter(whole).map(|spec| spec.num_elements() as u64).max();
         READING_BLOCK.max(largest.unwrap_or_default().saturating_mul(stored.element))
     }
@@ -143,10 +144,10 @@ impl ModelSizes {
 }
 
 fn tensor_bytes(spec: &TensorSpec, part: Part, settings: &PlanSettings) -> u64 {
-    let bytes = match (settings.quantize, &spec.shape[..]) {
+    let bytes = match (settings.weights.quantize, &spec.shape[..]) {
         (Some(quantize), &[outputs, inputs]) if is_quantized(spec, part) => quantize.bytes(outputs, inputs),
         _ if is_matrix(spec) || settings.compute == Compute::Gpu => {
-            spec.num_elements().saturating_mul(settings.dtype.size())
+            spec.num_elements().saturating_mul(settings.weights.dtype.size())
         }
         // The CPU computes in f32, and holds in it what is not worth converting on the way.
         _ => spec.num_elements().saturating_mul(4),

@@ -109,7 +109,7 @@ impl Shape {
             mixed: budget.highres && (budget.high_frames(text)..=budget.low_frames(text)).contains(&kept),
             number: match settings.compute {
                 Compute::Cpu => 4,
-                Compute::Gpu => settings.dtype.size() as u128,
+                Compute::Gpu => settings.weights.dtype.size() as u128,
             },
         }
     }
@@ -292,7 +292,7 @@ impl Formulas<'_> {
 
     /// Weights of `inputs` inputs that the CPU widens at a time to multiply several rows with them.
     fn panel(&self, inputs: u128) -> u128 {
-        let widened = self.settings.dtype != Dtype::F32 || self.settings.quantize.is_some();
+        let widened = self.settings.weights.dtype != Dtype::F32 || self.settings.weights.quantize.is_some();
         if self.settings.compute == Compute::Cpu && widened { PANEL * inputs * 4 } else { 0 }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use longvu::{
-    Dtype, Quantize,
+    Dtype, Quantize, WeightFormat,
     checkpoint::{Checkpoint, LoadOptions, Repo, Weights},
     parse_device,
 };
@@ -132,7 +132,7 @@ pub fn load<M>(checkpoint: &str, build: impl Fn(&Weights) -> M) -> M {
 pub fn load_as<M>(checkpoint: &str, dtype: Dtype, quantize: Option<Quantize>, build: impl Fn(&Weights) -> M) -> M {
     let repo = Repo::folder(golden_dir().join("checkpoint").join(checkpoint));
     let source = std::sync::Arc::new(Checkpoint::open(&repo).unwrap());
-    let options = LoadOptions::new(checkpoint, &device(), dtype).with_quantize(quantize);
+    let options = LoadOptions::new(checkpoint, &device(), WeightFormat::from(dtype).with_quantize(quantize));
     longvu::checkpoint::load(source, &options, build).unwrap().0
 }
 

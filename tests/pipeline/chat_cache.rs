@@ -129,7 +129,7 @@ fn frames_that_the_temporal_stage_drops_later() {
 fn the_same_question_again_pushes_one_position() {
     let model = model();
     let video = features(&model, 2);
-    let config = config(&model);
+    let config = config();
     let mut conversation = Conversation::new(1);
     conversation.push_user("What?");
     let mut cache = PromptCache::default();
@@ -144,7 +144,7 @@ fn the_same_question_again_pushes_one_position() {
 #[test]
 fn another_models_cache_is_not_used() {
     let (model, other) = (model(), builder("qwen").load().unwrap());
-    let config = config(&model);
+    let config = config();
     let mut conversation = Conversation::new(0);
     conversation.push_user("What?");
     let stream = model.reply_from(&mut PromptCache::default(), &[], &conversation, &config).unwrap();
@@ -160,9 +160,9 @@ fn another_models_cache_is_not_used() {
 fn a_chat_survives_answers_that_are_dropped() {
     let model = model();
     let video = features(&model, 2);
-    let mut chat = model.chat(&[&video]).with_config(config(&model));
+    let mut chat = model.chat(&[&video]).with_config(config());
     chat.ask("What is it?").unwrap();
-    let mut undisturbed = model.chat(&[&video]).with_config(config(&model));
+    let mut undisturbed = model.chat(&[&video]).with_config(config());
     undisturbed.ask("What is it?").unwrap();
     for pieces in 0..3 {
         let mut stream = chat.stream("Never mind?").unwrap();
@@ -181,7 +181,7 @@ fn a_chat_survives_answers_that_are_dropped() {
 #[test]
 fn a_turn_counts_once_its_answer_was_read_to_the_end() {
     let model = model();
-    let mut chat = model.chat(&[]).with_config(config(&model));
+    let mut chat = model.chat(&[]).with_config(config());
     let text: String = chat.stream("Hello?").unwrap().map(Result::unwrap).collect();
     assert_eq!(chat.conversation().turns()[1].content, text);
 }

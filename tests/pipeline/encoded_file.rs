@@ -54,7 +54,7 @@ fn a_saved_video_answers_as_before() {
 
 #[test]
 fn reduced_videos_images_and_half_precision() {
-    let model = builder("qwen").dino_threshold(0.2).dtype(Dtype::Bf16).load().unwrap();
+    let model = builder("qwen").dino_threshold(0.2).weights(Dtype::Bf16).load().unwrap();
     let video = features(&model, 40);
     let (_folder, path) = saved(&video);
     let loaded = model.load_encoded(&path).unwrap();
@@ -69,8 +69,8 @@ fn reduced_videos_images_and_half_precision() {
 fn another_models_settings_are_refused_by_name() {
     let (_folder, path) = saved(&features(&model(), 3));
     for (builder, what, found, expected) in [
-        (builder("qwen").dtype(Dtype::Bf16), "dtype", "f32", "bf16"),
-        (builder("qwen").quantize(Some(Quantize::Int8)), "quantised", "none", "int8"),
+        (builder("qwen").weights(Dtype::Bf16), "dtype", "f32", "bf16"),
+        (builder("qwen").weights(Quantize::Int8), "quantised", "none", "int8"),
         (builder("qwen").dino_threshold(0.5), "temporal stage", "0.83", "0.5"),
         (builder("qwen").preset(Preset::Paper), "temporal stage", "window: 16", "window: 8"),
         (builder("qwen").max_len(512), "max_len", "1024", "512"),

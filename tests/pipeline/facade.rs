@@ -236,7 +236,7 @@ fn a_stage_can_be_replaced() {
 fn half_precision_runs_and_stays_close() {
     let full = model();
     for dtype in [longvu::Dtype::F16, longvu::Dtype::Bf16] {
-        let half = builder("qwen").dtype(dtype).device(&Device::flex()).load().unwrap();
+        let half = builder("qwen").weights(dtype).device(&Device::flex()).load().unwrap();
         let video = half.encode(frames(3, 64, 48)).unwrap();
         let reference = full.encode(frames(3, 64, 48)).unwrap().features();
         let found = video.features().cast(burn::tensor::DType::F32);

@@ -102,7 +102,10 @@ fn answers_without_an_end_are_refused_and_long_ones_take_memory_as_they_grow() {
     };
     // Past the first growth, the answer is the same as with room for it from the beginning.
     assert_eq!(ids(1_000_000), ids(1100));
-    assert!(Generation::new(decoder, decoder.embed(&[]), None, &GenerationConfig::default()).is_err());
+    assert!(
+        Generation::new(decoder.clone(), decoder.embed(&[]), None, &GenerationConfig::default(), Watch::default())
+            .is_err()
+    );
 }
 
 #[test]

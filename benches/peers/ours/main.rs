@@ -12,7 +12,7 @@ mod stages;
 
 use std::{error::Error, hint::black_box, time::Instant};
 
-use longvu::{Dtype, Quantize, checkpoint::LoadOptions};
+use longvu::{Dtype, Quantize, WeightFormat, checkpoint::LoadOptions};
 use serde_json::{Map, Value, json};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -64,9 +64,8 @@ impl Arguments {
     }
 
     fn load_options(&self) -> LoadOptions {
-        let mut options = LoadOptions::new("synthetic", &longvu::default_device(), self.dtype);
-        options.quantize = self.quantize;
-        options
+        let weights = WeightFormat::from(self.dtype).with_quantize(self.quantize);
+        LoadOptions::new("synthetic", &longvu::default_device(), weights)
     }
 
     fn prepare(&self) -> Result<Case> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longvu::{
-    Step, Watch,
+    Watch,
     checkpoint::{
         LoadOptions, Synthetic, TensorRole, TensorSpec, Weights,
         config::{DecoderConfig, Dinov2Config, LanguageModel, SiglipConfig},
@@ -45,9 +45,9 @@ fn parameters(matrices: &[[usize; 2]]) -> usize {
 
 /// Bytes that `options` hold the matrices in.
 fn stored_bytes(matrices: &[[usize; 2]], options: &LoadOptions) -> usize {
-    let bytes = |&[outputs, inputs]: &[usize; 2]| match options.quantize {
+    let bytes = |&[outputs, inputs]: &[usize; 2]| match options.weights.quantize {
         Some(quantize) => quantize.bytes(outputs, inputs),
-        None => outputs * inputs * options.dtype.size(),
+        None => outputs * inputs * options.weights.dtype.size(),
     };
     matrices.iter().map(bytes).sum()
 }
@@ -132,9 +132,7 @@ pub fn decode(family: &Family, options: &LoadOptions, positions: usize) -> Resul
     let decoder = build(options, |w| family.build(w))?;
     let width = family.1.hidden_size;
     let mut cache = decoder.new_cache(positions + 1);
-    let watch = Watch::default();
-    let unwatched = watch.step(Step::Prompt, "", None);
-    decoder.prefill(values("prompt", [1, positions, width], &options.device), &mut cache, 1024, &unwatched)?;
+    decoder.prefill(values("prompt", [1, positions, width], &options.device), &mut cache, 1024);
     let embeds = values("token", [1, 1, width], &options.device);
     let bytes = stored_bytes(&matrices(|w| family.build(w)), options) + family.cache_bytes(positions);
     Ok(Case::new(Work::Bytes(bytes), move || {

@@ -251,7 +251,7 @@ impl Job<'_> {
                 revision: args.model.place.revision.as_deref(),
                 model_type: &model.config().model_type,
                 device: format!("{:?}", model.device()),
-                dtype: model.dtype().to_string(),
+                dtype: model.weights().dtype.to_string(),
                 preset: args.frames.preset.to_string(),
                 stages: stages(args, model.config()),
                 budget: model.budget(),

@@ -65,7 +65,7 @@ pub struct PlanArgs {
 /// Usage errors, missing files and inconsistent configurations, and a stdout that cannot be written to.
 pub fn run(args: &PlanArgs) -> Result<()> {
     let workload = args.workload()?;
-    let ComputeArgs { device, dtype, quantize, max_len, tower_batch } = &args.compute;
+    let ComputeArgs { device, quantize, max_len, tower_batch, .. } = &args.compute;
     let compute = memory::compute(device.as_deref());
     if compute == Compute::Gpu && quantize.is_some() {
         return Err(usage("--quantize is for the CPU; leave --device out, or use --dtype bf16").into());
@@ -80,8 +80,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
     let sizes = ModelSizes::read(&model, args.place.towers.as_deref(), &options, &overrides)?;
     drop((options, progress));
     let settings = PlanSettings::new(compute, sizes.max_len())
-        .with_dtype(*dtype)
-        .with_quantize(*quantize)
+        .with_weights(args.compute.weights())
         .with_tower_batch(tower_batch.map_or(compute.tower_batch(), NonZeroUsize::get))
         .with_residency(if args.low_memory { Residency::OnDemand } else { Residency::Whole });
     let plan = MemoryPlan::new(&sizes, settings, workload, memory::available(args.device_memory, compute));
@@ -112,8 +111,7 @@ const TEXT: usize = 192;
 
 fn page(plan: &MemoryPlan, video: &str) -> String {
     let MemoryPlan { settings, workload, weights, .. } = plan;
-    let held =
-        settings.quantize.map_or(settings.dtype.to_string(), |quantize| format!("{quantize} and {}", settings.dtype));
+    let held = settings.weights;
     let mut text =
         format!("{video}: {} frames of {}x{}; weights in {held}\n", workload.frames, workload.width, workload.height);
     let [siglip, dinov2, connector, language_model] =

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
-use longvu::{Dtype, Quantize};
+use longvu::{Dtype, Quantize, WeightFormat};
 
 use super::usage::finite;
 
@@ -47,6 +47,13 @@ pub struct ComputeArgs {
     /// Frames that go through a tower at once [default: 1 on the CPU, 8 elsewhere]
     #[arg(long, value_name = "N")]
     pub tower_batch: Option<NonZeroUsize>,
+}
+
+impl ComputeArgs {
+    /// What weights are held in.
+    pub fn weights(&self) -> WeightFormat {
+        WeightFormat::from(self.dtype).with_quantize(self.quantize)
+    }
 }
 
 /// Which model, and how it is run.

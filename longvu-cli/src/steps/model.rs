@@ -70,7 +70,7 @@ pub fn found(args: &PlaceArgs, quiet: bool) -> Result<LongVuBuilder> {
 /// A device that is not there, and as [`named`].
 pub fn builder(args: &ModelArgs, preset: Preset, quiet: bool) -> Result<LongVuBuilder> {
     let compute = &args.compute;
-    let mut builder = found(&args.place, quiet)?.dtype(compute.dtype).quantize(compute.quantize).preset(preset);
+    let mut builder = found(&args.place, quiet)?.weights(compute.weights()).preset(preset);
     builder = builder.device(&device(compute.device.as_deref())?);
     if let Some(threshold) = args.dino_threshold {
         builder = builder.dino_threshold(threshold);
@@ -110,7 +110,7 @@ pub fn load((builder, forecast): (LongVuBuilder, MemoryPlan), quiet: bool) -> Re
     let progress = Progress::new(quiet, "loading the model");
     let model = builder.watch(progress.watch()).load()?;
     let seconds = start.elapsed().as_secs_f64();
-    tracing::info!(device = ?model.device(), dtype = %model.dtype(), seconds, "model loaded");
+    tracing::info!(device = ?model.device(), weights = %model.weights(), seconds, "model loaded");
     Ok(Loaded { model, seconds, forecast })
 }
 

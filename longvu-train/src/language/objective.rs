@@ -94,7 +94,7 @@ impl LanguageObjective {
         let on_graph = |x: Tensor<3>| if device.is_autodiff() { x.autodiff() } else { x };
         let aggregated = model.aggregator.forward(on_graph(features.siglip), on_graph(features.dinov2), size);
         let frames = ProjectedFrames::new(&model.projector, &self.config, aggregated, size, features.samples);
-        let text = || Ok(model.decoder.embed(&prompt.ids_after_first_placeholder()));
+        let text = || Ok::<_, crate::Error>(model.decoder.embed(&prompt.ids_after_first_placeholder()));
         Ok(frames.fit(kind, text, (text_len, text_ids), &budget, (&QueryStage, &spatial))?.tokens)
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use longvu::{Frame, Sampling, Video, VideoOptions, VisualKind, open_image};
+use longvu::{Frame, Video, VideoOptions, VisualKind, open_image};
 use longvu_world::Script;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
