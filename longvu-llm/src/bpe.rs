@@ -1,16 +1,20 @@
 //! A byte-level BPE tokenizer from its parts, checked.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
-use tokenizers::AddedToken;
-use tokenizers::models::bpe::{BPE, Vocab};
+use serde::{
+    Deserialize,
+    de::{Deserializer, Error as _, SeqAccess, Visitor},
+};
+use tokenizers::{
+    AddedToken,
+    models::bpe::{BPE, Vocab},
+};
 
-use crate::byte_level::byte_to_char;
-use crate::limits::{ADDED_TOKEN_BYTES, Limits};
-use crate::tokenizer_config::AddedTokenEntry;
+use crate::{Limits, byte_level::byte_to_char, limits::ADDED_TOKEN_BYTES, tokenizer_config::AddedTokenEntry};
 
 /// Two tokens that become one: `["a", "b"]`, or `"a b"` in older files.
 pub(crate) struct Merge(pub Box<str>, pub Box<str>);

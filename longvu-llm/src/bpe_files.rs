@@ -1,20 +1,27 @@
 //! A Qwen2 tokenizer from the older files `vocab.json` and `merges.txt`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
-use tokenizers::SplitDelimiterBehavior;
-use tokenizers::normalizers::unicode::NFC;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{
+    SplitDelimiterBehavior,
+    normalizers::unicode::NFC,
+    pre_tokenizers::{
+        PreTokenizerWrapper,
+        byte_level::ByteLevel,
+        sequence::Sequence,
+        split::{Split, SplitPattern},
+    },
+};
 
-use crate::bpe::{self, Added, Merge};
-use crate::error::{Error, Result};
-use crate::files::{read_json_if_present, read_text_if_present};
-use crate::limits::Limits;
-use crate::tokenizer_config::{self, AddedTokenEntry};
+use crate::{
+    Error, Limits, Result,
+    bpe::{self, Added, Merge},
+    files::{read_json_if_present, read_text_if_present},
+    tokenizer_config::{self, AddedTokenEntry},
+};
 
 /// Where Qwen2 cuts a text before merging: contractions, words with one leading mark, single
 /// digits, runs of punctuation, line ends, other white space.

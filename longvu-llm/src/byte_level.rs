@@ -1,8 +1,7 @@
 //! The alphabet in which byte-level BPE vocabularies write bytes.
 //!
-//! Vocabulary files hold text, so GPT-2 and its heirs stand one printable character for each
-//! byte: printable Latin-1 bytes stand for themselves and the 68 others take the characters from
-//! U+0100 on, in byte order.
+//! Vocabulary files hold text, so GPT-2 and its heirs stand one printable character for each byte: printable Latin-1
+//! bytes stand for themselves and the 68 others take the characters from U+0100 on, in byte order.
 
 /// Bytes that have no printable Latin-1 character, in order.
 const REMAPPED: [u8; 68] = remapped_bytes();

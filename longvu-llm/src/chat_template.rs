@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
-use crate::jinja::JinjaTemplate;
-use crate::limits::Limits;
-use crate::prompt::{Message, Role};
+use crate::{JinjaTemplate, Limits, Message, Result, Role};
 
 /// The layout of a prompt.
 #[derive(Debug, Clone)]
@@ -20,13 +17,11 @@ pub enum ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// The template for a LongVU checkpoint built on Llama: the folder's own
-    /// (`chat_template.jinja`, else `chat_template` in `tokenizer_config.json`), or
-    /// [`ChatTemplate::Llama3`] where it has none. Checkpoints built on Qwen2 always take
-    /// [`ChatTemplate::ChatMl`].
+    /// The template for a LongVU checkpoint built on Llama: the folder's own (`chat_template.jinja`, else
+    /// `chat_template` in `tokenizer_config.json`), or [`ChatTemplate::Llama3`] where it has none. Checkpoints built on
+    /// Qwen2 always take [`ChatTemplate::ChatMl`].
     ///
     /// # Errors
-    ///
     /// [`Error::Read`](crate::Error::Read) or [`Error::Json`](crate::Error::Json) when a file
     /// is unreadable or too large, [`Error::ChatTemplate`](crate::Error::ChatTemplate) when the
     /// template does not parse, or none of several is the default.
@@ -37,7 +32,6 @@ impl ChatTemplate {
     /// The same, within other limits.
     ///
     /// # Errors
-    ///
     /// As [`ChatTemplate::for_llama`].
     pub fn for_llama_with(dir: impl AsRef<Path>, limits: &Limits) -> Result<Self> {
         Ok(JinjaTemplate::from_dir_with(dir, limits)?.map_or(Self::Llama3, Self::Jinja))
@@ -46,11 +40,9 @@ impl ChatTemplate {
     /// Writes the messages as one text that ends where the assistant's next answer begins. A
     /// begin token, where the model has one, comes once at the front.
     ///
-    /// Contents go in as they are: [`Conversation`](crate::Conversation) is what keeps special
-    /// tokens out of them.
+    /// Contents go in as they are: [`Conversation`](crate::Conversation) is what keeps special tokens out of them.
     ///
     /// # Errors
-    ///
     /// [`Error::ChatTemplate`](crate::Error::ChatTemplate) when the checkpoint's template fails
     /// or refuses the messages.
     pub fn render(&self, messages: &[Message]) -> Result<String> {
@@ -83,8 +75,6 @@ fn llama3(messages: &[Message]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     fn two_turns() -> Vec<Message> {

@@ -1,17 +1,16 @@
 //! A conversation about images and videos, from turns to a prompt.
 
-use crate::chat_template::ChatTemplate;
-use crate::error::{Error, Result};
-use crate::prompt::{DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, Message, PromptIds, Role, tokenize_prompt};
-use crate::tokenizer::Tokenizer;
+use crate::{
+    ChatTemplate, DEFAULT_SYSTEM_PROMPT, Error, IMAGE_PLACEHOLDER, Message, PromptIds, Result, Role, Tokenizer,
+    tokenize_prompt,
+};
 
 /// The turns so far, and how many images and videos they are about.
 ///
-/// The first user turn begins with one `<image>` and a line end for each image or video, in their
-/// order. The texts of users and the system prompt may contain neither `<image>` nor a special
-/// token of the model, for these would put the video in the wrong place or end the turn early:
-/// they are refused. In earlier answers, which the model wrote, they are broken up by a space
-/// instead. An empty question is allowed here.
+/// The first user turn begins with one `<image>` and a line end for each image or video, in their order. The texts of
+/// users and the system prompt may contain neither `<image>` nor a special token of the model, for these would put the
+/// video in the wrong place or end the turn early: they are refused. In earlier answers, which the model wrote, they
+/// are broken up by a space instead. An empty question is allowed here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
     visuals: usize,
@@ -20,8 +19,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation about this many images and videos (0 for text only) with
-    /// [`DEFAULT_SYSTEM_PROMPT`].
+    /// A conversation about this many images and videos (0 for text only) with [`DEFAULT_SYSTEM_PROMPT`].
     pub fn new(visuals: usize) -> Self {
         Self { visuals, system: DEFAULT_SYSTEM_PROMPT.into(), turns: Vec::new() }
     }
@@ -64,11 +62,9 @@ impl Conversation {
     /// The prompt as text, ending where the next answer begins.
     ///
     /// # Errors
-    ///
-    /// [`Error::TurnOrder`] when user and assistant turns do not alternate from one question to
-    /// another, [`Error::PlaceholderInText`] and [`Error::SpecialTokenInText`] for texts that may
-    /// not stand in a prompt, [`Error::ChatTemplate`] and [`Error::PlaceholderCount`] when the
-    /// template fails or loses a placeholder.
+    /// [`Error::TurnOrder`] when user and assistant turns do not alternate from one question to another,
+    /// [`Error::PlaceholderInText`] and [`Error::SpecialTokenInText`] for texts that may not stand in a prompt,
+    /// [`Error::ChatTemplate`] and [`Error::PlaceholderCount`] when the template fails or loses a placeholder.
     pub fn prompt(&self, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<String> {
         let text = template.render(&self.messages(tokenizer)?)?;
         let found = text.matches(IMAGE_PLACEHOLDER).count();
@@ -81,7 +77,6 @@ impl Conversation {
     /// The prompt as token ids.
     ///
     /// # Errors
-    ///
     /// As [`Conversation::prompt`], and [`Error::Tokenize`] when the tokenizer fails.
     pub fn prompt_ids(&self, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<PromptIds> {
         tokenize_prompt(tokenizer, &self.prompt(template, tokenizer)?)
@@ -136,8 +131,7 @@ fn check_text(tokenizer: &Tokenizer, role: Role, text: &str) -> Result<()> {
     }
 }
 
-/// Puts a space after the first character of each marker, so that it reads the same and is plain
-/// text to the tokenizer.
+/// Puts a space after the first character of each marker, so that it reads the same and is plain text to the tokenizer.
 fn break_up_markers(tokenizer: &Tokenizer, text: &str) -> String {
     let mut text = text.to_owned();
     for marker in markers(tokenizer).chain([IMAGE_PLACEHOLDER]) {

@@ -15,7 +15,7 @@ use longvu_checkpoint::{
 };
 use longvu_core::{Cancelled, WatchedStep, ops};
 
-use crate::{KvCache, kv_cache::LayerCache, rotary::RotaryEmbedding};
+use crate::{KvCache, RotaryEmbedding, kv_cache::LayerCache};
 
 /// A causal language model.
 #[derive(Module, Debug)]

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use longvu_core::text::{escape, escape_path};
 
-use crate::limits::QUOTED_CHARACTERS;
-use crate::prompt::Role;
+use crate::{Role, limits::QUOTED_CHARACTERS};
 
 /// The result of this crate's fallible calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

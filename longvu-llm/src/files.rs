@@ -1,13 +1,11 @@
 //! Reading a checkpoint's small files, which may come from anyone.
 
-use std::io::ErrorKind;
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
-use longvu_checkpoint::config::parse_json;
-use longvu_checkpoint::files::read_limited;
+use longvu_checkpoint::{config::parse_json, files::read_limited};
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// The bytes of a regular file of at most `limit`, or `None` where there is no such file.
 pub(crate) fn read_if_present(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {

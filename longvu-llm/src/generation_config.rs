@@ -4,14 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::files::read_json_if_present;
-use crate::limits::{Limits, MAX_NEW_TOKENS};
+use crate::{Error, Limits, MAX_NEW_TOKENS, Result, files::read_json_if_present};
 
 /// Settings of generation, under Hugging Face's names.
 ///
-/// The default is greedy: the likeliest token each time, so that the same question has the same
-/// answer.
+/// The default is greedy: the likeliest token each time, so that the same question has the same answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -117,7 +114,6 @@ impl GenerationConfig {
     /// Checks every setting's range.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidSetting`] names the first setting that is out of range, and the range.
     pub fn validate(&self) -> Result<()> {
         let in_range = (1..=MAX_NEW_TOKENS).contains(&self.max_new_tokens);
@@ -165,7 +161,6 @@ struct EosTokens {
 /// if it has one, then those that `config.json` gave (`config_eos`), each once.
 ///
 /// # Errors
-///
 /// [`Error::Read`] or [`Error::Json`] when `generation_config.json` is there but unusable.
 pub fn load_eos_token_ids(dir: impl AsRef<Path>, config_eos: &[u32]) -> Result<Vec<u32>> {
     load_eos_token_ids_with(dir, config_eos, &Limits::default())
@@ -174,7 +169,6 @@ pub fn load_eos_token_ids(dir: impl AsRef<Path>, config_eos: &[u32]) -> Result<V
 /// The same, within other limits.
 ///
 /// # Errors
-///
 /// As [`load_eos_token_ids`].
 pub fn load_eos_token_ids_with(dir: impl AsRef<Path>, config_eos: &[u32], limits: &Limits) -> Result<Vec<u32>> {
     let path = dir.as_ref().join("generation_config.json");
@@ -192,8 +186,6 @@ pub fn load_eos_token_ids_with(dir: impl AsRef<Path>, config_eos: &[u32], limits
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]

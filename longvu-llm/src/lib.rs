@@ -15,6 +15,7 @@ mod jinja;
 mod kv_cache;
 mod limits;
 mod logits;
+mod message;
 mod prompt;
 mod rotary;
 mod stop_strings;
@@ -34,9 +35,8 @@ pub use jinja::JinjaTemplate;
 pub use kv_cache::KvCache;
 pub use limits::{Limits, MAX_NEW_TOKENS};
 pub use logits::LogitsSampler;
-pub use prompt::{
-    DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, Message, PromptIds, Role, tokenize_prompt,
-};
+pub use message::{Message, Role};
+pub use prompt::{DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, PromptIds, tokenize_prompt};
 pub use rotary::RotaryEmbedding;
 pub use synthetic_tokenizer::synthetic_tokenizer;
 pub use text_stream::TextStream;

@@ -1,13 +1,13 @@
 //! Picking the next token from the model's logits.
 
-use std::cmp::Ordering;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::{
+    cmp::Ordering,
+    hash::{BuildHasher, Hasher, RandomState},
+};
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::error::{Error, Result};
-use crate::generation_config::GenerationConfig;
+use crate::{Error, GenerationConfig, Result};
 
 /// Picks tokens as Hugging Face's generation does: repetition penalty, temperature, top-k and
 /// top-p in this order, then a draw; or after the penalty simply the likeliest token.
@@ -38,11 +38,9 @@ impl Candidate {
 }
 
 impl LogitsSampler {
-    /// A sampler with these settings, of which it takes temperature, top-k, top-p, repetition
-    /// penalty and seed.
+    /// A sampler with these settings, of which it takes temperature, top-k, top-p, repetition penalty and seed.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidSetting`] as [`GenerationConfig::validate`].
     pub fn new(config: &GenerationConfig) -> Result<Self> {
         config.validate()?;
@@ -61,9 +59,7 @@ impl LogitsSampler {
     /// prompt does not count. Of equally likely tokens greedy picking takes the lowest id.
     ///
     /// # Errors
-    ///
-    /// [`Error::EmptyLogits`] when there are none, [`Error::NonFiniteLogit`] when one is infinite
-    /// or not a number.
+    /// [`Error::EmptyLogits`] when there are none, [`Error::NonFiniteLogit`] when one is infinite or not a number.
     pub fn sample(&mut self, logits: &[f32], generated: &[u32]) -> Result<u32> {
         check(logits)?;
         let mut scores = logits.to_vec();
@@ -155,8 +151,7 @@ fn kth_highest(scores: &[f32], k: usize) -> Option<f32> {
     Some(*kth)
 }
 
-/// The smallest set of likeliest candidates that holds the share `p` of all weight, in no
-/// particular order.
+/// The smallest set of likeliest candidates that holds the share `p` of all weight, in no particular order.
 ///
 /// Instead of sorting a whole vocabulary, it halves the part in which the set must end, so the
 /// work is in proportion to the number of candidates.

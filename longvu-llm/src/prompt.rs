@@ -1,11 +1,6 @@
-//! Messages, and prompts as token ids with places for images and videos.
+//! Prompts as token ids with places for images and videos.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use crate::error::{Error, Result};
-use crate::tokenizer::Tokenizer;
+use crate::{Error, Result, Tokenizer};
 
 /// The text that marks the place of an image or video in a prompt.
 pub const IMAGE_PLACEHOLDER: &str = "<image>";
@@ -16,53 +11,6 @@ pub const IMAGE_TOKEN_INDEX: i64 = -200;
 /// The system prompt that LongVU was trained with.
 pub const DEFAULT_SYSTEM_PROMPT: &str = "You are a helpful assistant.";
 
-/// Who says a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Role {
-    /// Instructions that hold for the whole conversation.
-    System,
-    /// The person asking.
-    User,
-    /// The model answering.
-    Assistant,
-}
-
-impl Role {
-    /// The name that prompts use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Message {
-    /// Who says it.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-}
-
-impl Message {
-    /// A message of the given role.
-    pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Self { role, content: content.into() }
-    }
-}
-
 /// A prompt's token ids, with [`IMAGE_TOKEN_INDEX`] where an image or video goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptIds(Vec<i64>);
@@ -71,7 +19,6 @@ impl PromptIds {
     /// Takes ids as they are.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidSetting`] when one is neither a token id nor [`IMAGE_TOKEN_INDEX`].
     pub fn from_raw(ids: Vec<i64>) -> Result<Self> {
         match ids.iter().find(|&&id| id != IMAGE_TOKEN_INDEX && u32::try_from(id).is_err()) {
@@ -87,7 +34,6 @@ impl PromptIds {
     /// Refuses ids that an embedding of `rows` has no row for, and a prompt without ids.
     ///
     /// # Errors
-    ///
     /// [`Error::InvalidSetting`] names the first such id.
     pub fn check_embedding(&self, rows: usize) -> Result<()> {
         if self.0.is_empty() {
@@ -127,15 +73,13 @@ impl PromptIds {
         text_ids(&self.0)
     }
 
-    /// The token ids after the first placeholder, later placeholders left out; empty when there
-    /// is none.
+    /// The token ids after the first placeholder, later placeholders left out; empty when there is none.
     pub fn ids_after_first_placeholder(&self) -> Vec<u32> {
         let first = self.0.iter().position(|&id| id == IMAGE_TOKEN_INDEX);
         first.map_or_else(Vec::new, |first| text_ids(&self.0[first + 1..]))
     }
 
-    /// The token ids between the placeholders: one piece more than there are placeholders, some
-    /// possibly empty.
+    /// The token ids between the placeholders: one piece more than there are placeholders, some possibly empty.
     pub fn text_segments(&self) -> Vec<Vec<u32>> {
         self.0.split(|&id| id == IMAGE_TOKEN_INDEX).map(text_ids).collect()
     }
@@ -151,7 +95,6 @@ fn text_ids(ids: &[i64]) -> Vec<u32> {
 /// text has its own where the model wants one.
 ///
 /// # Errors
-///
 /// [`Error::Tokenize`] when the tokenizer fails.
 pub fn tokenize_prompt(tokenizer: &Tokenizer, text: &str) -> Result<PromptIds> {
     let mut ids = Vec::new();
@@ -166,8 +109,6 @@ pub fn tokenize_prompt(tokenizer: &Tokenizer, text: &str) -> Result<PromptIds> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]

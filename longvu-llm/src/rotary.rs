@@ -51,9 +51,8 @@ fn scaled(frequency: f64, scaling: &RopeScaling) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use longvu_core::ops;
-
     use super::*;
+    use longvu_core::ops;
 
     fn llama3(factor: f64) -> RopeScaling {
         let published = r#"{"rope_type": "llama3", "factor": 0.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,

@@ -70,9 +70,8 @@ fn overlap(text: &str, stop: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     /// Feeds the pieces; returns the text given out and whether a stop string came.
     fn run(stops: &[&str], pieces: &[&str]) -> (String, bool) {

@@ -1,13 +1,11 @@
 //! Token ids to text, one id at a time.
 
-use crate::stop_strings::StopStrings;
-use crate::tokenizer::Tokenizer;
+use crate::{Tokenizer, stop_strings::StopStrings};
 
 /// Turns an answer's ids into pieces of text as they are generated.
 ///
-/// A piece never ends inside a character, and all pieces together are what
-/// [`Tokenizer::decode`] with special tokens skipped gives for all ids. The work for an id does
-/// not grow with the length of the answer.
+/// A piece never ends inside a character, and all pieces together are what [`Tokenizer::decode`] with special tokens
+/// skipped gives for all ids. The work for an id does not grow with the length of the answer.
 ///
 /// With stop strings, the text ends before the first of them: what may be the start of one is
 /// held back until the next ids decide, and [`TextStream::is_stopped`] tells when it came.
@@ -29,8 +27,7 @@ impl TextStream {
         }
     }
 
-    /// Adds one id; returns the text that is now certain, `None` when there is none yet or the
-    /// stream has stopped.
+    /// Adds one id; returns the text that is now certain, `None` when there is none yet or the stream has stopped.
     pub fn push(&mut self, id: u32) -> Option<String> {
         if self.is_stopped() {
             return None;
@@ -40,8 +37,7 @@ impl TextStream {
         non_empty(self.stops.push(&text))
     }
 
-    /// Ends the answer; returns what was held back. A character that never became whole gives
-    /// U+FFFD.
+    /// Ends the answer; returns what was held back. A character that never became whole gives U+FFFD.
     pub fn finish(&mut self) -> Option<String> {
         if self.is_stopped() {
             return None;
@@ -97,9 +93,8 @@ fn is_unfinished(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_character_waits_for_its_last_byte() {

@@ -1,26 +1,29 @@
 //! The language model's tokenizer, read from a checkpoint folder.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use longvu_checkpoint::config::parse_json;
 use longvu_core::text::escape;
-use tokenizers::SplitDelimiterBehavior;
-use tokenizers::normalizers::utils::Lowercase;
-use tokenizers::normalizers::{NormalizerWrapper, unicode};
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::punctuation::Punctuation;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{
+    SplitDelimiterBehavior,
+    normalizers::{NormalizerWrapper, unicode, utils::Lowercase},
+    pre_tokenizers::{
+        PreTokenizerWrapper,
+        byte_level::ByteLevel,
+        digits::Digits,
+        punctuation::Punctuation,
+        sequence::Sequence,
+        split::{Split, SplitPattern},
+    },
+};
 
-use crate::byte_level::token_bytes;
-use crate::error::{Error, Result};
-use crate::files::read_if_present;
-use crate::limits::{Limits, QUOTED_CHARACTERS};
-use crate::tokenizer_file::{Pattern, Step, TokenizerFile};
-use crate::{bpe, bpe_files};
+use crate::{
+    Error, Limits, Result, bpe, bpe_files,
+    byte_level::token_bytes,
+    files::read_if_present,
+    limits::QUOTED_CHARACTERS,
+    tokenizer_file::{Pattern, Step, TokenizerFile},
+};
 
 /// The file's name in a checkpoint folder.
 const FILE_NAME: &str = "tokenizer.json";
@@ -40,12 +43,10 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Loads a checkpoint folder's tokenizer: `tokenizer.json`, or where that is absent
-    /// `vocab.json` and `merges.txt`, split up as Qwen2 does, with the added tokens of
-    /// `tokenizer_config.json` and `added_tokens.json`.
+    /// Loads a checkpoint folder's tokenizer: `tokenizer.json`, or where that is absent `vocab.json` and `merges.txt`,
+    /// split up as Qwen2 does, with the added tokens of `tokenizer_config.json` and `added_tokens.json`.
     ///
     /// # Errors
-    ///
     /// [`Error::TokenizerMissing`] when neither is there, or as [`Tokenizer::from_file`].
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self> {
         Self::from_dir_with(dir, &Limits::default())
@@ -54,7 +55,6 @@ impl Tokenizer {
     /// The same, within other limits.
     ///
     /// # Errors
-    ///
     /// As [`Tokenizer::from_dir`].
     pub fn from_dir_with(dir: impl AsRef<Path>, limits: &Limits) -> Result<Self> {
         let dir = dir.as_ref();
@@ -70,7 +70,6 @@ impl Tokenizer {
     /// silently change a prompt.
     ///
     /// # Errors
-    ///
     /// [`Error::Read`] when the file cannot be read or is too large, [`Error::TokenizerKind`]
     /// when it is not a byte-level one, [`Error::TokenizerFile`] when it is not a tokenizer, or
     /// asks for what byte-level BPE has not, or contradicts itself.
@@ -81,7 +80,6 @@ impl Tokenizer {
     /// The same, within other limits.
     ///
     /// # Errors
-    ///
     /// As [`Tokenizer::from_file`].
     pub fn from_file_with(path: impl AsRef<Path>, limits: &Limits) -> Result<Self> {
         let path = path.as_ref();
@@ -115,7 +113,6 @@ impl Tokenizer {
     /// Refuses ids that an embedding of `rows` has no row for.
     ///
     /// # Errors
-    ///
     /// [`Error::TokenBeyondEmbedding`] with the first such token.
     pub fn check_embedding(&self, rows: usize) -> Result<()> {
         let vocab = self.inner.get_vocab(true);
@@ -129,7 +126,6 @@ impl Tokenizer {
     /// their single ids; none are added.
     ///
     /// # Errors
-    ///
     /// [`Error::TextTooLong`] over [`Limits::text_bytes`], [`Error::Tokenize`] when the tokenizer itself fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         if text.len() > self.text_bytes {
@@ -147,7 +143,6 @@ impl Tokenizer {
     /// some checkpoints ask Hugging Face's tokenizers to do.
     ///
     /// # Errors
-    ///
     /// [`Error::Tokenize`] when the tokenizer itself fails.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
         self.inner
@@ -170,8 +165,7 @@ impl Tokenizer {
         &self.special_tokens
     }
 
-    /// The ids that end an assistant's turn: those of `<|im_end|>` and `<|eot_id|>` that the
-    /// vocabulary has.
+    /// The ids that end an assistant's turn: those of `<|im_end|>` and `<|eot_id|>` that the vocabulary has.
     pub fn end_of_turn_ids(&self) -> Vec<u32> {
         END_OF_TURN_TOKENS.iter().filter_map(|token| self.token_to_id(token)).collect()
     }

@@ -1,12 +1,10 @@
 //! The parts of `tokenizer_config.json` that prompts and tokenizers need.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 
-use crate::files::read_json_if_present;
-use crate::limits::Limits;
+use crate::{Limits, files::read_json_if_present};
 
 /// The file's name in a checkpoint folder.
 pub(crate) const FILE_NAME: &str = "tokenizer_config.json";

@@ -3,16 +3,22 @@
 //! The format can describe any text-processing program; some of them take all memory, loop, or panic in the crate that
 //! runs them. LongVU's models have byte-level BPE, so that is what is accepted, and what else a file asks for is named.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::marker::PhantomData;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    marker::PhantomData,
+};
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{Deserializer, IgnoredAny, SeqAccess, Visitor},
+};
 use tokenizers::SplitDelimiterBehavior;
 
-use crate::bpe::{Added, Merge};
-use crate::limits::{PATTERN_BYTES, TOKENIZER_STEPS};
+use crate::{
+    bpe::{Added, Merge},
+    limits::{PATTERN_BYTES, TOKENIZER_STEPS},
+};
 
 /// The parts of `tokenizer.json`. Truncation and padding are not among them: they would silently change a prompt.
 #[derive(Deserialize)]

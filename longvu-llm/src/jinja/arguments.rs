@@ -1,7 +1,9 @@
 //! Arguments bound to parameters as Python binds them.
 
-use minijinja::value::{Kwargs, from_args};
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{
+    Error, ErrorKind, Value,
+    value::{Kwargs, from_args},
+};
 
 /// The arguments of a call by the place of their parameter, `None` where one was left out.
 pub(super) struct Arguments<const N: usize> {

@@ -1,11 +1,15 @@
 //! Python's `str.format`.
 
-use minijinja::formatting::{FormatStyle, format as fill};
-use minijinja::value::ValueKind;
-use minijinja::{Error, State, Value};
+use minijinja::{
+    Error, State, Value,
+    formatting::{FormatStyle, format as fill},
+    value::ValueKind,
+};
 
-use super::printf::size;
-use super::text::{pay_bytes, repr};
+use super::{
+    printf::size,
+    text::{pay_bytes, repr},
+};
 
 /// Bytes that a number takes at most, without the digits that it is asked for: those of the largest `float`, with marks
 /// between its thousands.

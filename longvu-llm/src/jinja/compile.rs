@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::machinery::{CodeGenerator, Instruction, Instructions, Token, parse, tokenize};
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{
+    Error, ErrorKind, Value,
+    machinery::{CodeGenerator, Instruction, Instructions, Token, parse, tokenize},
+    syntax::SyntaxConfig,
+};
 
 use super::operators as op;
 use crate::limits::TEMPLATE_TAG;

@@ -1,14 +1,17 @@
 //! The engine's filters that make more than they are given, paid for before they do, and its tests of texts.
 
-use minijinja::filters as engine;
-use minijinja::value::{Kwargs, Rest, StringInput, ValueOrKwargs, from_args};
-use minijinja::{Environment, Error, State, Value};
+use minijinja::{
+    Environment, Error, State, Value, filters as engine,
+    value::{Kwargs, Rest, StringInput, ValueOrKwargs, from_args},
+};
 
-use super::arguments::Arguments;
-use super::filters::attribute_of;
-use super::operators::add;
-use super::text::{pay_bytes, pay_list, refuse, repr, text_of};
-use super::words::cased_bytes;
+use super::{
+    arguments::Arguments,
+    filters::attribute_of,
+    operators::add,
+    text::{pay_bytes, pay_list, refuse, repr, text_of},
+    words::cased_bytes,
+};
 
 /// Bytes that a character has at most once it is escaped for HTML.
 const ESCAPED_BYTES: usize = 6;

@@ -1,16 +1,19 @@
 //! Filters and tests of Jinja that the engine lacks, or understands otherwise.
 
-use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{
+    Environment, Error, ErrorKind, State, Value,
+    value::{Rest, ValueKind, ValueOrKwargs},
+};
 
-use super::arguments::Arguments;
-use super::json::to_json;
-use super::namespace::Namespace;
-use super::operators::Number;
-use super::printf;
-use super::printf::size;
-use super::text::{Paid, beginning, pay_bytes, refuse, text_of};
-use super::words;
+use super::{
+    arguments::Arguments,
+    json::to_json,
+    namespace::Namespace,
+    printf::{self, size},
+    text::{Paid, beginning, pay_bytes, refuse, text_of},
+    values::Number,
+    words,
+};
 
 /// What the engine has and Jinja has not, or has for pages of HTML: a template that uses them is in error.
 const FOREIGN: [&str; 4] = ["zip", "chain", "lines", "split"];

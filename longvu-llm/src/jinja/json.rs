@@ -1,12 +1,16 @@
 //! The filter `tojson` as Hugging Face defines it: Python's `json.dumps`, with nothing escaped for HTML.
 
-use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
-use minijinja::{Error, State, Value};
+use minijinja::{
+    Error, State, Value,
+    value::{Rest, ValueKind, ValueOrKwargs},
+};
 
-use super::arguments::Arguments;
-use super::operators::Number;
-use super::printf::size;
-use super::text::{Paid, check_depth, float, pay_bytes, refuse};
+use super::{
+    arguments::Arguments,
+    printf::size,
+    text::{Paid, check_depth, float, pay_bytes, refuse},
+    values::Number,
+};
 
 /// `value|tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
 pub(super) fn to_json(state: &State, value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {

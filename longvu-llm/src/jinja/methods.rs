@@ -1,13 +1,15 @@
 //! Python's methods of strings, lists and mappings.
 
-use minijinja::value::ValueKind;
-use minijinja::{Error, ErrorKind, State, Value};
+use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
 use minijinja_contrib::pycompat;
 
-use super::arguments::Arguments;
-use super::printf::size;
-use super::text::{Paid, pay_bytes, pay_list, pay_to_compare, refuse};
-use super::{braces, words};
+use super::{
+    arguments::Arguments,
+    braces,
+    printf::size,
+    text::{Paid, pay_bytes, pay_list, pay_to_compare, refuse},
+    words,
+};
 use crate::limits::VALUE_ITEMS;
 
 /// Calls a method that the engine does not know.

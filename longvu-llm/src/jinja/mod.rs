@@ -1,6 +1,7 @@
 //! A checkpoint's own chat template, in Jinja.
 
 mod arguments;
+mod assign;
 mod braces;
 mod compile;
 mod engine_filters;
@@ -13,37 +14,39 @@ mod printf;
 mod slices;
 mod strftime;
 mod text;
+mod values;
 mod words;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
 
-use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment, ErrorKind, State, machinery};
+use minijinja::{
+    AutoEscape, Environment, ErrorKind, State, machinery,
+    value::{Serde, Value},
+};
 use serde::Serialize;
 use strftime::strftime;
 
-use crate::error::{Error, Result};
-use crate::files::read_text_if_present;
-use crate::limits::{
-    DATE_FIELD_WIDTH, Limits, QUOTED_CHARACTERS, TEMPLATE_RECURSION, TEMPLATE_STACK, TEMPLATE_STEPS_A_BYTE,
+use crate::{
+    Error, Limits, Message, Result,
+    files::read_text_if_present,
+    limits::{DATE_FIELD_WIDTH, QUOTED_CHARACTERS, TEMPLATE_RECURSION, TEMPLATE_STACK, TEMPLATE_STEPS_A_BYTE},
+    tokenizer_config::{self, SpecialToken, TokenizerConfig},
 };
-use crate::prompt::Message;
-use crate::tokenizer_config::{self, SpecialToken, TokenizerConfig};
 
 /// The file that holds nothing but a template.
 const TEMPLATE_FILE: &str = "chat_template.jinja";
 
-/// A chat template with the surroundings that Hugging Face gives it: the special tokens by name,
-/// `raise_exception`, `tojson` as Python writes JSON, `generation` blocks, loop controls, Python's
-/// operators and methods.
+/// A chat template with the surroundings that Hugging Face gives it: the special tokens by name, `raise_exception`,
+/// `tojson` as Python writes JSON, `generation` blocks, loop controls, Python's operators and methods.
 ///
-/// Templates that only use today's date where `strftime_now` is defined, as Llama 3.2's does,
-/// get no date and fall back to the one written in them. That is what the published package
-/// does, and the same question then has the same prompt every day;
-/// [`JinjaTemplate::with_date`] sets a date.
+/// Templates that only use today's date where `strftime_now` is defined, as Llama 3.2's does, get no date and fall back
+/// to the one written in them. That is what the published package does, and the same question then has the same prompt
+/// every day; [`JinjaTemplate::with_date`] sets a date.
 ///
 /// A template is a program out of a file, so its steps, memory and depth are bounded ([`Limits`]);
 /// one that exceeds them is an error.
@@ -83,15 +86,12 @@ struct Context<'a> {
 }
 
 impl JinjaTemplate {
-    /// A checkpoint folder's template: `chat_template.jinja`, else `chat_template` in
-    /// `tokenizer_config.json` (where that is a list or an object of several, its `default`).
-    /// `None` when it has neither.
+    /// A checkpoint folder's template: `chat_template.jinja`, else `chat_template` in `tokenizer_config.json` (where
+    /// that is a list or an object of several, its `default`). `None` when it has neither.
     ///
     /// # Errors
-    ///
-    /// [`Error::Read`] or [`Error::Json`] when a file is unreadable or too large,
-    /// [`Error::ChatTemplate`] when the template does not parse, or none of several is the
-    /// default.
+    /// [`Error::Read`] or [`Error::Json`] when a file is unreadable or too large, [`Error::ChatTemplate`] when the
+    /// template does not parse, or none of several is the default.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Option<Self>> {
         Self::from_dir_with(dir, &Limits::default())
     }
@@ -99,7 +99,6 @@ impl JinjaTemplate {
     /// The same, within other limits.
     ///
     /// # Errors
-    ///
     /// As [`JinjaTemplate::from_dir`].
     pub fn from_dir_with(dir: impl AsRef<Path>, limits: &Limits) -> Result<Option<Self>> {
         let dir = dir.as_ref();

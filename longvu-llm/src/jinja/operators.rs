@@ -1,12 +1,17 @@
 //! Python's operators, with bounds on what they make.
 
-use minijinja::value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::{
+    Environment, Error, ErrorKind, State, Value,
+    value::{Kwargs, Rest, Tuple, ValueKind, ValueOrKwargs},
+};
 
-use super::namespace::Namespace;
-use super::printf;
-use super::slices::slice;
-use super::text::{check_size, pay_bytes, pay_for, pay_items, pay_list, pay_to_compare, refuse, text_of};
+use super::{
+    assign::{assign, namespace},
+    printf,
+    slices::slice,
+    text::{check_size, pay_bytes, pay_for, pay_to_compare, refuse, text_of},
+    values::{Number, is_sequence, items, sequence},
+};
 use crate::limits::{STEPS_TO_LOOK, VALUE_ITEMS};
 
 // Names of functions that no template can write.
@@ -74,39 +79,8 @@ pub(super) fn add_to(environment: &mut Environment) {
         checked(state, Value::from_pairs(pairs(args)?))
     });
     environment.add_function("namespace", |state: &State, args: Rest<ValueOrKwargs>| -> Result<Value, Error> {
-        let namespace = Namespace::default();
-        for (name, value) in pairs(args)? {
-            let name = name.as_str().ok_or_else(|| refuse("names in a namespace must be strings"))?;
-            namespace.assign(state, name, value)?;
-        }
-        Ok(Value::from_object(namespace))
+        namespace(state, pairs(args)?)
     });
-}
-
-/// A number as Python computes with it.
-#[derive(Clone, Copy)]
-pub(super) enum Number {
-    Whole(i128),
-    Float(f64),
-}
-
-impl Number {
-    /// The number that a value is; truth values are 0 and 1.
-    pub fn of(value: &Value) -> Option<Self> {
-        match value.kind() {
-            ValueKind::Bool => Some(Self::Whole(value.is_true().into())),
-            ValueKind::Number if value.is_integer() => i128::try_from(value.clone()).ok().map(Self::Whole),
-            ValueKind::Number => f64::try_from(value.clone()).ok().map(Self::Float),
-            _ => None,
-        }
-    }
-
-    pub fn float(self) -> f64 {
-        match self {
-            Self::Whole(number) => number as f64,
-            Self::Float(number) => number,
-        }
-    }
 }
 
 fn checked(state: &State, value: Value) -> Result<Value, Error> {
@@ -179,22 +153,6 @@ fn impossible(operator: &str, left: &Value, right: &Value) -> Error {
 fn joined(state: &State, left: &str, right: &str) -> Result<Value, Error> {
     pay_bytes(state, left.len().saturating_add(right.len()))?;
     Ok(Value::from([left, right].concat()))
-}
-
-/// The items of a list or tuple. Too many are refused.
-pub(super) fn items(state: &State, value: &Value) -> Result<Vec<Value>, Error> {
-    pay_items(state, value.len().unwrap_or_default())?;
-    let items = value.try_iter()?.checked().take(VALUE_ITEMS + 1).collect::<Result<Vec<_>, Error>>()?;
-    pay_list(state, items.len()).map(|()| items)
-}
-
-/// A list or tuple, as `like` is one.
-pub(super) fn sequence(items: Vec<Value>, like: &Value) -> Value {
-    if like.is_tuple() { Value::from(Tuple::from(items)) } else { Value::from(items) }
-}
-
-pub(super) fn is_sequence(value: &Value) -> bool {
-    matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
 }
 
 pub(super) fn add(state: &State, left: &Value, right: &Value) -> Result<Value, Error> {
@@ -307,11 +265,4 @@ fn pairs(args: Rest<ValueOrKwargs>) -> Result<Vec<(Value, Value)>, Error> {
         pairs.push((Value::from(name), named.peek(name)?));
     }
     Ok(pairs)
-}
-
-fn assign(state: &State, value: Value, namespace: &Value, name: &str) -> Result<bool, Error> {
-    let Some(target) = namespace.downcast_object_ref::<Namespace>() else {
-        return Err(refuse(format!("only a namespace can be assigned to, and not {}", namespace.kind())));
-    };
-    target.assign(state, name, value).map(|()| true)
 }

@@ -1,14 +1,17 @@
 //! Python's `%` between a text and values.
 
-use std::iter::Peekable;
-use std::str::Chars;
+use std::{iter::Peekable, str::Chars};
 
-use minijinja::formatting::{FormatStyle, format as format_number};
-use minijinja::value::ValueKind;
-use minijinja::{Error, State, Value};
+use minijinja::{
+    Error, State, Value,
+    formatting::{FormatStyle, format as format_number},
+    value::ValueKind,
+};
 
-use super::operators::Number;
-use super::text::{Paid, ascii, beginning, pay_bytes, refuse, repr, text_of};
+use super::{
+    text::{Paid, ascii, beginning, pay_bytes, refuse, repr, text_of},
+    values::Number,
+};
 use crate::limits::FORMAT_WIDTH;
 
 /// `format % arguments`.

@@ -2,8 +2,10 @@
 
 use minijinja::{Error, State, Value};
 
-use super::operators::{is_sequence, items, sequence};
-use super::text::{pay_bytes, refuse};
+use super::{
+    text::{pay_bytes, refuse},
+    values::{is_sequence, items, sequence},
+};
 
 /// Python's slices, and an empty list of what is nothing.
 pub(super) fn slice(state: &State, value: &Value, start: &Value, stop: &Value, step: &Value) -> Result<Value, Error> {

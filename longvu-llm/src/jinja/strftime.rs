@@ -226,9 +226,8 @@ fn days_in_month(year: u64, month: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use std::time::Duration;
 
     fn at(seconds: u64, format: &str) -> Result<String, String> {
         strftime(UNIX_EPOCH + Duration::from_secs(seconds), format)

@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::prompt::Role;
+use crate::Role;
 
 /// A template with the constructs that Llama 3.2's published one uses for plain conversations.
 const LLAMA_LIKE: &str = r#"{{- bos_token }}

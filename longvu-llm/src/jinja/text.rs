@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use minijinja::value::ValueKind;
-use minijinja::{Error, ErrorKind, State, Value};
+use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
 
 use super::namespace::Namespace;
 use crate::limits::{ITEMS_A_STEP, QUOTED_CHARACTERS, TEXT_BYTES_A_STEP, VALUE_DEPTH, VALUE_ITEMS};

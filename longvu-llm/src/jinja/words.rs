@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use minijinja::{Error, State, Value};
 
-use super::arguments::Arguments;
-use super::text::pay_bytes;
+use super::{arguments::Arguments, text::pay_bytes};
 
 /// Python's white space: Unicode's, and four separators of ASCII.
 pub(super) fn is_space(c: char) -> bool {
