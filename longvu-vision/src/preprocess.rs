@@ -73,6 +73,8 @@ impl Preprocessor {
 
 #[cfg(test)]
 mod tests {
+    use longvu_checkpoint::config::TowerFamily;
+
     use super::*;
 
     #[test]
