@@ -33,9 +33,6 @@ pub struct TrainArgs {
     /// Folder of the run
     pub out: PathBuf,
 
-    #[command(flatten)]
-    pub place: PlaceArgs,
-
     /// Begin with random weights; of the model the configurations alone are read
     #[arg(long, requires = "recipe")]
     pub from_scratch: bool,
@@ -43,6 +40,9 @@ pub struct TrainArgs {
     /// What to train, how long and on what, as JSON [default: language model and connector, with the flags below]
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     #[command(flatten)]
     pub data: DataArgs,

@@ -29,9 +29,6 @@ pub struct AccuracyArgs {
     /// Folder to write to
     pub out: PathBuf,
 
-    #[command(flatten)]
-    pub place: PlaceArgs,
-
     /// Ways to save tokens, separated by commas [default: all]
     #[arg(long, value_name = "M,M,…", value_delimiter = ',')]
     pub methods: Vec<Method>,
@@ -59,6 +56,9 @@ pub struct AccuracyArgs {
     /// Place of the first video among the held-out ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub first: u64,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,

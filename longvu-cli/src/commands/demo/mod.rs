@@ -32,9 +32,6 @@ pub struct DemoArgs {
     #[arg(default_value = ".")]
     pub out: PathBuf,
 
-    #[command(flatten)]
-    pub place: PlaceArgs,
-
     /// What to draw; the same number gives the same video [default: another one every time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -42,6 +39,9 @@ pub struct DemoArgs {
     /// Length of the video in seconds; of two minutes the built-in model drops some frames and sees others in full
     #[arg(long, value_name = "S", default_value_t = 120.0, allow_negative_numbers = true)]
     pub seconds: f64,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,
