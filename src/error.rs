@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    MemoryPlan,
+    ErrorKind, MemoryPlan,
     checkpoint::{self, config::TowerFamily},
     compress, llm, vision,
 };
@@ -206,4 +206,84 @@ pub enum Error {
         /// What is accepted.
         expected: &'static str,
     },
+}
+
+impl Error {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+            Self::Core(error) => error.kind(),
+            Self::Checkpoint(error) => error.kind(),
+            #[cfg(feature = "video")]
+            Self::Video(error) => match error.kind() {
+                crate::video::ErrorKind::BadInput => ErrorKind::BadInput,
+                crate::video::ErrorKind::NotFound => ErrorKind::NotFound,
+                crate::video::ErrorKind::DoesNotFit => ErrorKind::DoesNotFit,
+                _ => ErrorKind::Internal,
+            },
+            Self::Vision(error) => error.kind(),
+            Self::Llm(error) => error.kind(),
+            Self::Compress(error) => error.kind(),
+            Self::Preset(error) => error.kind(),
+            Self::Spill { source, .. } | Self::Unpack { source, .. } => source.kind().into(),
+            Self::TowerNotFound { .. } => ErrorKind::NotFound,
+            Self::Thread { .. } | Self::Panicked { .. } => ErrorKind::Internal,
+            Self::PromptTooLong { .. } | Self::VisualsTooLarge { .. } | Self::Memory(_) => ErrorKind::DoesNotFit,
+            Self::Source(_)
+            | Self::BadEncoding { .. }
+            | Self::EncodingMismatch { .. }
+            | Self::NoFrames
+            | Self::EmptyQuestion
+            | Self::PlaceholderCount { .. }
+            | Self::Setting { .. } => ErrorKind::BadInput,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let path = || PathBuf::from("a");
+        let spill = |kind: io::ErrorKind| Error::Spill { folder: path(), bytes: 0, source: kind.into() };
+        let no_model = checkpoint::Error::NotFound { path: path(), hint: "because".into() };
+        for (error, kind) in [
+            (longvu_core::Cancelled.into(), ErrorKind::Cancelled),
+            (longvu_core::Error::Dtype("unknown".into()).into(), ErrorKind::Device),
+            (no_model.into(), ErrorKind::NotFound),
+            (llm::Error::TextTooLong { bytes: 2, limit: 1 }.into(), ErrorKind::DoesNotFit),
+            (compress::UnknownPreset("a".into()).into(), ErrorKind::BadInput),
+            (Error::Source("unplugged".into()), ErrorKind::BadInput),
+            (Error::Thread { source: io::ErrorKind::WouldBlock.into() }, ErrorKind::Internal),
+            (Error::Panicked { work: "decoding", message: "because".into() }, ErrorKind::Internal),
+            (spill(io::ErrorKind::StorageFull), ErrorKind::DoesNotFit),
+            (spill(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (Error::Unpack { folder: path(), source: io::ErrorKind::PermissionDenied.into() }, ErrorKind::BadInput),
+            (Error::BadEncoding { path: path(), reason: "because".into() }, ErrorKind::BadInput),
+            (Error::NoFrames, ErrorKind::BadInput),
+            (Error::PromptTooLong { tokens: 9, window: 8, reserved: 1 }, ErrorKind::DoesNotFit),
+            (Error::Setting { name: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),
+        ] {
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "video")]
+    fn a_video_s_errors_keep_their_kinds() {
+        let path = || PathBuf::from("a");
+        for (error, kind) in [
+            (crate::video::Error::NotFound { path: path() }, ErrorKind::NotFound),
+            (crate::video::Error::EmptyFile { path: path() }, ErrorKind::BadInput),
+            (crate::video::Error::FileTooLarge { path: path(), bytes: 9, limit: 8 }, ErrorKind::DoesNotFit),
+            (crate::video::Error::Read { path: path(), packets: 0, reason: "because".into() }, ErrorKind::Internal),
+        ] {
+            assert_eq!(Error::from(error).kind(), kind);
+        }
+    }
 }

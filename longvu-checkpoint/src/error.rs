@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use longvu_core::text::{escape, escape_path, told};
+use longvu_core::{
+    ErrorKind,
+    text::{escape, escape_path, told},
+};
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -44,6 +47,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file that asks for more than [`Limits`](crate::Limits) allow.
+    #[error("{path}: {}", told(reason), path = escape_path(path))]
+    OverLimit {
+        /// The file concerned.
+        path: PathBuf,
+        /// How much it asks for, and what is allowed.
+        reason: String,
+    },
+
     /// A weights file is damaged or of an unknown kind.
     #[error("{path} is not a readable weights file: {}", told(reason), path = escape_path(path))]
     BadWeights {
@@ -75,6 +87,8 @@ pub enum Error {
     Hub {
         /// The repository id.
         repo: String,
+        /// Whether it is not there, does not fit on the disk, or something else.
+        kind: ErrorKind,
         /// What happened and what to do.
         reason: String,
     },
@@ -85,6 +99,21 @@ impl Error {
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Io { source, .. } => source.kind().into(),
+            Self::Config { .. } | Self::BadWeights { .. } | Self::Write { .. } | Self::Mismatch(_) => {
+                ErrorKind::BadInput
+            }
+            Self::OverLimit { .. } => ErrorKind::DoesNotFit,
+            Self::Core(error) => error.kind(),
+            Self::Hub { kind, .. } => *kind,
+        }
     }
 }
 
@@ -135,5 +164,34 @@ impl std::fmt::Display for Mismatch {
             write!(f, "\n  {}", told(&self.hint))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let (path, reason) = (|| PathBuf::from("a"), || "because".to_owned());
+        let io = |kind: io::ErrorKind| Error::Io { path: path(), source: kind.into() };
+        for (error, kind) in [
+            (Error::NotFound { path: path(), hint: reason() }, ErrorKind::NotFound),
+            (io(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (io(io::ErrorKind::StorageFull), ErrorKind::DoesNotFit),
+            (io(io::ErrorKind::InvalidInput), ErrorKind::BadInput),
+            (io(io::ErrorKind::Other), ErrorKind::Internal),
+            (Error::Config { path: path(), reason: reason() }, ErrorKind::BadInput),
+            (Error::OverLimit { path: path(), reason: reason() }, ErrorKind::DoesNotFit),
+            (Error::BadWeights { path: path(), reason: reason() }, ErrorKind::BadInput),
+            (Error::Write { path: path(), reason: reason() }, ErrorKind::BadInput),
+            (Error::Mismatch(Box::default()), ErrorKind::BadInput),
+            (longvu_core::Error::Dtype(reason()).into(), ErrorKind::Device),
+            (Error::Hub { repo: "a/b".into(), kind: ErrorKind::NotFound, reason: reason() }, ErrorKind::NotFound),
+        ] {
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
     }
 }

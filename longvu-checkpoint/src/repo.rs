@@ -100,6 +100,7 @@ impl Repo {
     fn on_hub(id: &str, _options: &RepoOptions) -> Result<Self> {
         Err(Error::Hub {
             repo: id.into(),
+            kind: longvu_core::ErrorKind::NotFound,
             reason: "no such folder, and this build cannot download; rebuild with `--features hub`".into(),
         })
     }
