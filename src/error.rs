@@ -49,11 +49,11 @@ pub enum Error {
     Preset(#[from] compress::UnknownPreset),
 
     /// A video source of the caller's failed.
-    #[error("the frame source failed: {0}")]
-    Source(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the frame source failed")]
+    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
 
     /// A thread could not be started.
-    #[error("no thread could be started: {source}; end other programs, or raise the limit on processes")]
+    #[error("no thread could be started; end other programs, or raise the limit on processes")]
     Thread {
         /// The operating system's reason.
         source: std::io::Error,
@@ -70,8 +70,9 @@ pub enum Error {
 
     /// Frames that wait could not be kept on disk.
     #[error(
-        "frames that wait for the end of the video could not be kept in a temporary file in {} ({} MB so far): \
-         {source}; make room there, name another folder (TMPDIR), or let more of them wait in memory (--waiting-frames)", folder.display(),
+        "frames that wait for the end of the video could not be kept in a temporary file in {} ({} MB so far); make room \
+         there, name another folder (TMPDIR), or let more of them wait in memory (--waiting-frames)",
+        folder.display(),
         bytes >> 20
     )]
     Spill {
@@ -84,7 +85,10 @@ pub enum Error {
     },
 
     /// The built-in model's files could not be put where they are read from.
-    #[error("the built-in model could not be unpacked to {}: {source}; make room there, or name another folder (TMPDIR)", folder.display())]
+    #[error(
+        "the built-in model could not be unpacked to {}; make room there, or name another folder (TMPDIR)",
+        folder.display()
+    )]
     Unpack {
         /// Where they were to go.
         folder: PathBuf,
@@ -178,7 +182,7 @@ pub enum Error {
     /// The towers are neither beside the model nor downloadable.
     #[error(
         "the {family} tower was not found: looked for {}; pass its folder's parent as `towers` (--towers DIR), or \
-         allow a download of {repo}: {reason}",
+         allow a download of {repo}",
         looked_for.join(", ")
     )]
     TowerNotFound {
@@ -189,7 +193,7 @@ pub enum Error {
         /// The repository on the Hub.
         repo: String,
         /// Why it could not be had from there.
-        reason: String,
+        source: Box<checkpoint::Error>,
     },
 
     /// More memory would be needed than there is.
@@ -227,7 +231,7 @@ impl Error {
             Self::Compress(error) => error.kind(),
             Self::Preset(error) => error.kind(),
             Self::Spill { source, .. } | Self::Unpack { source, .. } => source.kind().into(),
-            Self::TowerNotFound { .. } => ErrorKind::NotFound,
+            Self::TowerNotFound { source, .. } => source.kind(),
             Self::Thread { .. } | Self::Panicked { .. } => ErrorKind::Internal,
             Self::PromptTooLong { .. } | Self::VisualsTooLarge { .. } | Self::Memory(_) => ErrorKind::DoesNotFit,
             Self::Source(_)
@@ -257,7 +261,7 @@ mod tests {
             (longvu_core::Error::Dtype("unknown".into()).into(), ErrorKind::Device),
             (no_model.into(), ErrorKind::NotFound),
             (llm::Error::TextTooLong { bytes: 2, limit: 1 }.into(), ErrorKind::DoesNotFit),
-            (compress::UnknownPreset("a".into()).into(), ErrorKind::BadInput),
+            ("imagenet".parse::<compress::Preset>().unwrap_err().into(), ErrorKind::BadInput),
             (Error::Source("unplugged".into()), ErrorKind::BadInput),
             (Error::Thread { source: io::ErrorKind::WouldBlock.into() }, ErrorKind::Internal),
             (Error::Panicked { work: "decoding", message: "because".into() }, ErrorKind::Internal),

@@ -29,9 +29,9 @@ pub enum Error {
         hint: String,
     },
 
-    /// The operating system refused to read or write a file.
-    #[error("{path}: {}", told(&source.to_string()), path = escape_path(path))]
-    Io {
+    /// A file cannot be read.
+    #[error("{path} cannot be read", path = escape_path(path))]
+    Read {
         /// The file concerned.
         path: PathBuf,
         /// The operating system's reason.
@@ -65,9 +65,18 @@ pub enum Error {
         reason: String,
     },
 
-    /// A weights file could not be made.
-    #[error("{path} could not be written: {}", told(reason), path = escape_path(path))]
+    /// A file or folder cannot be written.
+    #[error("{path} could not be written; make room, or name another place", path = escape_path(path))]
     Write {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+
+    /// A weights file cannot be made of what was given for it.
+    #[error("{path} could not be written: {}", told(reason), path = escape_path(path))]
+    BadTensors {
         /// The file concerned.
         path: PathBuf,
         /// What was wrong.
@@ -95,10 +104,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error::Io`] for `path`, for use with `map_err`.
-    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    /// An [`Error::Read`] of `path`, for use with `map_err`.
+    pub fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |source| Self::Read { path, source }
+    }
+
+    /// An [`Error::Write`] of `path`, for use with `map_err`.
+    pub fn write(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { path, source }
     }
 
     /// What a caller can do something about.
@@ -106,8 +121,8 @@ impl Error {
         match self {
             Self::Cancelled(_) => ErrorKind::Cancelled,
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Io { source, .. } => source.kind().into(),
-            Self::Config { .. } | Self::BadWeights { .. } | Self::Write { .. } | Self::Mismatch(_) => {
+            Self::Read { source, .. } | Self::Write { source, .. } => source.kind().into(),
+            Self::Config { .. } | Self::BadWeights { .. } | Self::BadTensors { .. } | Self::Mismatch(_) => {
                 ErrorKind::BadInput
             }
             Self::OverLimit { .. } => ErrorKind::DoesNotFit,
@@ -176,17 +191,18 @@ mod tests {
     #[test]
     fn every_error_has_its_kind() {
         let (path, reason) = (|| PathBuf::from("a"), || "because".to_owned());
-        let io = |kind: io::ErrorKind| Error::Io { path: path(), source: kind.into() };
+        let read = |kind: io::ErrorKind| Error::Read { path: path(), source: kind.into() };
         for (error, kind) in [
             (Error::NotFound { path: path(), hint: reason() }, ErrorKind::NotFound),
-            (io(io::ErrorKind::NotFound), ErrorKind::NotFound),
-            (io(io::ErrorKind::StorageFull), ErrorKind::DoesNotFit),
-            (io(io::ErrorKind::InvalidInput), ErrorKind::BadInput),
-            (io(io::ErrorKind::Other), ErrorKind::Internal),
+            (read(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (read(io::ErrorKind::FileTooLarge), ErrorKind::DoesNotFit),
+            (read(io::ErrorKind::InvalidInput), ErrorKind::BadInput),
+            (read(io::ErrorKind::Other), ErrorKind::Internal),
+            (Error::Write { path: path(), source: io::ErrorKind::StorageFull.into() }, ErrorKind::DoesNotFit),
             (Error::Config { path: path(), reason: reason() }, ErrorKind::BadInput),
             (Error::OverLimit { path: path(), reason: reason() }, ErrorKind::DoesNotFit),
             (Error::BadWeights { path: path(), reason: reason() }, ErrorKind::BadInput),
-            (Error::Write { path: path(), reason: reason() }, ErrorKind::BadInput),
+            (Error::BadTensors { path: path(), reason: reason() }, ErrorKind::BadInput),
             (Error::Mismatch(Box::default()), ErrorKind::BadInput),
             (longvu_core::Error::Dtype(reason()).into(), ErrorKind::Device),
             (Error::Hub { repo: "a/b".into(), kind: ErrorKind::NotFound, reason: reason() }, ErrorKind::NotFound),

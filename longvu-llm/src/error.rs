@@ -24,7 +24,7 @@ pub enum Error {
     Cancelled(#[from] longvu_core::Cancelled),
 
     /// A file exists but cannot be read.
-    #[error("cannot read {path}: {source}; check the path and its permissions", path = escape_path(path))]
+    #[error("cannot read {path}; check the path and its permissions", path = escape_path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum Error {
     },
 
     /// A JSON file does not hold what it should.
-    #[error("{path} is not the JSON expected there: {source}; download the file again or correct it", path = escape_path(path))]
+    #[error("{path} is not the JSON expected there; download the file again or correct it", path = escape_path(path))]
     Json {
         /// The file.
         path: PathBuf,
@@ -53,7 +53,7 @@ pub enum Error {
     },
 
     /// The tokenizer's files exist but cannot be used.
-    #[error("cannot load the tokenizer from {path}: {source}; download the file again", path = escape_path(path))]
+    #[error("cannot load the tokenizer from {path}; download the file again", path = escape_path(path))]
     TokenizerFile {
         /// The file or folder.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub enum Error {
     },
 
     /// The tokenizer failed on a text or on ids.
-    #[error("the tokenizer failed to {action}: {source}")]
+    #[error("the tokenizer failed to {action}")]
     Tokenize {
         /// `encode a text` or `decode token ids`.
         action: &'static str,

@@ -24,10 +24,18 @@ pub enum Error {
         /// What it should be.
         expected: &'static str,
     },
-    /// A file that cannot be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
+    /// A file that cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
         /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file or folder that cannot be written, moved or removed.
+    #[error("{} cannot be written; make room, or name another place", path.display())]
+    Write {
+        /// The file or folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -159,7 +167,7 @@ impl Error {
             | Self::Missing { .. }
             | Self::Diverged { .. }
             | Self::InUse { .. } => ErrorKind::BadInput,
-            Self::Io { source, .. } => source.kind().into(),
+            Self::Read { source, .. } | Self::Write { source, .. } => source.kind().into(),
             Self::Plot { .. } | Self::Threads { .. } => ErrorKind::Internal,
             Self::SampleTooLong { .. } | Self::AnswerTooLong { .. } => ErrorKind::DoesNotFit,
             Self::Core(error) => error.kind(),
@@ -176,9 +184,14 @@ impl Error {
         }
     }
 
-    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |source| Self::Read { path, source }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
     }
 }
 
@@ -189,12 +202,12 @@ mod tests {
     #[test]
     fn every_error_has_its_kind() {
         let (path, reason) = (|| PathBuf::from("a"), || "because".to_owned());
-        let unreadable = |kind: io::ErrorKind| Error::Io { path: path(), source: kind.into() };
+        let unread = |kind: io::ErrorKind| Error::Read { path: path(), source: kind.into() };
         let no_encoder = longvu_world::Error::NoEncoder { path: path(), reason: reason() };
         for (error, kind) in [
             (Error::Setting { name: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),
-            (unreadable(io::ErrorKind::NotFound), ErrorKind::NotFound),
-            (unreadable(io::ErrorKind::StorageFull), ErrorKind::DoesNotFit),
+            (unread(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (Error::Write { path: path(), source: io::ErrorKind::StorageFull.into() }, ErrorKind::DoesNotFit),
             (Error::File { path: path(), reason: reason() }, ErrorKind::BadInput),
             (Error::Threads { reason: reason() }, ErrorKind::Internal),
             (Error::Diverged { stage: "a".into(), step: 1 }, ErrorKind::BadInput),

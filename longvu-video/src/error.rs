@@ -28,7 +28,7 @@ pub enum Error {
     },
 
     /// The operating system refused to open or read the file.
-    #[error("{}: cannot be opened: {source}; check its permissions", path.display())]
+    #[error("{}: cannot be opened; check its permissions", path.display())]
     Io {
         /// The path as given.
         path: PathBuf,
@@ -250,7 +250,7 @@ pub enum Error {
     },
 
     /// An image file that the `image` crate cannot read.
-    #[error("{}: cannot be read as an image: {source}; fetch the file again if it should be one, or give a PNG, JPEG, WebP, GIF or BMP file", path.display())]
+    #[error("{}: cannot be read as an image; fetch the file again if it should be one, or give a PNG, JPEG, WebP, GIF or BMP file", path.display())]
     Image {
         /// The path as given.
         path: PathBuf,

@@ -48,7 +48,7 @@ pub enum Error {
     },
 
     /// The file system refused. The file is not written.
-    #[error("{}: cannot be written: {source}; check that its folder exists and may be written to", path.display())]
+    #[error("{}: cannot be written; check that its folder exists and may be written to", path.display())]
     Io {
         /// The file to be written.
         path: PathBuf,
