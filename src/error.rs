@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    MemoryPlan,
+    ErrorKind, MemoryPlan,
     checkpoint::{self, config::TowerFamily},
     compress, llm, vision,
 };
@@ -49,11 +49,11 @@ pub enum Error {
     Preset(#[from] compress::UnknownPreset),
 
     /// A video source of the caller's failed.
-    #[error("the frame source failed: {0}")]
-    Source(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the frame source failed")]
+    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
 
     /// A thread could not be started.
-    #[error("no thread could be started: {source}; end other programs, or raise the limit on processes")]
+    #[error("no thread could be started; end other programs, or raise the limit on processes")]
     Thread {
         /// The operating system's reason.
         source: std::io::Error,
@@ -70,8 +70,9 @@ pub enum Error {
 
     /// Frames that wait could not be kept on disk.
     #[error(
-        "frames that wait for the end of the video could not be kept in a temporary file in {} ({} MB so far): \
-         {source}; make room there, name another folder (TMPDIR), or let more of them wait in memory (--waiting-frames)", folder.display(),
+        "frames that wait for the end of the video could not be kept in a temporary file in {} ({} MB so far); make room \
+         there, name another folder (TMPDIR), or let more of them wait in memory (--waiting-frames)",
+        folder.display(),
         bytes >> 20
     )]
     Spill {
@@ -84,7 +85,10 @@ pub enum Error {
     },
 
     /// The built-in model's files could not be put where they are read from.
-    #[error("the built-in model could not be unpacked to {}: {source}; make room there, or name another folder (TMPDIR)", folder.display())]
+    #[error(
+        "the built-in model could not be unpacked to {}; make room there, or name another folder (TMPDIR)",
+        folder.display()
+    )]
     Unpack {
         /// Where they were to go.
         folder: PathBuf,
@@ -178,7 +182,7 @@ pub enum Error {
     /// The towers are neither beside the model nor downloadable.
     #[error(
         "the {family} tower was not found: looked for {}; pass its folder's parent as `towers` (--towers DIR), or \
-         allow a download of {repo}: {reason}",
+         allow a download of {repo}",
         looked_for.join(", ")
     )]
     TowerNotFound {
@@ -189,7 +193,7 @@ pub enum Error {
         /// The repository on the Hub.
         repo: String,
         /// Why it could not be had from there.
-        reason: String,
+        source: Box<checkpoint::Error>,
     },
 
     /// More memory would be needed than there is.
@@ -206,4 +210,84 @@ pub enum Error {
         /// What is accepted.
         expected: &'static str,
     },
+}
+
+impl Error {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+            Self::Core(error) => error.kind(),
+            Self::Checkpoint(error) => error.kind(),
+            #[cfg(feature = "video")]
+            Self::Video(error) => match error.kind() {
+                crate::video::ErrorKind::BadInput => ErrorKind::BadInput,
+                crate::video::ErrorKind::NotFound => ErrorKind::NotFound,
+                crate::video::ErrorKind::DoesNotFit => ErrorKind::DoesNotFit,
+                _ => ErrorKind::Internal,
+            },
+            Self::Vision(error) => error.kind(),
+            Self::Llm(error) => error.kind(),
+            Self::Compress(error) => error.kind(),
+            Self::Preset(error) => error.kind(),
+            Self::Spill { source, .. } | Self::Unpack { source, .. } => source.kind().into(),
+            Self::TowerNotFound { source, .. } => source.kind(),
+            Self::Thread { .. } | Self::Panicked { .. } => ErrorKind::Internal,
+            Self::PromptTooLong { .. } | Self::VisualsTooLarge { .. } | Self::Memory(_) => ErrorKind::DoesNotFit,
+            Self::Source(_)
+            | Self::BadEncoding { .. }
+            | Self::EncodingMismatch { .. }
+            | Self::NoFrames
+            | Self::EmptyQuestion
+            | Self::PlaceholderCount { .. }
+            | Self::Setting { .. } => ErrorKind::BadInput,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let path = || PathBuf::from("a");
+        let spill = |kind: io::ErrorKind| Error::Spill { folder: path(), bytes: 0, source: kind.into() };
+        let no_model = checkpoint::Error::NotFound { path: path(), hint: "because".into() };
+        for (error, kind) in [
+            (longvu_core::Cancelled.into(), ErrorKind::Cancelled),
+            (longvu_core::Error::Dtype("unknown".into()).into(), ErrorKind::Device),
+            (no_model.into(), ErrorKind::NotFound),
+            (llm::Error::TextTooLong { bytes: 2, limit: 1 }.into(), ErrorKind::DoesNotFit),
+            ("imagenet".parse::<compress::Preset>().unwrap_err().into(), ErrorKind::BadInput),
+            (Error::Source("unplugged".into()), ErrorKind::BadInput),
+            (Error::Thread { source: io::ErrorKind::WouldBlock.into() }, ErrorKind::Internal),
+            (Error::Panicked { work: "decoding", message: "because".into() }, ErrorKind::Internal),
+            (spill(io::ErrorKind::StorageFull), ErrorKind::DoesNotFit),
+            (spill(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (Error::Unpack { folder: path(), source: io::ErrorKind::PermissionDenied.into() }, ErrorKind::BadInput),
+            (Error::BadEncoding { path: path(), reason: "because".into() }, ErrorKind::BadInput),
+            (Error::NoFrames, ErrorKind::BadInput),
+            (Error::PromptTooLong { tokens: 9, window: 8, reserved: 1 }, ErrorKind::DoesNotFit),
+            (Error::Setting { name: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),
+        ] {
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "video")]
+    fn a_video_s_errors_keep_their_kinds() {
+        let path = || PathBuf::from("a");
+        for (error, kind) in [
+            (crate::video::Error::NotFound { path: path() }, ErrorKind::NotFound),
+            (crate::video::Error::EmptyFile { path: path() }, ErrorKind::BadInput),
+            (crate::video::Error::FileTooLarge { path: path(), bytes: 9, limit: 8 }, ErrorKind::DoesNotFit),
+            (crate::video::Error::Read { path: path(), packets: 0, reason: "because".into() }, ErrorKind::Internal),
+        ] {
+            assert_eq!(Error::from(error).kind(), kind);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::{ops::Range, path::Path};
 
-use longvu::{Inspection, ModelFiles, checkpoint::RepoOptions, inspect};
+use longvu::{Inspection, ModelFiles, checkpoint::RepoOptions, inspect, text::chain};
 
 fn inspected(name: &str) -> Inspection {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name);
@@ -85,7 +85,7 @@ fn names_of_towers_do_not_lead_elsewhere() {
     ] {
         model(&inside, towers, serde_json::json!({}));
         let find = |towers: Option<&Path>| ModelFiles::find(inside.to_str().unwrap(), towers, &RepoOptions::default());
-        let error = find(None).unwrap_err().to_string();
+        let error = chain(&find(None).unwrap_err());
         assert!(
             error.contains("SigLIP tower was not found: looked for ") && error.contains("models/model/siglip"),
             "{error}"
@@ -112,7 +112,7 @@ fn names_of_towers_do_not_lead_elsewhere() {
 fn finder() {
     match ModelFiles::find("owner/model", None, &RepoOptions::default()) {
         Ok(files) => println!("\nfound {} {}", files.siglip.repo.describe(), files.dinov2.repo.describe()),
-        Err(error) => println!("\nfailed {error}"),
+        Err(error) => println!("\nfailed {}", chain(&error)),
     }
 }
 
@@ -158,7 +158,7 @@ fn a_model_larger_than_the_disk_is_refused_before_anything_is_written() {
         tower("siglip", &sizes.join("siglip"));
         tower("dinov2", &sizes.join("dinov2"));
         let error =
-            longvu::synthesize(&sizes, &out, longvu::Dtype::F32, &longvu::Watch::default()).unwrap_err().to_string();
+            chain(&longvu::synthesize(&sizes, &out, longvu::Dtype::F32, &longvu::Watch::default()).unwrap_err());
         assert!(error.contains(expected), "{error}");
         assert!(!out.exists());
     }

@@ -96,7 +96,7 @@ impl FolderDraft {
     /// A `target` that is there already, and a place that cannot be written to.
     pub fn new(target: &Path) -> Result<Self> {
         if fs::symlink_metadata(target).is_ok() {
-            return Err(Error::new(ErrorKind::AlreadyExists, "it already exists"));
+            return Err(Error::new(ErrorKind::AlreadyExists, "it already exists, and nothing is overwritten"));
         }
         let folder = folder_of(target)?;
         sweep(&folder);

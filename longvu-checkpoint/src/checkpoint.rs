@@ -62,8 +62,8 @@ impl Shard {
 /// What lies in the place of weights when a download went wrong, if that is what the file at `path` is.
 fn stand_in(path: &Path) -> Result<Option<&'static str>> {
     let mut start = Vec::new();
-    let file = files::open_regular(path).map_err(Error::io(path))?;
-    file.take(64).read_to_end(&mut start).map_err(Error::io(path))?;
+    let file = files::open_regular(path).map_err(Error::read(path))?;
+    file.take(64).read_to_end(&mut start).map_err(Error::read(path))?;
     Ok(match start.as_slice() {
         [] => Some("it is empty; download it again"),
         start if start.starts_with(b"version https://git-lfs") => {
@@ -254,7 +254,7 @@ impl Checkpoint {
         }
         for i in pickles {
             if let Shard::Pickle(file) = &self.shards[i] {
-                take(&file.directory().map_err(Error::io(&self.files[i]))?);
+                take(&file.directory().map_err(Error::read(&self.files[i]))?);
             }
         }
         Ok(())

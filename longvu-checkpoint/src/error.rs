@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use longvu_core::text::{escape, escape_path, told};
+use longvu_core::{
+    ErrorKind,
+    text::{escape, escape_path, told},
+};
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -26,9 +29,9 @@ pub enum Error {
         hint: String,
     },
 
-    /// The operating system refused to read or write a file.
-    #[error("{path}: {}", told(&source.to_string()), path = escape_path(path))]
-    Io {
+    /// A file cannot be read.
+    #[error("{path} cannot be read", path = escape_path(path))]
+    Read {
         /// The file concerned.
         path: PathBuf,
         /// The operating system's reason.
@@ -44,6 +47,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file that asks for more than [`Limits`](crate::Limits) allow.
+    #[error("{path}: {}", told(reason), path = escape_path(path))]
+    OverLimit {
+        /// The file concerned.
+        path: PathBuf,
+        /// How much it asks for, and what is allowed.
+        reason: String,
+    },
+
     /// A weights file is damaged or of an unknown kind.
     #[error("{path} is not a readable weights file: {}", told(reason), path = escape_path(path))]
     BadWeights {
@@ -53,9 +65,18 @@ pub enum Error {
         reason: String,
     },
 
-    /// A weights file could not be made.
-    #[error("{path} could not be written: {}", told(reason), path = escape_path(path))]
+    /// A file or folder cannot be written.
+    #[error("{path} could not be written; make room, or name another place", path = escape_path(path))]
     Write {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+
+    /// A weights file cannot be made of what was given for it.
+    #[error("{path} could not be written: {}", told(reason), path = escape_path(path))]
+    BadTensors {
         /// The file concerned.
         path: PathBuf,
         /// What was wrong.
@@ -75,16 +96,39 @@ pub enum Error {
     Hub {
         /// The repository id.
         repo: String,
+        /// Whether it is not there, does not fit on the disk, or something else.
+        kind: ErrorKind,
         /// What happened and what to do.
         reason: String,
     },
 }
 
 impl Error {
-    /// An [`Error::Io`] for `path`, for use with `map_err`.
-    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    /// An [`Error::Read`] of `path`, for use with `map_err`.
+    pub fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |source| Self::Read { path, source }
+    }
+
+    /// An [`Error::Write`] of `path`, for use with `map_err`.
+    pub fn write(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { path, source }
+    }
+
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Read { source, .. } | Self::Write { source, .. } => source.kind().into(),
+            Self::Config { .. } | Self::BadWeights { .. } | Self::BadTensors { .. } | Self::Mismatch(_) => {
+                ErrorKind::BadInput
+            }
+            Self::OverLimit { .. } => ErrorKind::DoesNotFit,
+            Self::Core(error) => error.kind(),
+            Self::Hub { kind, .. } => *kind,
+        }
     }
 }
 
@@ -135,5 +179,35 @@ impl std::fmt::Display for Mismatch {
             write!(f, "\n  {}", told(&self.hint))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let (path, reason) = (|| PathBuf::from("a"), || "because".to_owned());
+        let read = |kind: io::ErrorKind| Error::Read { path: path(), source: kind.into() };
+        for (error, kind) in [
+            (Error::NotFound { path: path(), hint: reason() }, ErrorKind::NotFound),
+            (read(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (read(io::ErrorKind::FileTooLarge), ErrorKind::DoesNotFit),
+            (read(io::ErrorKind::InvalidInput), ErrorKind::BadInput),
+            (read(io::ErrorKind::Other), ErrorKind::Internal),
+            (Error::Write { path: path(), source: io::ErrorKind::StorageFull.into() }, ErrorKind::DoesNotFit),
+            (Error::Config { path: path(), reason: reason() }, ErrorKind::BadInput),
+            (Error::OverLimit { path: path(), reason: reason() }, ErrorKind::DoesNotFit),
+            (Error::BadWeights { path: path(), reason: reason() }, ErrorKind::BadInput),
+            (Error::BadTensors { path: path(), reason: reason() }, ErrorKind::BadInput),
+            (Error::Mismatch(Box::default()), ErrorKind::BadInput),
+            (longvu_core::Error::Dtype(reason()).into(), ErrorKind::Device),
+            (Error::Hub { repo: "a/b".into(), kind: ErrorKind::NotFound, reason: reason() }, ErrorKind::NotFound),
+        ] {
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
     }
 }

@@ -100,6 +100,7 @@ impl Repo {
     fn on_hub(id: &str, _options: &RepoOptions) -> Result<Self> {
         Err(Error::Hub {
             repo: id.into(),
+            kind: longvu_core::ErrorKind::NotFound,
             reason: "no such folder, and this build cannot download; rebuild with `--features hub`".into(),
         })
     }
@@ -172,7 +173,7 @@ impl Repo {
         match &self.place {
             Place::Folder(path) => {
                 let path = path.join(name);
-                let found = files::is_regular(&path).map_err(Error::io(&path))?;
+                let found = files::is_regular(&path).map_err(Error::read(&path))?;
                 Ok(found.then_some(path))
             }
             #[cfg(feature = "hub")]
@@ -216,6 +217,8 @@ fn is_hub_id(s: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use longvu_core::text::chain;
+
     use super::*;
 
     #[test]
@@ -247,7 +250,7 @@ mod tests {
         std::os::unix::fs::symlink("a.json", folder.path().join("linked.json")).unwrap();
         let repo = Repo::folder(folder.path());
         for name in ["a.json", "linked.json"] {
-            let error = repo.try_get(name).unwrap_err().to_string();
+            let error = chain(&repo.try_get(name).unwrap_err());
             assert!(error.contains(name) && error.contains("a named pipe"), "{error}");
         }
         assert_eq!(repo.try_get("none.json").unwrap(), None);

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use longvu_core::ErrorKind;
 use serde::Serialize;
 
 use crate::{SpatialStage, TemporalStage};
@@ -118,6 +119,13 @@ impl FromStr for Preset {
 #[non_exhaustive]
 pub struct UnknownPreset(pub String);
 
+impl UnknownPreset {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +135,8 @@ mod tests {
         for preset in Preset::ALL {
             assert_eq!(preset.to_string().parse::<Preset>().unwrap(), preset);
         }
-        assert!("imagenet".parse::<Preset>().unwrap_err().to_string().contains("videomme"));
+        let unknown = "imagenet".parse::<Preset>().unwrap_err();
+        assert!(unknown.to_string().contains("videomme"));
+        assert_eq!(unknown.kind(), ErrorKind::BadInput);
     }
 }

@@ -1,6 +1,9 @@
 //! What can go wrong with devices and dtypes.
 
-use crate::text::{escape, told};
+use crate::{
+    ErrorKind,
+    text::{escape, told},
+};
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -28,4 +31,26 @@ pub enum Error {
     /// A dtype name that is not known, or that the device cannot compute in.
     #[error("{}", told(.0))]
     Dtype(String),
+}
+
+impl Error {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Device { .. } | Self::Dtype(_) => ErrorKind::Device,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let device = Error::Device { requested: "npu".into(), reason: "no such backend".into(), available: Vec::new() };
+        for error in [device, Error::Dtype("unknown".into())] {
+            assert_eq!(error.kind(), ErrorKind::Device, "{error}");
+        }
+    }
 }

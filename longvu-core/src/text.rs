@@ -1,6 +1,6 @@
 //! Texts of files and servers on their way into messages.
 
-use std::{borrow::Cow, path::Path};
+use std::{borrow::Cow, error::Error, path::Path};
 
 /// `text` with every character that moves the cursor, rings, colours or reorders written as Rust writes it: `\u{1b}`.
 ///
@@ -50,9 +50,45 @@ pub fn told(text: &str) -> String {
     format!("{} […] {}", &text[..start], &text[text.ceil_char_boundary(end)..])
 }
 
+/// What `error` says and what is below it, from the outermost on, joined by `: `; each is [`told`].
+///
+/// Nothing is said twice: errors of other libraries often end with what their cause says.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut said = told(&error.to_string());
+    let mut below = error.source();
+    while let Some(cause) = below {
+        let text = told(&cause.to_string());
+        if !said.ends_with(&text) {
+            said = format!("{said}: {text}");
+        }
+        below = cause.source();
+    }
+    said
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An error with a cause.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{said}")]
+    struct Caused {
+        said: &'static str,
+        source: Option<Box<Caused>>,
+    }
+
+    #[test]
+    fn a_chain_says_each_thing_once() {
+        let of = |said, source: Option<Caused>| Caused { said, source: source.map(Box::new) };
+        assert_eq!(chain(&of("alone", None)), "alone");
+        let disk = || of("the disk is full\u{1b}", None);
+        assert_eq!(
+            chain(&of("no model", Some(of("no file", Some(disk()))))),
+            r"no model: no file: the disk is full\u{1b}"
+        );
+        assert_eq!(chain(&of("no file: the disk is full\u{1b}", Some(disk()))), r"no file: the disk is full\u{1b}");
+    }
 
     #[test]
     fn what_a_terminal_would_act_on_is_written_out() {

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use longvu_core::text::{escape, escape_path};
+use longvu_core::{
+    ErrorKind,
+    text::{escape, escape_path},
+};
 
 use crate::{Role, limits::QUOTED_CHARACTERS};
 
@@ -21,7 +24,7 @@ pub enum Error {
     Cancelled(#[from] longvu_core::Cancelled),
 
     /// A file exists but cannot be read.
-    #[error("cannot read {path}: {source}; check the path and its permissions", path = escape_path(path))]
+    #[error("cannot read {path}; check the path and its permissions", path = escape_path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -30,7 +33,7 @@ pub enum Error {
     },
 
     /// A JSON file does not hold what it should.
-    #[error("{path} is not the JSON expected there: {source}; download the file again or correct it", path = escape_path(path))]
+    #[error("{path} is not the JSON expected there; download the file again or correct it", path = escape_path(path))]
     Json {
         /// The file.
         path: PathBuf,
@@ -50,7 +53,7 @@ pub enum Error {
     },
 
     /// The tokenizer's files exist but cannot be used.
-    #[error("cannot load the tokenizer from {path}: {source}; download the file again", path = escape_path(path))]
+    #[error("cannot load the tokenizer from {path}; download the file again", path = escape_path(path))]
     TokenizerFile {
         /// The file or folder.
         path: PathBuf,
@@ -98,7 +101,7 @@ pub enum Error {
     },
 
     /// The tokenizer failed on a text or on ids.
-    #[error("the tokenizer failed to {action}: {source}")]
+    #[error("the tokenizer failed to {action}")]
     Tokenize {
         /// `encode a text` or `decode token ids`.
         action: &'static str,
@@ -192,6 +195,29 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+            Self::Read { source, .. } => source.kind().into(),
+            Self::TokenizerMissing { .. } => ErrorKind::NotFound,
+            Self::TextTooLong { .. } => ErrorKind::DoesNotFit,
+            Self::Json { .. }
+            | Self::TokenizerFile { .. }
+            | Self::TokenBeyondEmbedding { .. }
+            | Self::TokenizerKind { .. }
+            | Self::Tokenize { .. }
+            | Self::ChatTemplate { .. }
+            | Self::PlaceholderInText { .. }
+            | Self::SpecialTokenInText { .. }
+            | Self::TurnOrder { .. }
+            | Self::PlaceholderCount { .. }
+            | Self::InvalidSetting { .. }
+            | Self::EmptyLogits
+            | Self::NonFiniteLogit { .. } => ErrorKind::BadInput,
+        }
+    }
+
     /// An [`Error::Json`] with a reason that may repeat the file's text.
     pub(crate) fn json(path: &Path, reason: &str) -> Self {
         Self::Json { path: path.into(), source: quoted(reason) }
@@ -207,4 +233,33 @@ impl Error {
 fn quoted(reason: &str) -> Cause {
     let quoted: String = reason.chars().take(QUOTED_CHARACTERS).collect();
     escape(&quoted).into_owned().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let path = || PathBuf::from("a");
+        let read = |kind: io::ErrorKind| Error::Read { path: path(), source: kind.into() };
+        for (error, kind) in [
+            (read(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (read(io::ErrorKind::FileTooLarge), ErrorKind::DoesNotFit),
+            (read(io::ErrorKind::PermissionDenied), ErrorKind::BadInput),
+            (read(io::ErrorKind::Other), ErrorKind::Internal),
+            (Error::json(&path(), "because"), ErrorKind::BadInput),
+            (Error::tokenizer_file(&path(), "because"), ErrorKind::BadInput),
+            (Error::TokenizerMissing { dir: path() }, ErrorKind::NotFound),
+            (Error::TextTooLong { bytes: 2, limit: 1 }, ErrorKind::DoesNotFit),
+            (Error::ChatTemplate { path: path(), reason: "because".into() }, ErrorKind::BadInput),
+            (Error::PlaceholderInText { role: Role::User }, ErrorKind::BadInput),
+            (Error::InvalidSetting { name: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),
+            (Error::NonFiniteLogit { index: 0, value: f32::NAN }, ErrorKind::BadInput),
+        ] {
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
+    }
 }

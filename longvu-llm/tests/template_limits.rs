@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use longvu_core::text::chain;
 use longvu_llm::{ChatTemplate, Error, JinjaTemplate, Limits, Message, Role};
 
 /// Loads and renders; the error's text.
@@ -221,7 +222,7 @@ fn ordinary_work_stays_within_the_limits_and_they_can_be_raised() {
             .contains("116 steps allowed (100, and 16")
     );
     assert!(within(Limits::default().with_template_steps(100_000)).unwrap().ends_with("999"));
-    assert!(within(Limits::default().with_template_bytes(10)).unwrap_err().to_string().contains("10 allowed"));
+    assert!(chain(&within(Limits::default().with_template_bytes(10)).unwrap_err()).contains("10 allowed"));
 }
 
 /// Runs a test's body in a process of its own, whose memory nothing else takes. Whether this is that process.

@@ -7,6 +7,7 @@ mod common;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use longvu_core::text::chain;
 use longvu_llm::{Error, TextStream, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -100,7 +101,7 @@ fn an_added_token_has_the_id_that_its_list_gives_it() {
     assert_eq!(tokenizer.encode("<|im_start|>").unwrap(), [900]);
     assert!(tokenizer.check_embedding(900).is_err());
     write(dir.path(), "added_tokens.json", r#"{"<|im_start|>": 9}"#);
-    let message = Tokenizer::from_dir(dir.path()).unwrap_err().to_string();
+    let message = chain(&Tokenizer::from_dir(dir.path()).unwrap_err());
     assert!(message.contains("both have the id 9"), "{message}");
 }
 

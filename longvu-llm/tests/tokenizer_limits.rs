@@ -26,13 +26,24 @@ fn load(json: &str) -> Result<Tokenizer, Error> {
     loaded
 }
 
+/// What `error` and the causes below it say, as they say it.
+fn said(error: &Error) -> String {
+    let mut said = error.to_string();
+    let mut below = std::error::Error::source(error);
+    while let Some(cause) = below {
+        said += &format!(": {cause}");
+        below = cause.source();
+    }
+    said
+}
+
 /// Changes the golden tokenizer, and returns why it is refused.
 fn refused(change: impl FnOnce(&mut Value)) -> String {
     let mut json = golden_json();
     change(&mut json);
     let error = load(&json.to_string()).unwrap_err();
     assert!(matches!(error, Error::TokenizerFile { .. } | Error::TokenizerKind { .. }), "{error:?}");
-    let message = error.to_string();
+    let message = said(&error);
     assert!(message.contains("tokenizer.json") && message.len() < 5000, "{message}");
     message
 }
@@ -216,13 +227,13 @@ fn tokens_without_a_row_in_the_embedding_are_named() {
     assert!(
         matches!(&error, Error::TokenBeyondEmbedding { id: 412, rows: 412, count: 2, token } if token == "<|im_start|>")
     );
-    let message = error.to_string();
+    let message = said(&error);
     assert!(message.contains("412") && message.contains("<|im_start|>"), "{message}");
     let mut json = golden_json();
     let mut added = json["added_tokens"][0].clone();
     (added["id"], added["content"]) = (json!(414), json!("<new>\u{1b}"));
     json["added_tokens"].as_array_mut().unwrap().push(added);
-    let message = load(&json.to_string()).unwrap().check_embedding(414).unwrap_err().to_string();
+    let message = said(&load(&json.to_string()).unwrap().check_embedding(414).unwrap_err());
     assert!(message.contains("414") && message.contains("<new>\\u{1b}"), "{message}");
 }
 
@@ -282,7 +293,7 @@ fn pipes_devices_and_vast_files_are_refused_at_once() {
             let start = Instant::now();
             let error = first_error(dir.path(), name);
             assert!(start.elapsed() < Duration::from_secs(5), "{name} {kind}");
-            let message = error.to_string();
+            let message = said(&error);
             assert!(matches!(error, Error::Read { .. }) && message.contains(name), "{kind}: {message}");
             assert!(message.contains(if kind == "vast" { "3221225472" } else { kind }), "{message}");
         }
@@ -322,7 +333,7 @@ fn json_is_read_as_python_writes_it() {
     write("generation_config.json", &format!(r#"{mark}{{"temperature": NaN, "eos_token_id": [7, 8]}}"#));
     assert_eq!(load_eos_token_ids(dir.path(), &[]).unwrap(), [7, 8]);
     write("generation_config.json", r#"{"eos_token_id": NaN}"#);
-    let message = load_eos_token_ids(dir.path(), &[]).unwrap_err().to_string();
+    let message = said(&load_eos_token_ids(dir.path(), &[]).unwrap_err());
     assert!(message.contains("generation_config.json"), "{message}");
 }
 
@@ -342,19 +353,19 @@ fn json_in_utf_16_and_numbers_of_python_are_read_in_every_file() {
     write("generation_config.json", &utf_16(r#"{"temperature": NaN, "eos_token_id": [7, 8]}"#));
     assert_eq!(load_eos_token_ids(dir.path(), &[]).unwrap(), [7, 8]);
     write("generation_config.json", b"{\"eos_token_id\": \"\xE9\"}");
-    let message = load_eos_token_ids(dir.path(), &[]).unwrap_err().to_string();
+    let message = said(&load_eos_token_ids(dir.path(), &[]).unwrap_err());
     assert!(message.contains("generation_config.json") && message.contains("UTF-8"), "{message}");
     let message = refused(|json| json["model"]["dropout"] = json!("\u{1b}[2J"));
     assert!(message.contains("dropout") || message.contains("\\u{1b}[2J"), "{message}");
     write("tokenizer.json", text.replace("\"dropout\":null", "\"dropout\":NaN").as_bytes());
-    let message = Tokenizer::from_dir(dir.path()).unwrap_err().to_string();
+    let message = said(&Tokenizer::from_dir(dir.path()).unwrap_err());
     assert!(message.contains("tokenizer.json") && message.contains("NaN") && message.contains("line 1"), "{message}");
 }
 
 #[test]
 fn limits_can_be_changed() {
     let dir = checkpoint("qwen");
-    let with = |limits: Limits| Tokenizer::from_dir_with(&dir, &limits).unwrap_err().to_string();
+    let with = |limits: Limits| said(&Tokenizer::from_dir_with(&dir, &limits).unwrap_err());
     assert!(with(Limits::default().with_tokenizer_bytes(100)).contains("100 allowed"));
     assert!(with(Limits::default().with_vocabulary(413)).contains("414 tokens"));
     assert!(with(Limits::default().with_merges(10)).contains("merges"));

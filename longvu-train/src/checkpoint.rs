@@ -44,7 +44,7 @@ pub(crate) fn load_state(folder: &Path, stage: &str) -> Result<Option<Saved>> {
     let base = folder.join("checkpoints").join(stage);
     let Some((_, weights)) = steps(&base)?.pop() else { return Ok(None) };
     let path = weights.join("state.json");
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = fs::read_to_string(&path).map_err(Error::read(&path))?;
     let State { step, settings } = serde_json::from_str(&text).map_err(|error| Error::ForeignCheckpoint {
         path: path.display().to_string(),
         reason: format!("{error}; remove the folder to go on from the one before"),
@@ -58,8 +58,8 @@ fn steps(base: &Path) -> Result<Vec<(usize, PathBuf)>> {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for entry in fs::read_dir(base).map_err(Error::io(base))? {
-        let path = entry.map_err(Error::io(base))?.path();
+    for entry in fs::read_dir(base).map_err(Error::read(base))? {
+        let path = entry.map_err(Error::read(base))?.path();
         let step = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("step-"));
         if let Some(step) = step.and_then(|step| step.parse().ok()) {
             found.push((step, path));
@@ -79,22 +79,21 @@ pub(crate) fn save_state(
 ) -> Result<()> {
     let base = folder.join("checkpoints").join(stage);
     let (partial, complete) = (base.join("partial"), base.join(format!("step-{step}")));
-    let io = |path: &Path| Error::io(path);
     if partial.exists() {
-        fs::remove_dir_all(&partial).map_err(io(&partial))?;
+        fs::remove_dir_all(&partial).map_err(Error::write(&partial))?;
     }
     if complete.exists() {
         return Ok(());
     }
-    fs::create_dir_all(&partial).map_err(io(&partial))?;
+    fs::create_dir_all(&partial).map_err(Error::write(&partial))?;
     parameters.save(&partial.join("model.safetensors"))?;
     let state = serde_json::to_string(&State { step, settings: settings.to_owned() }).unwrap_or_default();
     let path = partial.join("state.json");
-    fs::write(&path, state).map_err(io(&path))?;
-    fs::rename(&partial, &complete).map_err(io(&complete))?;
+    fs::write(&path, state).map_err(Error::write(&path))?;
+    fs::rename(&partial, &complete).map_err(Error::write(&complete))?;
     for (old, path) in steps(&base)? {
         if old < step {
-            fs::remove_dir_all(&path).map_err(io(&path))?;
+            fs::remove_dir_all(&path).map_err(Error::write(&path))?;
         }
     }
     Ok(())

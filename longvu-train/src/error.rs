@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use longvu_core::ErrorKind;
+
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -22,10 +24,18 @@ pub enum Error {
         /// What it should be.
         expected: &'static str,
     },
-    /// A file that cannot be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
+    /// A file that cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
         /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file or folder that cannot be written, moved or removed.
+    #[error("{} cannot be written; make room, or name another place", path.display())]
+    Write {
+        /// The file or folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -146,8 +156,68 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Setting { .. }
+            | Self::File { .. }
+            | Self::ForeignCheckpoint { .. }
+            | Self::Shape { .. }
+            | Self::Tokenizer { .. }
+            | Self::Missing { .. }
+            | Self::Diverged { .. }
+            | Self::InUse { .. } => ErrorKind::BadInput,
+            Self::Read { source, .. } | Self::Write { source, .. } => source.kind().into(),
+            Self::Plot { .. } | Self::Threads { .. } => ErrorKind::Internal,
+            Self::SampleTooLong { .. } | Self::AnswerTooLong { .. } => ErrorKind::DoesNotFit,
+            Self::Core(error) => error.kind(),
+            Self::LongVu(error) => error.kind(),
+            Self::Vision(error) => error.kind(),
+            Self::Compress(error) => error.kind(),
+            Self::Llm(error) => error.kind(),
+            Self::World(error) => match error.kind() {
+                longvu_world::ErrorKind::BadInput => ErrorKind::BadInput,
+                longvu_world::ErrorKind::NotFound => ErrorKind::NotFound,
+                longvu_world::ErrorKind::DoesNotFit => ErrorKind::DoesNotFit,
+                _ => ErrorKind::Internal,
+            },
+        }
+    }
+
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |source| Self::Read { path, source }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let (path, reason) = (|| PathBuf::from("a"), || "because".to_owned());
+        let unread = |kind: io::ErrorKind| Error::Read { path: path(), source: kind.into() };
+        let no_encoder = longvu_world::Error::NoEncoder { path: path(), reason: reason() };
+        for (error, kind) in [
+            (Error::Setting { name: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),
+            (unread(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (Error::Write { path: path(), source: io::ErrorKind::StorageFull.into() }, ErrorKind::DoesNotFit),
+            (Error::File { path: path(), reason: reason() }, ErrorKind::BadInput),
+            (Error::Threads { reason: reason() }, ErrorKind::Internal),
+            (Error::Diverged { stage: "a".into(), step: 1 }, ErrorKind::BadInput),
+            (Error::AnswerTooLong { index: 0, tokens: 9, window: 8 }, ErrorKind::DoesNotFit),
+            (Error::InUse { folder: path() }, ErrorKind::BadInput),
+            (longvu_checkpoint::Error::NotFound { path: path(), hint: reason() }.into(), ErrorKind::NotFound),
+            (longvu::Error::EmptyQuestion.into(), ErrorKind::BadInput),
+            (no_encoder.into(), ErrorKind::NotFound),
+        ] {
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn export(trained: &Trained, files: &ModelFiles, tokenizer: &Path, dt
         (partial.join("dinov2"), &files.dinov2.repo, &TOWER_FILES, &trained.dinov2),
     ];
     for (folder, repo, names, parameters) in parts {
-        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        fs::create_dir_all(&folder).map_err(Error::write(&folder))?;
         for name in names {
             if let Some(from) = repo.try_get(name)? {
                 copy(&from, &folder.join(name))?;
@@ -51,7 +51,7 @@ pub(crate) fn export(trained: &Trained, files: &ModelFiles, tokenizer: &Path, dt
     }
     write_generation_config(&partial, tokenizer)?;
     remove(out)?;
-    fs::rename(&partial, out).map_err(Error::io(out))
+    fs::rename(&partial, out).map_err(Error::write(out))
 }
 
 const TOWER_FILES: [&str; 2] = ["config.json", "preprocessor_config.json"];
@@ -64,13 +64,13 @@ fn write_generation_config(folder: &Path, tokenizer: &Path) -> Result<()> {
     }
     let ends = longvu_llm::Tokenizer::from_dir(tokenizer)?.end_of_turn_ids();
     let config = json!({ "do_sample": false, "eos_token_id": ends });
-    fs::write(&path, format!("{config:#}\n")).map_err(Error::io(&path))
+    fs::write(&path, format!("{config:#}\n")).map_err(Error::write(&path))
 }
 
 fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() { fs::remove_dir_all(folder).map_err(Error::io(folder)) } else { Ok(()) }
+    if folder.exists() { fs::remove_dir_all(folder).map_err(Error::write(folder)) } else { Ok(()) }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).map(drop).map_err(Error::io(to))
+    fs::copy(from, to).map(drop).map_err(Error::write(to))
 }

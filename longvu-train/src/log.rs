@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Write},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct TrainingLog {
 impl TrainingLog {
     /// Opens the log at `path` for a stage that goes on after `step`; what an earlier run said of later steps goes.
     pub fn open(path: &Path, stage: &str, step: usize) -> Result<Self> {
-        let old = if path.exists() { fs::read_to_string(path).map_err(Error::io(path))? } else { String::new() };
+        let old = if path.exists() { fs::read_to_string(path).map_err(Error::read(path))? } else { String::new() };
         let is_kept = |line: &LogLine| line.stage != stage || line.step <= step;
         // Lines stay as they are: numbers that are read and written again may lose their last digit.
         let lines = complete_lines(&old).zip(parse(path, &old)?);
@@ -62,15 +62,15 @@ impl TrainingLog {
             }
         }
         let partial = path.with_extension("partial");
-        fs::write(&partial, text).map_err(Error::io(&partial))?;
-        fs::rename(&partial, path).map_err(Error::io(path))?;
-        let file = OpenOptions::new().append(true).open(path).map_err(Error::io(path))?;
+        fs::write(&partial, text).map_err(Error::write(&partial))?;
+        fs::rename(&partial, path).map_err(Error::write(path))?;
+        let file = OpenOptions::new().append(true).open(path).map_err(Error::write(path))?;
         Ok(Self { path: path.to_owned(), file, seconds_before })
     }
 
     /// Adds a line.
     pub fn append(&mut self, line: &LogLine) -> Result<()> {
-        self.file.write_all(text(line).as_bytes()).map_err(Error::io(&self.path))
+        self.file.write_all(text(line).as_bytes()).map_err(Error::write(&self.path))
     }
 }
 
@@ -83,7 +83,7 @@ fn text(line: &LogLine) -> String {
 /// # Errors
 /// A file that cannot be read, or has other lines that are none of a log's.
 pub fn read_log(path: &Path) -> Result<Vec<LogLine>> {
-    parse(path, &fs::read_to_string(path).map_err(Error::io(path))?)
+    parse(path, &fs::read_to_string(path).map_err(Error::read(path))?)
 }
 
 fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
@@ -94,7 +94,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<LogLine>> {
     let lines = complete_lines(text).enumerate().map(|(i, line)| {
         serde_json::from_str(line).map_err(|error| {
             let reason = format!("line {}: {error}", i + 1);
-            Error::io(path)(std::io::Error::new(ErrorKind::InvalidData, reason))
+            Error::File { path: path.to_owned(), reason }
         })
     });
     lines.collect()

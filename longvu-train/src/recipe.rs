@@ -154,7 +154,7 @@ impl Recipe {
     /// # Errors
     /// A file that cannot be read, is no recipe, or asks for nonsense.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = read_limited(path, RECIPE_BYTES).map_err(Error::io(path))?;
+        let bytes = read_limited(path, RECIPE_BYTES).map_err(Error::read(path))?;
         let recipe: Self = serde_json::from_slice(&bytes)
             .map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })?;
         recipe.validate()?;

@@ -32,8 +32,8 @@ impl TrainingRun<'_> {
         self.recipe.validate()?;
         let options = RepoOptions { revision: self.revision.clone(), ..RepoOptions::default() };
         let files = ModelFiles::find(&self.model, self.towers.as_deref(), &options)?;
-        fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
-        let lock = FolderLock::try_new(&self.folder).map_err(Error::io(&self.folder))?;
+        fs::create_dir_all(&self.folder).map_err(Error::write(&self.folder))?;
+        let lock = FolderLock::try_new(&self.folder).map_err(Error::write(&self.folder))?;
         let Some(_lock) = lock else { return Err(Error::InUse { folder: self.folder.clone() }) };
         let text = self.tokenizer(&files)?;
         let workers = Workers::new(self.workers)?;

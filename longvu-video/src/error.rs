@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::ErrorKind;
+
 /// The result of this crate's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -26,7 +28,7 @@ pub enum Error {
     },
 
     /// The operating system refused to open or read the file.
-    #[error("{}: cannot be opened: {source}; check its permissions", path.display())]
+    #[error("{}: cannot be opened; check its permissions", path.display())]
     Io {
         /// The path as given.
         path: PathBuf,
@@ -248,7 +250,7 @@ pub enum Error {
     },
 
     /// An image file that the `image` crate cannot read.
-    #[error("{}: cannot be read as an image: {source}; fetch the file again if it should be one, or give a PNG, JPEG, WebP, GIF or BMP file", path.display())]
+    #[error("{}: cannot be read as an image; fetch the file again if it should be one, or give a PNG, JPEG, WebP, GIF or BMP file", path.display())]
     Image {
         /// The path as given.
         path: PathBuf,
@@ -270,4 +272,71 @@ pub enum Error {
         /// Bytes given.
         got: usize,
     },
+}
+
+impl Error {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Io { source, .. } => source.kind().into(),
+            Self::Image { source: image::ImageError::Limits(_), .. }
+            | Self::TooLarge { .. }
+            | Self::SideTooLong { .. }
+            | Self::AnimationTooLarge { .. }
+            | Self::FileTooLarge { .. } => ErrorKind::DoesNotFit,
+            Self::Read { .. } => ErrorKind::Internal,
+            Self::NotAFile { .. }
+            | Self::EmptyFile { .. }
+            | Self::NotAVideo { .. }
+            | Self::NoIndex { .. }
+            | Self::Playlist { .. }
+            | Self::External { .. }
+            | Self::Encrypted { .. }
+            | Self::Heif { .. }
+            | Self::NoVideoStream { .. }
+            | Self::UnsupportedCodec { .. }
+            | Self::NoFrames { .. }
+            | Self::UnsupportedFormat { .. }
+            | Self::Animation { .. }
+            | Self::InvalidOption { .. }
+            | Self::OutOfRange { .. }
+            | Self::Decode { .. }
+            | Self::Convert { .. }
+            | Self::Image { .. }
+            | Self::FrameSize { .. } => ErrorKind::BadInput,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let (path, reason) = (|| PathBuf::from("a"), || "because".to_owned());
+        let io = |kind: io::ErrorKind| Error::Io { path: path(), source: kind.into() };
+        let image = |source: image::ImageError| Error::Image { path: path(), source };
+        let limits = image::error::LimitError::from_kind(image::error::LimitErrorKind::InsufficientMemory);
+        for (error, kind) in [
+            (Error::NotFound { path: path() }, ErrorKind::NotFound),
+            (Error::NotAFile { path: path() }, ErrorKind::BadInput),
+            (io(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (io(io::ErrorKind::PermissionDenied), ErrorKind::BadInput),
+            (io(io::ErrorKind::Other), ErrorKind::Internal),
+            (image(image::ImageError::Limits(limits)), ErrorKind::DoesNotFit),
+            (image(image::ImageError::IoError(io::ErrorKind::UnexpectedEof.into())), ErrorKind::BadInput),
+            (Error::TooLarge { path: path(), width: 9, height: 9, limit: 80 }, ErrorKind::DoesNotFit),
+            (Error::SideTooLong { path: path(), width: 9, height: 9, limit: 8 }, ErrorKind::DoesNotFit),
+            (Error::FileTooLarge { path: path(), bytes: 9, limit: 8 }, ErrorKind::DoesNotFit),
+            (Error::Read { path: path(), packets: 1, reason: reason() }, ErrorKind::Internal),
+            (Error::Decode { path: path(), frames: 1, reason: reason() }, ErrorKind::BadInput),
+            (Error::InvalidOption { option: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),
+        ] {
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
+    }
 }

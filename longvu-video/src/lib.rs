@@ -9,6 +9,7 @@ mod crop;
 mod decoder;
 mod demuxer;
 mod error;
+mod error_kind;
 mod feed;
 mod ffi;
 mod formats;
@@ -36,6 +37,7 @@ mod video;
 mod warning;
 
 pub use error::{Error, Result};
+pub use error_kind::ErrorKind;
 pub use formats::{FormatInfo, formats};
 pub use frame::Frame;
 pub use frames::{Frames, Stats};

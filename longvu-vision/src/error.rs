@@ -1,5 +1,7 @@
 //! What can be wrong with a frame.
 
+use longvu_core::ErrorKind;
+
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -19,4 +21,24 @@ pub enum Error {
         /// Bytes given.
         found: u64,
     },
+}
+
+impl Error {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::FrameSize { .. } => ErrorKind::BadInput,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let error = Error::FrameSize { width: 2, height: 2, expected: 12, found: 11 };
+        assert_eq!(error.kind(), ErrorKind::BadInput);
+    }
 }

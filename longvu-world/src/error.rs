@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::ErrorKind;
+
 /// The result of this crate's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -46,11 +48,48 @@ pub enum Error {
     },
 
     /// The file system refused. The file is not written.
-    #[error("{}: cannot be written: {source}; check that its folder exists and may be written to", path.display())]
+    #[error("{}: cannot be written; check that its folder exists and may be written to", path.display())]
     Io {
         /// The file to be written.
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidOption { .. } | Self::InvalidScript { .. } => ErrorKind::BadInput,
+            Self::NoEncoder { .. } => ErrorKind::NotFound,
+            Self::Encode { .. } => ErrorKind::Internal,
+            Self::Io { source, .. } => source.kind().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let (path, reason) = (|| PathBuf::from("a"), || "because".to_owned());
+        let io = |kind: io::ErrorKind| Error::Io { path: path(), source: kind.into() };
+        for (error, kind) in [
+            (Error::InvalidOption { option: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),
+            (Error::InvalidScript { reason: reason() }, ErrorKind::BadInput),
+            (Error::NoEncoder { path: path(), reason: reason() }, ErrorKind::NotFound),
+            (Error::Encode { path: path(), reason: reason() }, ErrorKind::Internal),
+            (io(io::ErrorKind::NotFound), ErrorKind::NotFound),
+            (io(io::ErrorKind::StorageFull), ErrorKind::DoesNotFit),
+            (io(io::ErrorKind::PermissionDenied), ErrorKind::BadInput),
+            (io(io::ErrorKind::Other), ErrorKind::Internal),
+        ] {
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod background;
 mod caption;
 mod compose;
 mod error;
+mod error_kind;
 mod font;
 mod judge;
 mod layout;
@@ -25,6 +26,7 @@ mod wording;
 
 pub use background::{Background, Texture, Tone};
 pub use error::{Error, Result};
+pub use error_kind::ErrorKind;
 pub use judge::{matches, matches_description, matches_place};
 #[cfg(feature = "mp4")]
 pub use mp4::VideoCodec;

@@ -78,6 +78,7 @@ impl SpillFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::chain;
 
     #[test]
     fn what_was_written_is_read() {
@@ -102,7 +103,7 @@ mod tests {
     fn a_full_disk_is_named() {
         let file = File::options().write(true).open("/dev/full").unwrap();
         let mut file = SpillFile { file, folder: "/some/disk".into(), len: 7 << 20 };
-        let error = file.append([&b"abc"[..]]).unwrap_err().to_string();
+        let error = chain(&file.append([&b"abc"[..]]).unwrap_err());
         assert!(error.contains("/some/disk") && error.contains("7 MB") && error.contains("No space left"), "{error}");
     }
 }

@@ -88,10 +88,7 @@ impl EncodedVideo {
     /// A place that cannot be written to, a full disk.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let failed = |error: std::io::Error| checkpoint::Error::Write {
-            path: path.to_owned(),
-            reason: format!("{error}; make room, or name another place"),
-        };
+        let failed = |source| checkpoint::Error::Write { path: path.to_owned(), source };
         let draft = FileDraft::new(path).map_err(failed)?;
         self.write_to(draft.file()).map_err(failed)?;
         draft.commit().map_err(failed)?;

@@ -63,7 +63,7 @@ struct Contents {
 
 impl Reader {
     fn open(path: &Path, limit: u64) -> Result<Self> {
-        let failed = |error| checkpoint::Error::io(path)(error);
+        let failed = |error| checkpoint::Error::read(path)(error);
         let file = checkpoint::files::open_regular(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let mut reader = Self { path: path.to_owned(), file: BufReader::new(file), body: 0, table: Value::default() };
@@ -198,7 +198,7 @@ impl Reader {
                 bytes.resize(len, 0);
                 self.file.read_exact(&mut bytes)
             });
-            read.map_err(checkpoint::Error::io(&self.path))?;
+            read.map_err(checkpoint::Error::read(&self.path))?;
             checksum.update(&bytes);
             tensors.insert(name, (info, bytes));
         }

@@ -9,6 +9,7 @@ use crate::{
     Result,
     llm::Decoder,
     model::files::ModelFiles,
+    text::chain,
     vision::{Dinov2, Siglip},
 };
 
@@ -83,7 +84,7 @@ pub fn inspect(model: impl AsRef<Path>, towers: Option<&Path>, options: &RepoOpt
         // A size listing is no reason to download weights: of a Hub repository only what is cached is looked at.
         let (stored, problem) = match Checkpoint::open(&repo.without_downloads()) {
             Ok(checkpoint) => (checkpoint.stored_dtypes(), None),
-            Err(error) => (BTreeMap::new(), Some(error.to_string())),
+            Err(error) => (BTreeMap::new(), Some(chain(&error))),
         };
         let parameters = specs.iter().filter(|s| s.role == TensorRole::Parameter);
         let parameters = parameters.map(TensorSpec::num_elements).sum();

@@ -33,10 +33,7 @@ const BLOCK: usize = 1 << 24;
 /// that is full or has less space than the weights take, and a `watch` that says to stop: it is asked after each tensor.
 pub fn synthesize(config_dir: &Path, out: &Path, dtype: Dtype, watch: &Watch) -> Result<u64> {
     let files = ModelFiles::find(config_dir, None, &RepoOptions::default())?;
-    let failed = |error: std::io::Error| checkpoint::Error::Write {
-        path: out.to_owned(),
-        reason: format!("{error}; name a new folder, so that nothing is overwritten, where there is room"),
-    };
+    let failed = |source| checkpoint::Error::Write { path: out.to_owned(), source };
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
     let draft = FolderDraft::new(out).map_err(failed)?;
@@ -61,7 +58,7 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, watch: &Watch) -> Res
     check_space(out, total)?;
     let (mut done, start) = (0, Instant::now());
     for (folder, repo, specs) in &parts {
-        fs::create_dir_all(folder).map_err(checkpoint::Error::io(folder))?;
+        fs::create_dir_all(folder).map_err(checkpoint::Error::write(folder))?;
         copy(repo, "config.json", folder)?;
         let file = folder.join("model.safetensors");
         let item = file.to_string_lossy();
@@ -81,7 +78,8 @@ fn check_space(out: &Path, total: u64) -> Result<()> {
     match exists.and_then(checkpoint::files::free_space) {
         Some(free) if total > free => {
             let reason = format!("the weights take {total} bytes, and the disk has {free} free");
-            Err(checkpoint::Error::Write { path: out.to_owned(), reason }.into())
+            let source = std::io::Error::new(std::io::ErrorKind::StorageFull, reason);
+            Err(checkpoint::Error::Write { path: out.to_owned(), source }.into())
         }
         _ => Ok(()),
     }
@@ -95,7 +93,7 @@ fn published(spec: &TensorSpec) -> bool {
 fn copy(repo: &Repo, name: &str, folder: &Path) -> Result<()> {
     let from = repo.get(name)?;
     let to = folder.join(name);
-    fs::copy(from, &to).map_err(checkpoint::Error::io(&to))?;
+    fs::copy(from, &to).map_err(checkpoint::Error::write(&to))?;
     Ok(())
 }
 
@@ -141,5 +139,5 @@ fn write_tokenizer(files: &ModelFiles, out: &Path) -> Result<()> {
 }
 
 fn write(path: &Path, json: &serde_json::Value) -> Result<()> {
-    Ok(fs::write(path, format!("{json:#}\n")).map_err(checkpoint::Error::io(path))?)
+    Ok(fs::write(path, format!("{json:#}\n")).map_err(checkpoint::Error::write(path))?)
 }

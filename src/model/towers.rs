@@ -50,7 +50,7 @@ impl TowerFiles {
             family: tower.family,
             looked_for: candidates().map(|repo| escape(&repo.describe()).into_owned()).collect(),
             repo: escape(&tower.repo).into_owned(),
-            reason: error.to_string(),
+            source: Box::new(error),
         };
         for repo in candidates().filter(|repo| repo.as_folder().is_none()) {
             match repo.try_get("config.json") {

@@ -24,7 +24,7 @@ fn answer(model: &LongVu, video: &EncodedVideo) -> (Vec<u32>, usize, Vec<Vec<usi
 
 fn refusal(model: &LongVu, path: &Path) -> String {
     let error = model.load_encoded(path).unwrap_err();
-    let message = error.to_string();
+    let message = longvu::text::chain(&error);
     assert!(message.contains(path.file_name().unwrap().to_str().unwrap()), "{message}");
     message
 }

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use longvu::{
     Error, GenerationConfig, LongVu, LongVuBuilder, Watch,
     llm::{Conversation, Generation, Limits, PromptIds},
+    text::chain,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ fn copy(to: &Path) -> LongVuBuilder {
 
 fn refusal(builder: &LongVuBuilder) -> String {
     match builder.clone().load() {
-        Err(error @ Error::Llm(_)) => error.to_string(),
+        Err(error @ Error::Llm(_)) => chain(&error),
         Err(error) => panic!("{error:?}"),
         Ok(_) => panic!("loaded"),
     }
@@ -60,7 +61,7 @@ fn a_template_of_the_checkpoint_is_refused_by_name() {
     assert!(refusal(&builder).contains("chat_template.jinja"));
 
     fs::write(&template, "{{ '' }}").unwrap();
-    let message = builder.clone().load().unwrap().ask_text("Why?").unwrap_err().to_string();
+    let message = chain(&builder.clone().load().unwrap().ask_text("Why?").unwrap_err());
     assert!(message.contains("chat_template.jinja") && message.contains("writes nothing"), "{message}");
     let message = refusal(&builder.text_limits(Limits::default().with_template_bytes(4)));
     assert!(message.contains("chat_template.jinja") && message.contains("4 allowed"), "{message}");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, ensure_finite, ensure_sizes, invalid};
+use super::{ensure, ensure_finite, ensure_sizes, invalid, over_limit};
 use crate::{Limits, Result, limits::product};
 
 /// One token id or several, as `eos_token_id` is written.
@@ -205,7 +205,7 @@ impl DecoderConfig {
             "`rope_theta` must be positive and `rms_norm_eps` not negative".into()
         })?;
         ensure_finite(path, &[("rope_theta", self.rope_theta), ("rms_norm_eps", self.rms_norm_eps)])?;
-        self.check_parameters(limits).map_err(|reason| invalid(path, reason))?;
+        self.check_parameters(limits).map_err(|reason| over_limit(path, reason))?;
         self.check_rope_scaling(path, limits)
     }
 

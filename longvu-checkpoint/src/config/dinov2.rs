@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, ensure_finite, ensure_input_side, ensure_sizes, invalid, parse, read_object};
+use super::{ensure, ensure_finite, ensure_input_side, ensure_sizes, over_limit, parse, read_object};
 use crate::{Limits, Result, limits::product};
 
 /// Sizes of a DINOv2, under their Hugging Face names.
@@ -108,7 +108,7 @@ impl Dinov2Config {
             product(&[config.position_side(), config.position_side(), width]),
             product(&[3, config.patch_size, config.patch_size, width]),
         ];
-        limits.check_parameters(&parameters).map_err(|reason| invalid(path, reason))?;
+        limits.check_parameters(&parameters).map_err(|reason| over_limit(path, reason))?;
         ensure_finite(path, &[("layer_norm_eps", config.layer_norm_eps)])?;
         ensure(path, activation == "gelu" || config.use_swiglu_ffn, || {
             format!("`hidden_act` is `{activation}`; DINOv2 uses `gelu`")

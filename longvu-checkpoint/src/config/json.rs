@@ -10,7 +10,7 @@ use crate::{Error, Limits, Result, files};
 /// Reads and parses a JSON file, within [`Limits::default`].
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Io`], or [`Error::Config`] with the position of the fault.
+/// [`Error::NotFound`], [`Error::Read`], or [`Error::Config`] with the position of the fault.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     read_json_within(path, Limits::default().json_bytes)
 }
@@ -20,7 +20,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 /// expected they are strings, and so an error that names their key.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Io`] for a file that is no regular one or too large, or [`Error::Config`] with the
+/// [`Error::NotFound`], [`Error::Read`] for a file that is no regular one or too large, or [`Error::Config`] with the
 /// position of the fault.
 pub fn read_json_within<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T> {
     let bytes = files::read_limited(path, limit).map_err(|source| match source.kind() {
@@ -28,7 +28,7 @@ pub fn read_json_within<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<
             path: path.to_owned(),
             hint: "a Hugging Face model folder has this file; check that the folder is complete".into(),
         },
-        _ => Error::Io { path: path.to_owned(), source },
+        _ => Error::Read { path: path.to_owned(), source },
     })?;
     parse_json(&bytes).map_err(|reason| invalid(path, reason))
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    DecoderConfig, TowerFamily, TowerRef, drop_nulls, ensure, ensure_finite, ensure_sizes, grid_side, invalid, parse,
-    read_object, rope,
+    DecoderConfig, TowerFamily, TowerRef, drop_nulls, ensure, ensure_finite, ensure_sizes, grid_side, invalid,
+    over_limit, parse, read_object, rope,
 };
 use crate::{Limits, Result, limits::product};
 
@@ -217,11 +217,12 @@ impl LongVuConfig {
         let towers = self.towers().map_err(|e| invalid(path, e.to_string()))?;
         for TowerRef { entry, resolution, .. } in &towers {
             let (side, most) = (resolution.unwrap_or(1), limits.image_side);
-            ensure(path, side <= most, || {
-                format!(
+            if side > most {
+                let reason = format!(
                     "`mm_vision_tower_aux_list`: `{entry}` asks for pictures of {side} pixels a side; {most} are allowed"
-                )
-            })?;
+                );
+                return Err(over_limit(path, reason));
+            }
         }
         let families: Vec<_> = towers.iter().map(|t| t.family).collect();
         ensure(path, families == [TowerFamily::Siglip, TowerFamily::Dinov2], || {
@@ -273,7 +274,7 @@ impl LongVuConfig {
             product(&[2, width, hidden]),
             product(&[2, hidden, hidden]),
         ];
-        limits.check_parameters(&parameters).map_err(|reason| invalid(path, format!("the connector: {reason}")))?;
+        limits.check_parameters(&parameters).map_err(|reason| over_limit(path, format!("the connector: {reason}")))?;
         ensure_finite(path, &[("dino_threshold", self.dino_threshold), ("drop_threshold", self.drop_threshold)])
     }
 

@@ -71,7 +71,9 @@ fn blame<T: DeserializeOwned>(value: &mut Value, reason: &str) -> Option<String>
 fn ensure_sizes(path: &Path, sizes: &[(&str, usize, usize)]) -> Result<()> {
     for &(key, value, most) in sizes {
         ensure(path, value > 0, || format!("`{key}` must be at least 1"))?;
-        ensure(path, value <= most, || format!("`{key}` is {value}, more than the {most} that are allowed"))?;
+        if value > most {
+            return Err(over_limit(path, format!("`{key}` is {value}, more than the {most} that are allowed")));
+        }
     }
     Ok(())
 }
@@ -80,13 +82,15 @@ fn ensure_sizes(path: &Path, sizes: &[(&str, usize, usize)]) -> Result<()> {
 fn ensure_input_side(path: &Path, side: usize, patch: usize, limits: &Limits) -> Result<()> {
     ensure_sizes(path, &[("patch_size", patch, limits.image_side)])?;
     let patches = product(&[side / patch, side / patch]);
-    ensure(path, (1..=limits.frame_tokens as u128).contains(&patches), || {
+    let reason = || {
         format!(
             "a picture of {side} x {side} pixels has {patches} patches of {patch}; between 1 and {} are allowed (the side \
              is `image_size`, `size` in preprocessor_config.json, or `-resNNN` in `mm_vision_tower_aux_list`)",
             limits.frame_tokens
         )
-    })
+    };
+    ensure(path, patches > 0, reason)?;
+    if patches <= limits.frame_tokens as u128 { Ok(()) } else { Err(over_limit(path, reason())) }
 }
 
 /// Checks numbers that the model computes with in f32: each must be one there.
@@ -99,6 +103,10 @@ fn ensure_finite(path: &Path, numbers: &[(&str, f64)]) -> Result<()> {
 
 fn invalid(path: &Path, reason: impl Into<String>) -> Error {
     Error::Config { path: path.to_owned(), reason: reason.into() }
+}
+
+fn over_limit(path: &Path, reason: String) -> Error {
+    Error::OverLimit { path: path.to_owned(), reason }
 }
 
 /// Checks one value of a configuration file.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ensure, ensure_finite, ensure_input_side, ensure_sizes, invalid, parse, read_object};
+use super::{ensure, ensure_finite, ensure_input_side, ensure_sizes, invalid, over_limit, parse, read_object};
 use crate::{Limits, Result, limits::product};
 
 /// Sizes of SigLIP's vision half, under their Hugging Face names; the defaults are Hugging Face's.
@@ -118,7 +118,7 @@ impl SiglipConfig {
             product(&[config.patch_side(), config.patch_side(), width]),
             product(&[3, config.patch_size, config.patch_size, width]),
         ];
-        limits.check_parameters(&parameters).map_err(|reason| invalid(path, reason))?;
+        limits.check_parameters(&parameters).map_err(|reason| over_limit(path, reason))?;
         ensure_finite(path, &[("layer_norm_eps", config.layer_norm_eps)])?;
         ensure(path, config.layer_norm_eps >= 0.0, || "`layer_norm_eps` must not be negative".into())?;
         ensure(path, config.num_channels == 3, || "`num_channels` must be 3 (RGB)".into())?;

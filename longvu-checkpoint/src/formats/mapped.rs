@@ -58,13 +58,13 @@ impl WeightsFile {
     /// # Errors
     /// Whatever the operating system says.
     pub fn open(path: &Path, mapping: Mapping) -> Result<Self> {
-        let file = files::open_regular(path).map_err(Error::io(path))?;
-        let opened = Stamp::of(&file).map_err(Error::io(path))?;
+        let file = files::open_regular(path).map_err(Error::read(path))?;
+        let opened = Stamp::of(&file).map_err(Error::read(path))?;
         let map = match mapping {
             // SAFETY: the map is read-only. Another process that shortens or overwrites the file in place while it is
             // mapped would fault this one, or change its weights, as with every reader that maps weights; documented for
             // users, who can have files read instead.
-            Mapping::Map => Some(Arc::new(unsafe { Mmap::map(&file) }.map_err(Error::io(path))?)),
+            Mapping::Map => Some(Arc::new(unsafe { Mmap::map(&file) }.map_err(Error::read(path))?)),
             Mapping::Read => None,
         };
         Ok(Self { path: path.to_owned(), file, opened, map })
@@ -118,7 +118,7 @@ impl WeightsFile {
 
     /// Checks that the file is what it was.
     fn check(&self) -> Result<()> {
-        let now = Stamp::of(&self.file).map_err(Error::io(&self.path))?;
+        let now = Stamp::of(&self.file).map_err(Error::read(&self.path))?;
         let reason = if now.len < self.opened.len {
             format!("it was cut short to {} bytes after it was opened; restore it, and load the model again", now.len)
         } else if now != self.opened {

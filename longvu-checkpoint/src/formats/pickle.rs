@@ -65,7 +65,7 @@ impl PickleFile {
         let tensor = self.reader.get(name).ok_or_else(|| bad(format!("no tensor is called {name}")))?;
         let stored = stored(tensor.dtype())
             .ok_or_else(|| bad(format!("{name} holds {:?}; f32, f16 and bf16 weights can be read", tensor.dtype())))?;
-        let bytes = tensor.read().map_err(Error::io(&self.path))?;
+        let bytes = tensor.read().map_err(Error::read(&self.path))?;
         let dtype = dtype.unwrap_or(stored.dtype());
         if fits_in_place(&bytes, stored, dtype) {
             return Ok(in_place(bytes.into(), AllocationProperty::Native, tensor.shape(), dtype));

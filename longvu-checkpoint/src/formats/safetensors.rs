@@ -52,7 +52,8 @@ impl SafetensorsFile {
             return Err(damaged(&format!("it ends within its header, of {stated} bytes as it says")));
         }
         if stated > limits.header_bytes {
-            return Err(bad(format!("its header has {stated} bytes, more than the {} allowed", limits.header_bytes)));
+            let reason = format!("its header has {stated} bytes, more than the {} allowed", limits.header_bytes);
+            return Err(Error::OverLimit { path: path.to_owned(), reason });
         }
         let start = LENGTH + stated as usize;
         let header = file.copy(LENGTH..start)?;

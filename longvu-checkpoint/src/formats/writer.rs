@@ -30,7 +30,7 @@ impl SafetensorsWriter {
     /// # Errors
     /// When two tensors have one name, their sizes overflow, or the file cannot be created.
     pub fn create(path: &Path, specs: &[TensorSpec], dtype: Dtype) -> Result<Self> {
-        let bad = |reason: String| Error::Write { path: path.to_owned(), reason };
+        let bad = |reason: String| Error::BadTensors { path: path.to_owned(), reason };
         let mut offset = 0usize;
         let mut header = serde_json::Map::new();
         header.insert("__metadata__".into(), serde_json::json!({ "format": "pt" }));
@@ -53,7 +53,7 @@ impl SafetensorsWriter {
         let mut partial = path.to_owned().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(Error::io(&partial))?);
+        let out = BufWriter::with_capacity(1 << 20, File::create(&partial).map_err(Error::write(&partial))?);
         let pending = specs.iter().cloned().collect();
         let mut writer = Self { path: path.to_owned(), partial, out, dtype, pending, spoilt: false };
         writer.put(&(text.len() as u64).to_le_bytes())?;
@@ -108,22 +108,22 @@ impl SafetensorsWriter {
             let left = self.pending.len();
             return Err(self.spoil(format!("the file is incomplete ({left} tensors were announced and not written)")));
         }
-        self.out.flush().map_err(Error::io(&self.partial))?;
+        self.out.flush().map_err(Error::write(&self.partial))?;
         // The name must not appear before the data are safe.
-        self.out.get_ref().sync_all().map_err(Error::io(&self.partial))?;
-        std::fs::rename(&self.partial, &self.path).map_err(Error::io(&self.path))
+        self.out.get_ref().sync_all().map_err(Error::write(&self.partial))?;
+        std::fs::rename(&self.partial, &self.path).map_err(Error::write(&self.path))
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(|error| {
             self.spoilt = true;
-            Error::io(&self.partial)(error)
+            Error::write(&self.partial)(error)
         })
     }
 
     fn spoil(&mut self, reason: String) -> Error {
         self.spoilt = true;
-        Error::Write { path: self.path.clone(), reason }
+        Error::BadTensors { path: self.path.clone(), reason }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
+use longvu_core::ErrorKind;
 use serde::Deserialize;
 use ureq::{
     Agent, Body,
@@ -37,6 +38,15 @@ impl Failure {
             Self::Transfer(_) => true,
             Self::Status { status, .. } => matches!(status, 408 | 416 | 429 | 500..),
             Self::Answer(_) | Self::Endless { .. } | Self::Disk(..) => false,
+        }
+    }
+
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Status { .. } | Self::Transfer(_) | Self::Answer(_) => ErrorKind::NotFound,
+            Self::Endless { .. } => ErrorKind::DoesNotFit,
+            Self::Disk(_, error) => error.kind().into(),
         }
     }
 }

@@ -17,6 +17,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use longvu_core::ErrorKind;
+
 use self::{
     cache::Cache,
     client::{Client, Failure},
@@ -44,7 +46,7 @@ struct Listing {
 
 impl HubRepo {
     pub fn open(id: &str, options: &RepoOptions) -> Result<Self> {
-        let fail = |reason: String| Error::Hub { repo: id.to_owned(), reason };
+        let fail = |reason: String| Error::Hub { repo: id.to_owned(), kind: ErrorKind::BadInput, reason };
         let cache = Cache::from_env(id, options.revision.as_deref().unwrap_or("main")).map_err(fail)?;
         let remote = if offline() { None } else { Some(Arc::new(Client::from_env())) };
         Ok(Self {
@@ -104,6 +106,7 @@ impl HubRepo {
         }
         Err(Error::Hub {
             repo: self.id.clone(),
+            kind: ErrorKind::NotFound,
             reason: "not in the local cache, and HF_HUB_OFFLINE is set; unset it, or download the repository first \
                      (`huggingface-cli download`)"
                 .into(),
@@ -145,7 +148,7 @@ impl HubRepo {
                 "check HF_ENDPOINT: the server does not answer as the Hub does"
             }
         };
-        Error::Hub { repo: self.id.clone(), reason: format!("{failure}; {hint}") }
+        Error::Hub { repo: self.id.clone(), kind: failure.kind(), reason: format!("{failure}; {hint}") }
     }
 }
 

@@ -8,7 +8,9 @@ use std::{
 
 use burn::tensor::{Device, TensorData};
 use half::{bf16, f16};
-use longvu_checkpoint::{Checkpoint, LoadOptions, LoadReport, Repo, Result, TensorSource, TensorSpec, Weights, load};
+use longvu_checkpoint::{
+    Checkpoint, Error, LoadOptions, LoadReport, Repo, Result, TensorSource, TensorSpec, Weights, load,
+};
 use longvu_core::Dtype;
 use safetensors::SafeTensors;
 
@@ -132,7 +134,18 @@ pub fn load_source(
 
 /// The message of a load from the folder at `path` that must fail.
 pub fn failure(path: &Path, layout: &[(String, Vec<usize>)]) -> String {
-    load_folder(path, layout, Dtype::F32).expect_err("the load must fail").to_string()
+    said(&load_folder(path, layout, Dtype::F32).expect_err("the load must fail"))
+}
+
+/// What `error` and the causes below it say, as they say it.
+pub fn said(error: &Error) -> String {
+    let mut said = error.to_string();
+    let mut below = std::error::Error::source(error);
+    while let Some(cause) = below {
+        said += &format!(": {cause}");
+        below = cause.source();
+    }
+    said
 }
 
 /// Checks that the folder at `path`, stored as `stored`, gives `tensors` in every dtype.

@@ -89,7 +89,7 @@ fn a_full_disk_is_an_error_and_leaves_no_file() {
         let mut writer = SafetensorsWriter::create(&path, &specs(&tensors), Dtype::F32).unwrap();
         let written: Result<Vec<()>, _> = tensors.values().map(|t| writer.write(&t.values)).collect();
         let finished = writer.finish();
-        let error = written.err().or(finished.err()).unwrap().to_string();
+        let error = said(&written.err().or(finished.err()).unwrap());
         assert!(error.contains("model.safetensors.partial") && error.contains("No space left"), "{error}");
         assert!(names(folder.path()).is_empty());
     }

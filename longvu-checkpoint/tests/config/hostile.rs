@@ -6,6 +6,7 @@ use longvu_checkpoint::{
     Limits,
     config::{Dinov2Config, LongVuConfig, PreprocessorConfig, SiglipConfig, TowerRef},
 };
+use longvu_core::text::chain;
 use serde_json::{Map, Value, json};
 
 use crate::{qwen2_7b, read, set, with_file};
@@ -149,7 +150,7 @@ fn messages_do_not_move_the_cursor() {
 fn a_vast_file_is_refused_unread() {
     with_bytes(b"{", |path| {
         std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(3 << 30).unwrap();
-        let error = LongVuConfig::read(path).unwrap_err().to_string();
+        let error = chain(&LongVuConfig::read(path).unwrap_err());
         assert!(error.contains("config.json") && error.contains("3221225472 bytes, more than the 4194304"), "{error}");
     });
 }
@@ -160,7 +161,7 @@ fn a_pipe_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-    let error = LongVuConfig::read(&path).unwrap_err().to_string();
+    let error = chain(&LongVuConfig::read(&path).unwrap_err());
     assert!(error.contains("config.json") && error.contains("a named pipe"), "{error}");
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use longvu::text::escape_lines;
+use longvu::text::{chain, escape_lines};
 use serde::Serialize;
 
 /// Standard output that nobody reads any more.
@@ -70,17 +70,9 @@ pub fn warning(text: &str) {
     note(&format!("warning: {}", text.replace('\n', " ")));
 }
 
-/// Writes an error and its causes to stderr.
+/// Writes an error and its causes to stderr, the outermost first.
 pub fn error(error: &anyhow::Error) {
-    let mut said = error.to_string();
-    note(&format!("error: {said}"));
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        // Many messages quote their cause already.
-        if !said.contains(&cause) {
-            note(&format!("  because: {cause}"));
-        }
-        said.push_str(&cause);
-    }
+    note(&format!("error: {}", chain(error.as_ref())));
 }
 
 /// Whether the work failed only because nobody reads our standard output any more, `head` say. A report that could not be

@@ -63,7 +63,7 @@ const PLACEHOLDERS: [&str; 2] = ["<image>", "<video>"];
 /// A file that cannot be read, and the first record that cannot be used: with files that are not there or not inside
 /// `media`, turns out of order, an empty text, or a placeholder without a file or a file without a placeholder.
 pub fn read_records(path: &Path, media: &Path) -> Result<Vec<Record>> {
-    let bytes = read_limited(path, DATA_BYTES).map_err(Error::io(path))?;
+    let bytes = read_limited(path, DATA_BYTES).map_err(Error::read(path))?;
     let wrong = |reason: String| Error::File { path: path.to_owned(), reason };
     let text = String::from_utf8(bytes).map_err(|error| wrong(format!("it is no UTF-8 text ({error})")))?;
     // Some editors begin a file with a byte-order mark.
