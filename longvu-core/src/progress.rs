@@ -62,6 +62,11 @@ impl Watch {
         Self(Some(Arc::new(told)))
     }
 
+    /// Tells of `progress`; whether it goes on.
+    pub fn tell(&self, progress: &Progress<'_>) -> ControlFlow<()> {
+        self.0.as_ref().map_or(ControlFlow::Continue(()), |told| told(progress))
+    }
+
     /// A step that begins now.
     pub fn step<'a>(&'a self, step: Step, item: &'a str, total: Option<u64>) -> WatchedStep<'a> {
         self.step_since(Instant::now(), step, item, total)
@@ -95,9 +100,11 @@ impl WatchedStep<'_> {
     /// # Errors
     /// [`Cancelled`] when the watcher wants no more.
     pub fn done(&self, done: u64) -> Result<(), Cancelled> {
-        let Some(told) = &self.watch.0 else { return Ok(()) };
-        let seconds = self.start.elapsed().as_secs_f64();
-        match told(&Progress { step: self.step, item: self.item, done, total: self.total, seconds }) {
+        let Self { watch, step, item, total, start } = *self;
+        if watch.0.is_none() {
+            return Ok(());
+        }
+        match watch.tell(&Progress { step, item, done, total, seconds: start.elapsed().as_secs_f64() }) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Cancelled),
         }

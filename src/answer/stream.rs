@@ -1,7 +1,14 @@
 //! Asking: questions about encoded videos and images, or about nothing at all.
 
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
+use longvu_core::{Step, Watch};
 use serde::Serialize;
 
 use crate::{
@@ -117,6 +124,18 @@ impl LongVu {
         self.answer(visuals, conversation, config, Some(cache))
     }
 
+    /// This handle's watcher, after a count of the prompt's positions as they are pushed.
+    fn counting_watch(&self) -> Watch {
+        let (work, watch, counted) = (Arc::clone(&self.parts.work), self.watch.clone(), AtomicU64::new(0));
+        Watch::new(move |progress| {
+            if progress.step == Step::Prompt {
+                let before = counted.swap(progress.done, Ordering::Relaxed);
+                work.prompt_positions.add(progress.done.saturating_sub(before) as usize);
+            }
+            watch.tell(progress)
+        })
+    }
+
     fn answer(
         &self,
         visuals: &[&EncodedVideo],
@@ -145,8 +164,7 @@ impl LongVu {
         };
         add(&mut timings.prepare, start);
         let start = Instant::now();
-        parts.work.prompt_positions.add(prompt_tokens - cached_tokens);
-        let generation = Generation::new(self.decoder()?, inputs_embeds, kv_cache, &config, self.watch.clone())?;
+        let generation = Generation::new(self.decoder()?, inputs_embeds, kv_cache, &config, self.counting_watch())?;
         add(&mut timings.prefill, start);
         Ok(AnswerStream {
             model: self.clone(),

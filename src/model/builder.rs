@@ -5,35 +5,26 @@ use std::{
     sync::Arc,
 };
 
-use longvu_checkpoint::{
-    Checkpoint, Download, Limits, LoadOptions, Mapping, RepoOptions, check, config::LongVuConfig, load,
-};
+use longvu_checkpoint::{Download, Limits, Mapping, RepoOptions};
 use longvu_core::{Device, Step, Watch, WeightFormat};
 use serde_json::{Map, Value};
 
 use crate::{
     Result,
-    compress::{FrameScorer, FrameSelector, Preset, QueryStage, TokenPruner},
+    compress::{FrameScorer, FrameSelector, Preset, TokenPruner},
     encode::spill::SpillSettings,
-    encoded::{fingerprint::fingerprint, limits::ENCODED_BYTES},
+    encoded::limits::ENCODED_BYTES,
     error::Error,
-    llm::{self, ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
-    model::{
-        budget::budget,
-        files::{CONNECTOR, ModelFiles},
-        longvu::{LongVu, Parts, Stages},
-        parts::{Lasting, loader},
-        residency::Residency,
-        towers::Tower,
-    },
+    llm,
+    model::{files::ModelFiles, longvu::LongVu, residency::Residency},
     plan::{Change, Compute, MemoryPlan, ModelSizes, PlanSettings, Workload},
-    vision::{Dinov2, Siglip},
 };
 
 impl LongVu {
     /// Loads a model from a local folder or the Hugging Face Hub, in f32, onto `device`.
     ///
-    /// `model` is a path, or a Hub id such as `Vision-CAIR/LongVU_Qwen2_7B` where there is no folder of that name. The vision towers are looked for beside the model and then on the Hub; [`LongVu::builder`] has more settings.
+    /// `model` is a path, or a Hub id such as `Vision-CAIR/LongVU_Qwen2_7B` where there is no folder of that name. The
+    /// vision towers are looked for beside the model and then on the Hub; [`LongVu::builder`] has more settings.
     ///
     /// # Errors
     /// See [`LongVuBuilder::load`].
@@ -51,22 +42,22 @@ impl LongVu {
 /// What to load, where to, and with which settings; made by [`LongVu::builder`].
 #[derive(Clone)]
 pub struct LongVuBuilder {
-    model: PathBuf,
-    towers: Option<PathBuf>,
-    device: Device,
-    weights: WeightFormat,
-    preset: Preset,
-    overrides: Map<String, Value>,
-    tower_batch: Option<usize>,
-    residency: Residency,
-    selector: Option<Arc<dyn FrameSelector>>,
-    scorer: Option<Arc<dyn FrameScorer>>,
-    pruner: Option<Arc<dyn TokenPruner>>,
-    spill: SpillSettings,
-    encoded_bytes: u64,
-    repo: RepoOptions,
-    text_limits: llm::Limits,
-    watch: Watch,
+    pub(super) model: PathBuf,
+    pub(super) towers: Option<PathBuf>,
+    pub(super) device: Device,
+    pub(super) weights: WeightFormat,
+    pub(super) preset: Preset,
+    pub(super) overrides: Map<String, Value>,
+    pub(super) tower_batch: Option<usize>,
+    pub(super) residency: Residency,
+    pub(super) selector: Option<Arc<dyn FrameSelector>>,
+    pub(super) scorer: Option<Arc<dyn FrameScorer>>,
+    pub(super) pruner: Option<Arc<dyn TokenPruner>>,
+    pub(super) spill: SpillSettings,
+    pub(super) encoded_bytes: u64,
+    pub(super) repo: RepoOptions,
+    pub(super) text_limits: llm::Limits,
+    pub(super) watch: Watch,
 }
 
 impl LongVuBuilder {
@@ -285,117 +276,7 @@ impl LongVuBuilder {
         ModelFiles::find_with(&self.model, self.towers.as_deref(), &repo, &self.overrides)
     }
 
-    /// Finds and checks everything, and loads it as far as its [`Residency`] asks for.
-    ///
-    /// # Errors
-    /// Missing files, unknown or inconsistent configurations, weights that do not fit them, a dtype that the device
-    /// lacks, and failed downloads; sizes and shapes are checked before any weight is read.
-    pub fn load(self) -> Result<LongVu> {
-        self.weights.check_supported(&self.device)?;
-        let files = self.files()?;
-        let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
-        let stages = self.stages(&files.config)?;
-        let checkpoint = Arc::new(Checkpoint::open(&files.repo)?);
-        let connector = self.connector_options();
-        check(checkpoint.as_ref(), &connector, |w| files.build_connector(w))?;
-        let decoder = self.decoder(&files, &checkpoint)?;
-        let (siglip, dinov2) = (self.siglip(&files)?, self.dinov2(&files)?);
-        let (aggregator, projector) = load(checkpoint, &connector, |w| files.build_connector(w))?.0;
-        let fingerprint = fingerprint(&files)?;
-        let model = LongVu::from_parts(Parts {
-            device: self.device,
-            weights: self.weights,
-            residency: self.residency,
-            siglip,
-            dinov2,
-            aggregator,
-            projector,
-            decoder,
-            tokenizer,
-            template,
-            eos_token_ids,
-            stages,
-            spill: self.spill,
-            encoded_bytes: self.encoded_bytes,
-            fingerprint,
-            work: Arc::default(),
-            config: files.config,
-        });
-        if self.residency != Residency::OnDemand {
-            model.watched(self.watch).load_parts()?;
-        }
-        Ok(model)
-    }
-
-    fn connector_options(&self) -> LoadOptions {
-        LoadOptions::new("vision connector", &self.device, self.weights.dtype)
-            .with_prefixes(CONNECTOR)
-            .with_watch(self.watch.clone())
-    }
-
-    fn quantized_options(&self, part: &str) -> LoadOptions {
-        LoadOptions::new(part, &self.device, self.weights)
-    }
-
-    fn decoder(&self, files: &ModelFiles, checkpoint: &Arc<Checkpoint>) -> Result<Lasting<Decoder>> {
-        let options = self.quantized_options("language model").with_foreign(CONNECTOR);
-        let (config, family) = (files.config.decoder.clone(), files.config.language_model());
-        Ok(Lasting::new(loader(checkpoint.clone(), options, move |w| Decoder::new(&config, family, w))?))
-    }
-
-    fn siglip(&self, files: &ModelFiles) -> Result<Tower<Siglip>> {
-        // The two-tower file also has the text half, and two scalars.
-        let options = self.quantized_options("SigLIP tower").with_foreign(["text_model.", "logit_"]);
-        let config = files.siglip_config.clone();
-        let load = loader(files.siglip.open()?, options, move |w| Siglip::new(&config, w))?;
-        Ok(Tower::new(load, self.residency, &files.siglip_pixels))
-    }
-
-    fn dinov2(&self, files: &ModelFiles) -> Result<Tower<Dinov2>> {
-        let options = self.quantized_options("DINOv2 tower");
-        let config = files.dinov2_config.clone();
-        let load = loader(files.dinov2.open()?, options, move |w| Dinov2::new(&config, w))?;
-        Ok(Tower::new(load, self.residency, &files.dinov2_pixels))
-    }
-
-    fn load_text(&self, files: &ModelFiles) -> Result<(Tokenizer, ChatTemplate, Vec<u32>)> {
-        let dir = &files.text_folder()?;
-        let (tokenizer, template) = files.load_text_with(dir, &self.text_limits)?;
-        let decoder = &files.config.decoder;
-        let declared = decoder.eos_token_id.as_ref().map_or(&[][..], |ids| ids.as_slice());
-        let mut eos = load_eos_token_ids_with(dir, declared, &self.text_limits)?;
-        eos.retain(|&id| {
-            let known = (id as usize) < decoder.vocab_size;
-            if !known {
-                let rows = decoder.vocab_size;
-                tracing::warn!(id, rows, "answers are to end at a token that the language model does not have");
-            }
-            known
-        });
-        eos.extend(tokenizer.end_of_turn_ids());
-        eos.sort_unstable();
-        eos.dedup();
-        Ok((tokenizer, template, eos))
-    }
-
-    fn stages(&self, config: &LongVuConfig) -> Result<Stages> {
-        let mut settings = self.preset.settings(config.dino_threshold, config.drop_threshold);
-        if self.overrides.contains_key("dino_threshold") {
-            settings.temporal.threshold = config.dino_threshold;
-        }
-        if self.overrides.contains_key("drop_threshold") {
-            settings.spatial.threshold = config.drop_threshold;
-        }
-        Ok(Stages {
-            budget: budget(config),
-            selector: self.selector.clone().unwrap_or_else(|| Arc::new(settings.temporal)),
-            scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
-            pruner: self.pruner.clone().unwrap_or_else(|| Arc::new(settings.spatial)),
-            tower_batch: self.checked_tower_batch()?,
-        })
-    }
-
-    fn checked_tower_batch(&self) -> Result<usize> {
+    pub(super) fn checked_tower_batch(&self) -> Result<usize> {
         match self.tower_batch.unwrap_or(Compute::of(&self.device).tower_batch()) {
             0 => Err(Error::Setting { name: "tower_batch", value: "0".into(), expected: "use 1 or more" }),
             frames => Ok(frames),

@@ -5,6 +5,7 @@ pub(crate) mod builder;
 pub(crate) mod counters;
 pub(crate) mod files;
 pub(crate) mod inspect;
+mod load;
 pub(crate) mod longvu;
 #[cfg(feature = "miniature")]
 pub(crate) mod miniature;
