@@ -5,8 +5,7 @@ SHELL := bash
 DEMO = $${CARGO_TARGET_DIR:-target}/demo
 QUESTION := Is there a square in the video?
 
-# Every build names the whole workspace and a target with dev-dependencies, so that burn is built for one set of features,
-# once: an example for the demo, tests for the rest.
+# No build names a package: all then mean the default members with one set of features, and burn is built once.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers fuzz
@@ -18,23 +17,23 @@ deps: ## what the build needs beside Rust
 	@tools/deps.sh
 
 build: deps ## every crate, example and test
-	cargo build --workspace --all-targets
+	cargo build --all-targets
 
 test: deps ## the whole test suite
 ifeq ($(NEXTEST),yes)
-	cargo nextest run --workspace
+	cargo nextest run
 else
-	cargo test --workspace --lib --bins --tests
+	cargo test --lib --bins --tests
 endif
 	LONGVU_KERNELS=off cargo test --test golden
-	cargo test --workspace --doc
+	cargo test --doc
 	@tools/outside.sh
 
 outside: deps ## the README's program, in a crate outside the workspace
 	@tools/outside.sh
 
 demo: deps ## draws a video, asks the built-in model about it, and shows what it looked at
-	cargo build --workspace --bins --example ask
+	cargo build --bins
 	@echo
 	$${CARGO_TARGET_DIR:-target}/debug/longvu demo $(DEMO)
 	$${CARGO_TARGET_DIR:-target}/debug/longvu ask $(DEMO)/demo.mp4 "$(QUESTION)"
@@ -68,7 +67,7 @@ train-mini: deps ## trains the built-in model again from nothing, in hours
 		--from-scratch --recipe configs/longvu_miniature/recipe.json $(MAXIMUM)
 
 bench: deps ## times kernels, stages, preprocessing, decoding and one layer of each model
-	cargo bench --workspace --bench kernels --bench stages --bench models --bench video
+	cargo bench -p longvu-benches --bench kernels --bench stages --bench models --bench video
 
 # CASES names some of benches/peers/cases.py, ARGS is passed on: make bench-peers CASES="dinov2 siglip" ARGS="--rounds 5"
 bench-peers: deps ## times the program against PyTorch, alternately, and prints a table of ratios

@@ -1,6 +1,6 @@
 //! One layer of each model at its published width, the aggregator and the projector, on the CPU.
 //!
-//! `cargo bench --bench models`
+//! `cargo bench -p longvu-benches --bench models`
 #![allow(missing_docs, clippy::expect_used)]
 
 use std::{hint::black_box, sync::Arc, time::Duration};

@@ -1,6 +1,6 @@
 //! The parts of a run that work on a frame or a window, at published sizes, on the CPU.
 //!
-//! `cargo bench --bench stages`
+//! `cargo bench -p longvu-benches --bench stages`
 #![allow(missing_docs, clippy::expect_used)]
 
 use std::hint::black_box;

@@ -1,6 +1,6 @@
 //! A 1080p video to frames for both towers: 20 seconds of `testsrc2`, made by the `ffmpeg` program.
 //!
-//! `cargo bench --bench video`
+//! `cargo bench -p longvu-benches --bench video`
 #![allow(missing_docs, clippy::expect_used)]
 
 use std::{hint::black_box, path::Path, process::Command};

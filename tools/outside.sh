@@ -15,8 +15,10 @@ publish = false
 
 [dependencies]
 longvu = { path = "$root" }
-# Not used: it asks for the features that the workspace's benches ask for, so that burn need not be built again.
-ciborium = "0.2"
+# Not used: they ask for the features that the program's dependencies ask for, so that nothing below is built again.
+burn = { version = "*", default-features = false, features = ["optim"] }
+ctrlc = { version = "*", features = ["termination"] }
+indicatif = "*"
 
 [workspace]
 $(sed -n '/^\[profile\.dev\]/,/^\[package\]/{/^\[package\]/d;p}' "$root/Cargo.toml")

@@ -9,7 +9,7 @@ limit=$((10 * 1024 * 1024))
 verify=(--no-verify)
 [ "${1:-}" = verify ] && verify=()
 rm -f "$out"/*.crate
-cargo package --workspace --allow-dirty --quiet "${verify[@]}"
+cargo package --workspace --exclude longvu-benches --allow-dirty --quiet "${verify[@]}"
 
 for crate in "$out"/*.crate; do
     size=$(stat -c %s "$crate")
