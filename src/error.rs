@@ -71,7 +71,7 @@ pub enum Error {
     /// Frames that wait could not be kept on disk.
     #[error(
         "frames that wait for the end of the video could not be kept in a temporary file in {} ({} MB so far); make room \
-         there, name another folder (TMPDIR), or let more of them wait in memory (--waiting-frames)",
+         there, name another folder (`waiting_folder`, or TMPDIR), or let more of them wait in memory (`waiting_frames`)",
         folder.display(),
         bytes >> 20
     )]
@@ -114,17 +114,19 @@ pub enum Error {
         /// The file, for one that was read from a file just now.
         path: Option<PathBuf>,
         /// What differs.
-        what: String,
+        what: &'static str,
         /// Its value in the file.
         found: String,
         /// Its value here.
         expected: String,
         /// What to do.
         advice: &'static str,
+        /// The names under which it is set.
+        settings: &'static [&'static str],
     },
 
     /// A video without a single frame.
-    #[error("the video has no frames to look at; check the file, and --start/--end if they are set")]
+    #[error("the video has no frames to look at; check the file, and `start` and `end` if they are set")]
     NoFrames,
 
     /// Nothing was asked.
@@ -181,7 +183,7 @@ pub enum Error {
 
     /// The towers are neither beside the model nor downloadable.
     #[error(
-        "the {family} tower was not found: looked for {}; pass its folder's parent as `towers` (--towers DIR), or \
+        "the {family} tower was not found: looked for {}; pass its folder's parent as `towers`, or \
          allow a download of {repo}",
         looked_for.join(", ")
     )]
@@ -213,6 +215,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Names of the settings, of the builder or of `VideoOptions`, that may help: a program that has
+    /// flags for them can name those.
+    pub fn settings(&self) -> &[&'static str] {
+        match self {
+            Self::Spill { .. } => &["waiting_frames", "waiting_folder"],
+            Self::NoFrames => &["start", "end"],
+            Self::TowerNotFound { .. } => &["towers"],
+            Self::EncodingMismatch { settings, .. } => settings,
+            Self::Setting { name, .. } => std::slice::from_ref(name),
+            _ => &[],
+        }
+    }
+
     /// What a caller can do something about.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -78,9 +78,9 @@ fn the_published_model_fits_in_24_gigabytes() {
     assert!(difference < 2.5, "an hour takes {difference} GiB more than half a minute");
     let f32 = hour(&model, settings(Compute::Gpu, Dtype::F32, None), 24.0);
     assert_eq!(f32.fits, Some(false));
-    assert_eq!(advice(&f32)[0], "--dtype bf16");
+    assert_eq!(advice(&f32)[0], "dtype bf16");
     let cpu = hour(&model, settings(Compute::Cpu, Dtype::F32, None), 24.0);
-    assert_eq!(advice(&cpu)[..2], ["--dtype bf16", "--quantize int8"]);
+    assert_eq!(advice(&cpu)[..2], ["dtype bf16", "quantize int8"]);
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn the_less_there_is_the_more_is_given_up() {
     let model = sizes("longvu_qwen2_7b");
     let on = |gib| hour(&model, settings(Compute::Cpu, Dtype::Bf16, None), gib);
     assert!(advice(&on(40.0)).is_empty() && on(40.0).fits == Some(true));
-    assert_eq!(advice(&on(18.5))[0], "--low-memory");
-    assert!(advice(&on(13.0))[0].contains("--quantize int8"), "{:?}", advice(&on(13.0)));
-    assert!(advice(&on(8.0))[0].contains("--quantize int4"), "{:?}", advice(&on(8.0)));
+    assert_eq!(advice(&on(18.5))[0], "residency on_demand");
+    assert!(advice(&on(13.0))[0].contains("quantize int8"), "{:?}", advice(&on(13.0)));
+    assert!(advice(&on(8.0))[0].contains("quantize int4"), "{:?}", advice(&on(8.0)));
     let none = on(1.0);
     assert!(none.advice.is_empty() && none.shortage().contains("no setting fits"), "{}", none.shortage());
     for gib in [8.0, 13.0, 18.5] {

@@ -135,10 +135,11 @@ impl Reader {
         if version != Some(VERSION) {
             return Err(Error::EncodingMismatch {
                 path: Some(self.path.clone()),
-                what: "format version".into(),
+                what: "format version",
                 found: version.map_or("none".into(), |version| version.to_string()),
                 expected: VERSION.to_string(),
                 advice: "encode the video again with this version of longvu, or ask with the version that wrote it",
+                settings: &[],
             });
         }
         serde_json::from_value(header).map_err(|error| self.unreadable(&error))

@@ -23,30 +23,21 @@ pub(crate) struct EncodingSettings {
 }
 
 impl EncodingSettings {
-    /// Each setting with its value and what to do when it differs.
-    fn entries(&self) -> [(&'static str, String, &'static str); 7] {
-        let window = "ask with the --max-len that it was encoded with, or encode it again";
+    /// Each setting with its value, what to do when it differs, and the names under which it is set.
+    fn entries(&self) -> [(&'static str, String, &'static str, &'static [&'static str]); 7] {
+        let weights =
+            "its towers or its connector have other weights; ask the model that encoded it, or encode it again";
+        let setting = "ask with the one that it was encoded with, or encode it again";
         let config = "use the config.json that it was encoded with, or encode it again";
+        let stage: &[&str] = &["preset", "dino_threshold"];
         [
-            (
-                "the checkpoint",
-                self.checkpoint.clone(),
-                "its towers or its connector have other weights; ask the model that encoded it, or encode it again",
-            ),
-            ("dtype", self.dtype.clone(), "ask with the --dtype that it was encoded with, or encode it again"),
-            (
-                "quantised weights:",
-                self.quantize.clone(),
-                "ask with the --quantize that it was encoded with, or encode it again",
-            ),
-            (
-                "the temporal stage",
-                self.temporal_stage.clone(),
-                "ask with the --preset and --dino-threshold that it was encoded with, or encode it again",
-            ),
-            ("a window (max_len) of", self.max_len.to_string(), window),
-            ("inference_max_length", self.inference_max_length.to_string(), config),
-            ("tokens a frame", self.frame_tokens.to_string(), config),
+            ("the checkpoint", self.checkpoint.clone(), weights, &[]),
+            ("dtype", self.dtype.clone(), setting, &["dtype"]),
+            ("quantised weights:", self.quantize.clone(), setting, &["quantize"]),
+            ("the temporal stage", self.temporal_stage.clone(), setting, stage),
+            ("a window (max_len) of", self.max_len.to_string(), setting, &["max_len"]),
+            ("inference_max_length", self.inference_max_length.to_string(), config, &[]),
+            ("tokens a frame", self.frame_tokens.to_string(), config, &[]),
         ]
     }
 
@@ -55,14 +46,15 @@ impl EncodingSettings {
     /// # Errors
     /// [`Error::EncodingMismatch`] for the first that differs.
     pub fn check(&self, found: &Self, path: Option<&Path>) -> Result<()> {
-        for ((what, expected, advice), (_, found, _)) in self.entries().into_iter().zip(found.entries()) {
+        for ((what, expected, advice, settings), (_, found, ..)) in self.entries().into_iter().zip(found.entries()) {
             if found != expected {
                 return Err(Error::EncodingMismatch {
                     path: path.map(Path::to_owned),
-                    what: what.into(),
+                    what,
                     found,
                     expected,
                     advice,
+                    settings,
                 });
             }
         }

@@ -65,15 +65,15 @@ impl Change {
 }
 
 impl fmt::Display for Change {
-    /// As the program's flag.
+    /// The setting and its value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OnDemand => f.write_str("--low-memory"),
-            Self::TowerBatch(frames) => write!(f, "--tower-batch {frames}"),
-            Self::Dtype(dtype) => write!(f, "--dtype {dtype}"),
-            Self::Quantize(quantize) => write!(f, "--quantize {quantize}"),
-            Self::MaxFrames(frames) => write!(f, "--max-frames {frames}"),
-            Self::MaxLen(tokens) => write!(f, "--max-len {tokens}"),
+            Self::OnDemand => f.write_str("residency on_demand"),
+            Self::TowerBatch(frames) => write!(f, "tower_batch {frames}"),
+            Self::Dtype(dtype) => write!(f, "dtype {dtype}"),
+            Self::Quantize(quantize) => write!(f, "quantize {quantize}"),
+            Self::MaxFrames(frames) => write!(f, "max_frames {frames}"),
+            Self::MaxLen(tokens) => write!(f, "max_len {tokens}"),
         }
     }
 }
@@ -87,6 +87,6 @@ impl Serialize for Change {
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let changes: Vec<String> = self.changes.iter().map(ToString::to_string).collect();
-        f.write_str(&changes.join(" "))
+        f.write_str(&changes.join(", "))
     }
 }

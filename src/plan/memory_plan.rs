@@ -33,6 +33,11 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// What is missing and what to do, in a sentence or two.
     pub fn shortage(&self) -> String {
+        self.shortage_with(Advice::to_string)
+    }
+
+    /// [`shortage`](Self::shortage) with each advice as `show` puts it: a program has names of its own for settings.
+    pub fn shortage_with(&self, show: impl Fn(&Advice) -> String) -> String {
         let available = self.available.map_or("an unknown amount".to_owned(), bytes);
         let mut text = format!("this needs {} of memory, and {available} can be had", bytes(self.peak));
         if let Some(stage) = self.fullest() {
@@ -43,7 +48,7 @@ impl MemoryPlan {
             let parts = items.iter().take(3).map(|item| format!("{} {}", item.kind.name(), bytes(item.bytes)));
             text += &format!(" (most in the step `{}`: {})", stage.stage.name(), parts.collect::<Vec<_>>().join(", "));
         }
-        let fitting = self.advice.iter().map(|advice| format!("`{advice}` ({})", bytes(advice.peak)));
+        let fitting = self.advice.iter().map(|advice| format!("`{}` ({})", show(advice), bytes(advice.peak)));
         match fitting.collect::<Vec<_>>() {
             list if list.is_empty() => text + "; no setting fits: take a smaller model, or a machine with more memory",
             list => text + "; what would fit, least loss first: " + &list.join(", "),

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 use longvu::{
-    Answer, EncodedVideo, GenerationConfig, MemoryPlan, VideoOptions,
+    Answer, EncodedVideo, GenerationConfig, VideoOptions,
     checkpoint::config::LongVuConfig,
     compress::{Budget, CompressionSettings, FusionReport},
     video::{VideoInfo, path_text},
@@ -20,6 +20,7 @@ use crate::{
     flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, OutputArgs, usage},
     output::{
         self, OutFile,
+        hints::Forecast,
         summary::{self, FrameCounts, Timings},
     },
     steps::{
@@ -107,7 +108,7 @@ struct ModelReport<'a> {
 /// The forecast, and what it came to.
 #[derive(Serialize)]
 struct MemoryReport<'a> {
-    forecast: &'a MemoryPlan,
+    forecast: Forecast<'a>,
     /// Most bytes in memory at a time, where the system says.
     peak: Option<u64>,
 }
@@ -256,7 +257,7 @@ impl Job<'_> {
                 stages: stages(args, model.config()),
                 budget: model.budget(),
             },
-            memory: MemoryReport { forecast: &loaded.forecast, peak: longvu::peak_memory() },
+            memory: MemoryReport { forecast: Forecast(&loaded.forecast), peak: longvu::peak_memory() },
             input,
             frames: answerer.frames(answer),
             sampled: answerer.visual.map(|encoded| frame_reports(encoded, answer)).unwrap_or_default(),

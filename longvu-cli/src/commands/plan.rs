@@ -12,7 +12,10 @@ use serde_json::Map;
 
 use crate::{
     flags::{ComputeArgs, OutputArgs, PlaceArgs, size, usage},
-    output::{self, Progress},
+    output::{
+        self, Progress,
+        hints::{self, Forecast},
+    },
     steps::{memory, model, source::Source},
 };
 
@@ -84,7 +87,7 @@ pub fn run(args: &PlanArgs) -> Result<()> {
         .with_tower_batch(tower_batch.map_or(compute.tower_batch(), NonZeroUsize::get))
         .with_residency(if args.low_memory { Residency::OnDemand } else { Residency::Whole });
     let plan = MemoryPlan::new(&sizes, settings, workload, memory::available(args.device_memory, compute));
-    if args.output.json { output::json(&plan, true) } else { output::text(&page(&plan, &args.video)) }
+    if args.output.json { output::json(&Forecast(&plan), true) } else { output::text(&page(&plan, &args.video)) }
 }
 
 impl PlanArgs {
@@ -156,7 +159,7 @@ fn advice(plan: &MemoryPlan) -> String {
     if plan.advice.is_empty() {
         return "no setting fits: take a smaller model, or a machine with more memory\n".into();
     }
-    let line = |advice: &longvu::plan::Advice| format!("  {:>10}  {advice}\n", bytes(advice.peak));
+    let line = |advice: &longvu::plan::Advice| format!("  {:>10}  {}\n", bytes(advice.peak), hints::advice(advice));
     let lines: String = plan.advice.iter().map(line).collect();
     format!("what would fit, least loss first:\n{lines}")
 }

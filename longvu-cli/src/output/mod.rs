@@ -1,6 +1,7 @@
 //! What leaves the program: both streams, files, progress bars and closing lines.
 
 mod file;
+pub mod hints;
 mod progress;
 mod streams;
 pub mod summary;

@@ -6,8 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use longvu::text::{chain, escape_lines};
+use longvu::text::escape_lines;
 use serde::Serialize;
+
+use crate::output::hints;
 
 /// Standard output that nobody reads any more.
 #[derive(Debug)]
@@ -72,7 +74,7 @@ pub fn warning(text: &str) {
 
 /// Writes an error and its causes to stderr, the outermost first.
 pub fn error(error: &anyhow::Error) {
-    note(&format!("error: {}", chain(error.as_ref())));
+    note(&format!("error: {}", hints::message(error)));
 }
 
 /// Whether the work failed only because nobody reads our standard output any more, `head` say. A report that could not be
