@@ -8,7 +8,7 @@ use std::{hint::black_box, path::Path, process::Command};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use longvu::{
     checkpoint::config::{PreprocessorConfig, TowerFamily},
-    video::{Decoding, Frame, Sampling, Video, VideoOptions},
+    video::{DecodedFrame, Decoding, Sampling, Video, VideoOptions},
     vision::Preprocessor,
 };
 
@@ -19,7 +19,7 @@ fn make_clip(path: &Path) {
     assert!(status.expect("the `ffmpeg` program").success(), "ffmpeg failed");
 }
 
-fn frames(path: &Path, fps: f64, decoding: Decoding) -> impl Iterator<Item = Frame> {
+fn frames(path: &Path, fps: f64, decoding: Decoding) -> impl Iterator<Item = DecodedFrame> {
     let options = VideoOptions::default().with_sampling(Sampling::Fps(fps)).with_decoding(decoding);
     let frames = Video::open_with(path, options).and_then(|video| video.frames()).expect("a video");
     frames.map(|frame| frame.expect("a frame"))

@@ -8,7 +8,7 @@ use std::{error::Error, sync::mpsc::sync_channel, thread, time::Instant};
 
 use longvu::{
     checkpoint::config::{PreprocessorConfig, TowerFamily},
-    video::{Frame, Sampling, Video, VideoOptions},
+    video::{DecodedFrame, Sampling, Video, VideoOptions},
     vision::Preprocessor,
 };
 
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let video = Video::open_with(file, VideoOptions::default().with_sampling(Sampling::Fps(fps)))?;
     let opened = start.elapsed().as_secs_f64();
     let mut frames = video.frames()?;
-    let (sender, receiver) = sync_channel::<Result<Frame, longvu::video::Error>>(FRAMES_AHEAD);
+    let (sender, receiver) = sync_channel::<Result<DecodedFrame, longvu::video::Error>>(FRAMES_AHEAD);
     let decoder = thread::spawn(move || {
         for frame in frames.by_ref() {
             if sender.send(frame).is_err() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use longvu::{
     Dtype, MemoryPlan, Quantize, Residency, WeightFormat, Workload,
     checkpoint::RepoOptions,
-    plan::{Compute, Kind, ModelSizes, PlanSettings, Stage},
+    plan::{Compute, ItemKind, ModelSizes, PlanSettings, Stage},
 };
 
 const GIB: f64 = (1u64 << 30) as f64;
@@ -61,7 +61,7 @@ fn the_key_value_cache_is_the_documented_one() {
         let plan = MemoryPlan::new(&model, settings(compute, dtype, None), frames(3600), None);
         let answer = plan.stages.last().unwrap();
         // A full window less the room that budgets keep for the answer, and the answer.
-        assert_eq!(answer.bytes(Kind::KvCache), (8192 - 16 + 128) * position);
+        assert_eq!(answer.bytes(ItemKind::KvCache), (8192 - 16 + 128) * position);
         assert_eq!(answer.stage, Stage::Generate);
     }
 }
@@ -114,7 +114,7 @@ fn parts_that_come_and_go_never_take_more() {
             let weights = model.weights(&whole);
             let [whole, on_demand] = [whole, on_demand].map(|s| MemoryPlan::new(&model, s, frames(600), None));
             assert!(on_demand.peak < whole.peak, "{name} {dtype} {quantize:?}");
-            let of = |stage| on_demand.stages.iter().find(|s| s.stage == stage).unwrap().bytes(Kind::Weights);
+            let of = |stage| on_demand.stages.iter().find(|s| s.stage == stage).unwrap().bytes(ItemKind::Weights);
             assert_eq!(of(Stage::Look), weights.dinov2 + weights.connector);
             assert_eq!(of(Stage::Aggregate), weights.siglip + weights.connector);
             assert_eq!(of(Stage::Generate), weights.language_model + weights.connector);
@@ -144,7 +144,11 @@ fn a_question_without_a_video_has_fewer_steps() {
     let plan = MemoryPlan::new(&model, settings(Compute::Cpu, Dtype::F32, None), frames(0), None);
     let stages: Vec<Stage> = plan.stages.iter().map(|stage| stage.stage).collect();
     assert_eq!(stages, [Stage::Load, Stage::Prefill, Stage::Generate]);
-    assert!(plan.stages.iter().all(|s| s.bytes(Kind::Features) + s.bytes(Kind::Encoded) + s.bytes(Kind::Frames) == 0));
+    assert!(
+        plan.stages
+            .iter()
+            .all(|s| s.bytes(ItemKind::Features) + s.bytes(ItemKind::Encoded) + s.bytes(ItemKind::Frames) == 0)
+    );
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(json["settings"]["dtype"], "f32");
     assert_eq!(json["stages"][0]["stage"], "load");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use longvu_checkpoint::config::TokenIds;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Limits, MAX_NEW_TOKENS, Result, files::read_json_if_present};
@@ -144,14 +145,7 @@ fn check(in_range: bool, name: &'static str, value: impl ToString, expected: &'s
     Err(Error::InvalidSetting { name, value: value.to_string(), expected })
 }
 
-/// `eos_token_id` as `generation_config.json` writes it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TokenIds {
-    One(u32),
-    Many(Vec<u32>),
-}
-
+/// The part of `generation_config.json` that is used.
 #[derive(Deserialize)]
 struct EosTokens {
     eos_token_id: Option<TokenIds>,
@@ -173,11 +167,7 @@ pub fn load_eos_token_ids(dir: impl AsRef<Path>, config_eos: &[u32]) -> Result<V
 pub fn load_eos_token_ids_with(dir: impl AsRef<Path>, config_eos: &[u32], limits: &Limits) -> Result<Vec<u32>> {
     let path = dir.as_ref().join("generation_config.json");
     let file: Option<EosTokens> = read_json_if_present(&path, limits.json_bytes)?;
-    let mut ids = match file.and_then(|file| file.eos_token_id) {
-        Some(TokenIds::One(id)) => vec![id],
-        Some(TokenIds::Many(ids)) => ids,
-        None => Vec::new(),
-    };
+    let mut ids = file.and_then(|file| file.eos_token_id).map_or_else(Vec::new, |ids| ids.as_slice().to_vec());
     ids.extend(config_eos);
     let mut seen = std::collections::BTreeSet::new();
     ids.retain(|&id| seen.insert(id));

@@ -112,7 +112,7 @@ pub(crate) enum Moments {
 
 /// How a parameter is to be stepped.
 #[derive(Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum ParameterKind {
     /// Multiplies activations, `[rows, columns]`.
     Matrix([usize; 2]),
     /// Multiplies activations, and has another number of dimensions.
@@ -154,12 +154,12 @@ impl Optimizers {
     pub fn step(
         &self,
         lr: f64,
-        kind: Kind,
+        kind: ParameterKind,
         value: Tensor<1>,
         grad: Tensor<1>,
         moments: Option<Moments>,
     ) -> (Tensor<1>, Option<Moments>) {
-        if let (Kind::Matrix(shape), Some((muon, momentum))) = (kind, &self.muon) {
+        if let (ParameterKind::Matrix(shape), Some((muon, momentum))) = (kind, &self.muon) {
             let velocity = match moments {
                 Some(Moments::Muon { velocity }) => velocity.mul_scalar(*momentum) + grad.clone(),
                 _ => grad.clone(),
@@ -169,7 +169,7 @@ impl Optimizers {
             let (value, _) = muon.step(lr, value.reshape(shape), ahead.reshape(shape), None);
             return (value.reshape([elements]), Some(Moments::Muon { velocity }));
         }
-        let optimizer = if matches!(kind, Kind::Other) { &self.other } else { &self.decaying };
+        let optimizer = if matches!(kind, ParameterKind::Other) { &self.other } else { &self.decaying };
         let state = match moments {
             Some(Moments::AdamW(state)) => Some(state),
             _ => None,
@@ -204,7 +204,7 @@ mod tests {
         let shape = [8, 24];
         let value = normal(8 * 24, &device);
         let (stepped, moments) =
-            optimizers.step(0.01, Kind::Matrix(shape), value.clone(), normal(8 * 24, &device), None);
+            optimizers.step(0.01, ParameterKind::Matrix(shape), value.clone(), normal(8 * 24, &device), None);
         assert!(matches!(moments, Some(Moments::Muon { .. })));
         // Rows as long as each other, and at right angles, but for what five iterations leave.
         let update = (value - stepped).reshape(shape).div_scalar(0.01 * 0.2 * f64::from(24.0f32).sqrt());
@@ -220,7 +220,7 @@ mod tests {
         let device = default_device();
         let optimizers = Optimizers::new(&AdamWSettings::default(), Some(&MuonSettings::default()));
         let step = |grad: Tensor<1>, moments| {
-            optimizers.step(0.01, Kind::Matrix([2, 2]), Tensor::zeros([4], &device), grad, moments)
+            optimizers.step(0.01, ParameterKind::Matrix([2, 2]), Tensor::zeros([4], &device), grad, moments)
         };
         let grad = |values: [f32; 4]| Tensor::<1>::from_data(TensorData::from(values), &device);
         let (_, moments) = step(grad([1.0, 0.0, 0.0, 0.0]), None);
@@ -238,10 +238,10 @@ mod tests {
             values(optimizers.step(0.01, kind, value.clone(), grad.clone(), None).0)
         };
         let muon = MuonSettings::default();
-        for kind in [Kind::Kernel, Kind::Other] {
+        for kind in [ParameterKind::Kernel, ParameterKind::Other] {
             assert_eq!(step(Some(&muon), kind), step(None, kind));
         }
-        assert_ne!(step(None, Kind::Kernel), step(None, Kind::Other), "weight decay");
-        assert_ne!(step(Some(&muon), Kind::Matrix([2, 3])), step(None, Kind::Matrix([2, 3])));
+        assert_ne!(step(None, ParameterKind::Kernel), step(None, ParameterKind::Other), "weight decay");
+        assert_ne!(step(Some(&muon), ParameterKind::Matrix([2, 3])), step(None, ParameterKind::Matrix([2, 3])));
     }
 }

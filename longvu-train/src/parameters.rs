@@ -19,12 +19,12 @@ use longvu_core::Dtype;
 use crate::{
     Result, StageSettings,
     initial::{initial_values, joins_residual},
-    optimizer::{Kind, Moments, Optimizers},
+    optimizer::{Moments, Optimizers, ParameterKind},
 };
 
 struct Parameter {
     shape: Vec<usize>,
-    kind: Kind,
+    kind: ParameterKind,
     /// `[elements]`, without a graph.
     value: Tensor<1>,
     moments: Option<Moments>,
@@ -239,15 +239,15 @@ fn spec(name: String, parameter: &Parameter) -> TensorSpec {
 }
 
 /// Whether a tensor multiplies activations, or is a table that is looked up or added.
-fn kind(spec: &TensorSpec) -> Kind {
+fn kind(spec: &TensorSpec) -> ParameterKind {
     let is_table = ["embed", "newline", "query", "token", "probe"].into_iter().any(|part| {
         spec.name.contains(part) && !spec.name.ends_with("query.weight") && !spec.name.contains("patch_embed")
     });
     match spec.shape[..] {
-        _ if is_table => Kind::Other,
-        [rows, columns] if !spec.name.starts_with("lm_head") => Kind::Matrix([rows, columns]),
-        [] | [_] => Kind::Other,
-        _ => Kind::Kernel,
+        _ if is_table => ParameterKind::Other,
+        [rows, columns] if !spec.name.starts_with("lm_head") => ParameterKind::Matrix([rows, columns]),
+        [] | [_] => ParameterKind::Other,
+        _ => ParameterKind::Kernel,
     }
 }
 

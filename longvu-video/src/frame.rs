@@ -5,7 +5,7 @@ use crate::{Error, Result};
 /// One picture of a video, or an image.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Frame {
+pub struct DecodedFrame {
     /// Position in the video, counted in displayed frames from 0.
     pub index: usize,
     /// Seconds since the first frame of the video.
@@ -18,7 +18,7 @@ pub struct Frame {
     pub rgb: Vec<u8>,
 }
 
-impl Frame {
+impl DecodedFrame {
     /// A frame from the caller's own pixels, `[height, width, 3]`, with index and time 0.
     ///
     /// # Errors
@@ -40,10 +40,10 @@ impl Frame {
     }
 }
 
-impl std::fmt::Debug for Frame {
+impl std::fmt::Debug for DecodedFrame {
     // Megabytes of pixels help nobody in a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Frame")
+        f.debug_struct("DecodedFrame")
             .field("index", &self.index)
             .field("timestamp", &self.timestamp)
             .field("width", &self.width)
@@ -59,10 +59,10 @@ mod tests {
 
     #[test]
     fn length_must_fit_the_size() {
-        let frame = Frame::from_rgb(2, 3, vec![7; 18]).unwrap().at(4, 1.5);
+        let frame = DecodedFrame::from_rgb(2, 3, vec![7; 18]).unwrap().at(4, 1.5);
         assert_eq!((frame.index, frame.timestamp, frame.rgb.len()), (4, 1.5, 18));
         for (width, height, bytes) in [(2, 3, 17), (2, 3, 19), (0, 3, 0), (3, 0, 0), (u32::MAX, u32::MAX, 0)] {
-            let error = Frame::from_rgb(width, height, vec![0; bytes]).unwrap_err();
+            let error = DecodedFrame::from_rgb(width, height, vec![0; bytes]).unwrap_err();
             assert!(matches!(error, Error::FrameSize { .. }), "{error}");
         }
     }

@@ -11,7 +11,7 @@ use crate::ffi::{self, RgbConverter};
 use crate::picture::Facts;
 use crate::source::Source;
 use crate::timeline::Timeline;
-use crate::{Error, Frame, Limits, Result, Warning, colour, orientation};
+use crate::{DecodedFrame, Error, Limits, Result, Warning, colour, orientation};
 
 /// Which frames to take from a file and what to do with them.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Frames {
         }
     }
 
-    fn next_frame(&mut self) -> Result<Option<Frame>> {
+    fn next_frame(&mut self) -> Result<Option<DecodedFrame>> {
         while self.taken < self.plan.indices.len() {
             let more = self.decoder.advance()?;
             if self.decoder.is_sparse() && self.is_amiss(more) {
@@ -163,7 +163,7 @@ impl Frames {
         true
     }
 
-    fn convert(&mut self, index: usize) -> Result<Frame> {
+    fn convert(&mut self, index: usize) -> Result<DecodedFrame> {
         let picture = self.decoder.picture();
         let turn = self.plan.turn;
         let (width, height) = (picture.width(), picture.height());
@@ -189,7 +189,7 @@ impl Frames {
         };
         self.stats.converted += 1;
         let (width, height) = orientation::turned_size(turn, shown);
-        Ok(Frame::from_rgb(width, height, rgb)?.at(index, self.plan.timeline.time(index)))
+        Ok(DecodedFrame::from_rgb(width, height, rgb)?.at(index, self.plan.timeline.time(index)))
     }
 
     /// Sums up the damage once nothing more will come.
@@ -212,7 +212,7 @@ impl Frames {
 }
 
 impl Iterator for Frames {
-    type Item = Result<Frame>;
+    type Item = Result<DecodedFrame>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {

@@ -6,19 +6,19 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use crate::opening::open_file;
-use crate::{Error, Frame, Limits, Result, Warning, formats, orientation, picture};
+use crate::{DecodedFrame, Error, Limits, Result, Warning, formats, orientation, picture};
 
 /// A picture from an image file, and what its user should know about it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Image {
     /// The picture, with index and time 0.
-    pub frame: Frame,
+    pub frame: DecodedFrame,
     /// What is wrong with the file, though the picture could be read.
     pub warnings: Vec<Warning>,
 }
 
-impl From<Image> for Frame {
+impl From<Image> for DecodedFrame {
     fn from(image: Image) -> Self {
         image.frame
     }
@@ -98,7 +98,7 @@ pub fn open_image_with(path: impl AsRef<Path>, options: &ImageOptions) -> Result
     for warning in &facts.warnings {
         tracing::warn!(path = %path.display(), "{warning}");
     }
-    Ok(Image { frame: Frame::from_rgb(width, height, rgb)?, warnings: facts.warnings })
+    Ok(Image { frame: DecodedFrame::from_rgb(width, height, rgb)?, warnings: facts.warnings })
 }
 
 /// What to say of a file that is none of the images, in the words of the `image` crate unless its name tells more.

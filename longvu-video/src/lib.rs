@@ -39,7 +39,7 @@ mod warning;
 pub use error::{Error, Result};
 pub use error_kind::ErrorKind;
 pub use formats::{FormatInfo, formats};
-pub use frame::Frame;
+pub use frame::DecodedFrame;
 pub use frames::{Frames, Stats};
 pub use image_file::{Image, ImageOptions, is_image, open_image, open_image_with};
 pub use info::{VideoInfo, path_text};

@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{cut, every, ffmpeg, picture_file, read_all, scratch, write_gif};
-use longvu_video::{Error, Frame, Sampling, Video, VideoOptions, Warning, is_image, open_image};
+use longvu_video::{DecodedFrame, Error, Sampling, Video, VideoOptions, Warning, is_image, open_image};
 
 /// Twenty pictures at ten a second, 160 x 128, in every format that loses nothing.
 fn animations(folder: &Path) -> [(PathBuf, &'static str); 3] {
@@ -21,7 +21,7 @@ fn animations(folder: &Path) -> [(PathBuf, &'static str); 3] {
     })
 }
 
-fn colour_at(frame: &Frame, (x, y): (u32, u32)) -> [u8; 3] {
+fn colour_at(frame: &DecodedFrame, (x, y): (u32, u32)) -> [u8; 3] {
     let place = (y as usize * frame.width as usize + x as usize) * 3;
     frame.rgb[place..place + 3].try_into().unwrap()
 }

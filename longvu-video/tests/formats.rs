@@ -8,7 +8,7 @@ use std::path::Path;
 use common::{every, ffmpeg, golden_video, mean_rgb, read_all, scratch};
 use longvu_video::{Decoding, Frames, Sampling, Video, VideoOptions, Warning};
 
-fn is_near(frame: &longvu_video::Frame, place: (u32, u32), colour: [u8; 3]) -> bool {
+fn is_near(frame: &longvu_video::DecodedFrame, place: (u32, u32), colour: [u8; 3]) -> bool {
     let at = (place.1 as usize * frame.width as usize + place.0 as usize) * 3;
     frame.rgb[at..at + 3].iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 24)
 }

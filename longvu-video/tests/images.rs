@@ -7,14 +7,14 @@ use std::path::Path;
 
 use common::{every, ffmpeg, golden_video, picture_file, read_all, scratch};
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
-use longvu_video::{Error, Frame, ImageOptions, Video, Warning, formats, is_image, open_image, open_image_with};
+use longvu_video::{DecodedFrame, Error, ImageOptions, Video, Warning, formats, is_image, open_image, open_image_with};
 
 /// 3 x 2, red at the top left, otherwise grey.
 fn picture() -> RgbImage {
     RgbImage::from_fn(3, 2, |x, y| if (x, y) == (0, 0) { Rgb([255, 0, 0]) } else { Rgb([128, 128, 128]) })
 }
 
-fn red_at(frame: &Frame) -> (u32, u32) {
+fn red_at(frame: &DecodedFrame) -> (u32, u32) {
     let place = frame.rgb.chunks(3).position(|p| p[0] > 180 && p[1] < 90).unwrap() as u32;
     (place % frame.width, place / frame.width)
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use common::boxes::{Item, boxed, find, heif, heif_with, insert, mp4};
 use common::{every, ffmpeg, read_all, scratch};
-use longvu_video::{Decoding, Frame, Sampling, Video, VideoOptions};
+use longvu_video::{DecodedFrame, Decoding, Sampling, Video, VideoOptions};
 
-fn frames(path: &Path) -> Vec<Frame> {
+fn frames(path: &Path) -> Vec<DecodedFrame> {
     read_all(&Video::open_with(path, every()).unwrap()).0
 }
 
@@ -38,7 +38,7 @@ fn sparse_is_full(path: &Path) {
     }
 }
 
-fn assert_equal(ours: &[Frame], theirs: &[u8], size: (u32, u32), name: &str) {
+fn assert_equal(ours: &[DecodedFrame], theirs: &[u8], size: (u32, u32), name: &str) {
     assert!(ours.iter().all(|frame| (frame.width, frame.height) == size), "{name}");
     let ours: Vec<u8> = ours.iter().flat_map(|frame| frame.rgb.clone()).collect();
     assert_eq!(ours.len(), theirs.len(), "{name}");
@@ -81,8 +81,8 @@ fn columns_and_rows_that_the_stream_hides_are_gone() {
 }
 
 /// What is left of frames when only a rectangle is shown.
-fn cut(frames: &[Frame], (left, top): (u32, u32), (width, height): (u32, u32)) -> Vec<u8> {
-    let row = |frame: &Frame, y: u32| {
+fn cut(frames: &[DecodedFrame], (left, top): (u32, u32), (width, height): (u32, u32)) -> Vec<u8> {
+    let row = |frame: &DecodedFrame, y: u32| {
         let start = ((y * frame.width + left) * 3) as usize;
         frame.rgb[start..start + width as usize * 3].to_vec()
     };
@@ -169,7 +169,7 @@ fn quarters(folder: &Path) -> Item {
 }
 
 /// The colours of the four quarters, as letters.
-fn letters(frame: &Frame) -> String {
+fn letters(frame: &DecodedFrame) -> String {
     let at = |x: u32, y: u32| {
         let start = ((y * frame.width + x) * 3) as usize;
         match frame.rgb[start..start + 3].iter().map(|level| u8::from(*level > 128)).collect::<Vec<_>>()[..] {

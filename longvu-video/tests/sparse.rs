@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{every, ffmpeg, golden_dir, read_all, scratch};
-use longvu_video::{Decoding, Frame, Sampling, Stats, Video, VideoOptions, Warning};
+use longvu_video::{DecodedFrame, Decoding, Sampling, Stats, Video, VideoOptions, Warning};
 
 /// Dense, sparse, spread and picked samplings, whole and in part.
 fn samplings() -> Vec<VideoOptions> {
@@ -36,7 +36,7 @@ fn compare(path: &Path, options: &VideoOptions) -> Option<(Stats, Stats)> {
     });
     assert_eq!(sparse.is_some(), full.is_some(), "{} {options:?}", path.display());
     let ((frames, stats, warnings), (expected, full_stats, full_warnings)) = (sparse?, full?);
-    let indices = |frames: &[Frame]| frames.iter().map(|frame| frame.index).collect::<Vec<_>>();
+    let indices = |frames: &[DecodedFrame]| frames.iter().map(|frame| frame.index).collect::<Vec<_>>();
     assert_eq!(indices(&frames), indices(&expected), "{} {options:?}", path.display());
     for (frame, expected) in frames.iter().zip(&expected) {
         assert!(
@@ -191,7 +191,7 @@ fn damaged_files() {
             bytes[middle..][..300].iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * 37 % 256) as u8);
             std::fs::write(&path, bytes).unwrap();
             let (frames, iterator) = read_all(&Video::open_with(&path, every_7th.clone()).unwrap());
-            let same = |frame: &&Frame| {
+            let same = |frame: &&DecodedFrame| {
                 expected.iter().any(|e| (e.timestamp - frame.timestamp).abs() < 1e-6 && e.rgb == frame.rgb)
             };
             let wrong: Vec<f64> = frames.iter().filter(|f| !same(f)).map(|frame| frame.timestamp).collect();

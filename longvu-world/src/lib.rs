@@ -33,7 +33,7 @@ pub use judge::{matches, matches_description, matches_place};
 pub use mp4::VideoCodec;
 pub use options::{Aspect, ScriptKind, ScriptOptions};
 pub use question::{Question, QuestionKind};
-pub use render::{Frame, Frames, Renderer};
+pub use render::{DrawnFrame, Frames, Renderer};
 pub use script::{Counted, Object, Scene, Script};
 pub use split::Split;
 pub use things::{Colour, Direction, LETTERS, Motion, Shape, Size, Thing};

@@ -7,7 +7,7 @@ use crate::{Error, Object, Result, Script};
 /// One picture of a video.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Frame {
+pub struct DrawnFrame {
     /// Place in the sequence, from 0.
     pub index: usize,
     /// Seconds from the start of the video.
@@ -20,9 +20,9 @@ pub struct Frame {
     pub rgb: Vec<u8>,
 }
 
-impl std::fmt::Debug for Frame {
+impl std::fmt::Debug for DrawnFrame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Frame")
+        f.debug_struct("DrawnFrame")
             .field("index", &self.index)
             .field("timestamp", &self.timestamp)
             .field("width", &self.width)
@@ -85,9 +85,9 @@ pub struct Frames<'a> {
 }
 
 impl Iterator for Frames<'_> {
-    type Item = Frame;
+    type Item = DrawnFrame;
 
-    fn next(&mut self) -> Option<Frame> {
+    fn next(&mut self) -> Option<DrawnFrame> {
         let index = self.next;
         let timestamp = index as f64 / self.fps;
         if micros(timestamp) >= u64::from(self.renderer.script.duration_ms) * 1000 {
@@ -95,7 +95,7 @@ impl Iterator for Frames<'_> {
         }
         self.next += 1;
         let rgb = self.renderer.frame(timestamp);
-        Some(Frame { index, timestamp, width: self.renderer.width, height: self.renderer.height, rgb })
+        Some(DrawnFrame { index, timestamp, width: self.renderer.width, height: self.renderer.height, rgb })
     }
 }
 

@@ -106,16 +106,16 @@ impl IntoClip for Vec<Frame> {
 }
 
 #[cfg(feature = "video")]
-impl From<crate::video::Frame> for Frame {
-    fn from(frame: crate::video::Frame) -> Self {
-        let crate::video::Frame { index, timestamp, width, height, rgb, .. } = frame;
+impl From<crate::video::DecodedFrame> for Frame {
+    fn from(frame: crate::video::DecodedFrame) -> Self {
+        let crate::video::DecodedFrame { index, timestamp, width, height, rgb, .. } = frame;
         Self { index, timestamp, width, height, rgb }
     }
 }
 
 /// A picture file's frame is an image.
 #[cfg(feature = "video")]
-impl IntoClip for crate::video::Frame {
+impl IntoClip for crate::video::DecodedFrame {
     fn into_clip(self) -> Result<Clip> {
         Ok(Clip::from_image(self.into()))
     }

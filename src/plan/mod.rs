@@ -16,4 +16,4 @@ pub use advice::{Advice, Change};
 pub use memory_plan::MemoryPlan;
 pub use settings::{Compute, PlanSettings, Workload};
 pub use sizes::ModelSizes;
-pub use stage_memory::{Item, Kind, PartWeights, Stage, StageMemory, bytes};
+pub use stage_memory::{Item, ItemKind, PartWeights, Stage, StageMemory, bytes};

@@ -50,7 +50,7 @@ impl Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Kind {
+pub enum ItemKind {
     /// Code, libraries and the allocator's slack.
     Program,
     /// Weights of the parts that are in memory.
@@ -71,7 +71,7 @@ pub enum Kind {
     KvCache,
 }
 
-impl Kind {
+impl ItemKind {
     /// All of them, in the order of tables.
     pub const ALL: [Self; 9] = [
         Self::Program,
@@ -111,7 +111,7 @@ impl Kind {
 #[non_exhaustive]
 pub struct Item {
     /// What it is for.
-    pub kind: Kind,
+    pub kind: ItemKind,
     /// How much, at most.
     pub bytes: u64,
 }
@@ -122,13 +122,13 @@ pub struct Item {
 pub struct StageMemory {
     /// The step.
     pub stage: Stage,
-    /// What takes memory, in the order of [`Kind::ALL`].
+    /// What takes memory, in the order of [`ItemKind::ALL`].
     pub items: Vec<Item>,
 }
 
 impl StageMemory {
     /// Bytes of one kind.
-    pub fn bytes(&self, kind: Kind) -> u64 {
+    pub fn bytes(&self, kind: ItemKind) -> u64 {
         self.items.iter().filter(|item| item.kind == kind).map(|item| item.bytes).fold(0, u64::saturating_add)
     }
 

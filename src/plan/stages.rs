@@ -16,7 +16,7 @@ use crate::{
             ModelSizes,
             Part::{self, Connector, Dinov2, LanguageModel, Siglip},
         },
-        stage_memory::{Item, Kind, Stage, StageMemory},
+        stage_memory::{Item, ItemKind, Stage, StageMemory},
     },
     vision::SizePair,
 };
@@ -138,29 +138,29 @@ struct Transformer {
 }
 
 impl Formulas<'_> {
-    fn stage(&self, stage: Stage, items: &[(Kind, u128)]) -> StageMemory {
-        let reads = items.iter().any(|(kind, _)| *kind == Kind::Reading);
+    fn stage(&self, stage: Stage, items: &[(ItemKind, u128)]) -> StageMemory {
+        let reads = items.iter().any(|(kind, _)| *kind == ItemKind::Reading);
         let left = (!reads).then(|| self.reading());
-        let weights: u128 = items.iter().filter(|(kind, _)| *kind == Kind::Weights).map(|(_, bytes)| bytes).sum();
+        let weights: u128 = items.iter().filter(|(kind, _)| *kind == ItemKind::Weights).map(|(_, bytes)| bytes).sum();
         let on_demand = self.settings.residency == Residency::OnDemand;
-        let holes = on_demand.then_some((Kind::Reading, (weights / 4).min(FRAGMENTS)));
+        let holes = on_demand.then_some((ItemKind::Reading, (weights / 4).min(FRAGMENTS)));
         let items = items.iter().chain(&left).chain(&holes);
         let bytes = |kind| items.clone().filter(|(k, _)| *k == kind).map(|(_, bytes)| bytes).sum::<u128>();
         let item = |kind, bytes: u128| Item { kind, bytes: bytes.try_into().unwrap_or(u64::MAX) };
-        let all = Kind::ALL.into_iter().map(|kind| item(kind, bytes(kind)));
+        let all = ItemKind::ALL.into_iter().map(|kind| item(kind, bytes(kind)));
         let mut items: Vec<Item> = all.filter(|item| item.bytes > 0).collect();
-        items.insert(0, item(Kind::Program, PROGRAM));
+        items.insert(0, item(ItemKind::Program, PROGRAM));
         StageMemory { stage, items }
     }
 
     /// Weights of the parts that a stage uses, or of all that are there anyway.
-    fn weights(&self, used: &[Part]) -> (Kind, u128) {
+    fn weights(&self, used: &[Part]) -> (ItemKind, u128) {
         let all = [Siglip, Dinov2, Connector, LanguageModel];
         // A run that answers nothing leaves the language model where it is.
         let there = if self.workload.answers { &all[..] } else { &all[..3] };
         let on_demand = self.settings.residency == Residency::OnDemand;
         let parts = if on_demand { used } else { there };
-        (Kind::Weights, parts.iter().map(|&part| u128::from(self.model.part_weights(part, self.settings))).sum())
+        (ItemKind::Weights, parts.iter().map(|&part| u128::from(self.model.part_weights(part, self.settings))).sum())
     }
 
     fn load(&self) -> StageMemory {
@@ -168,7 +168,7 @@ impl Formulas<'_> {
     }
 
     /// Blocks on their way from the files at the beginning. The allocator does not give them back for certain.
-    fn reading(&self) -> (Kind, u128) {
+    fn reading(&self) -> (ItemKind, u128) {
         let reading = |part| u128::from(self.model.reading(part, self.settings));
         let parts = [LanguageModel, Siglip, Dinov2].map(reading);
         let parts = if self.workload.answers { &parts[..] } else { &parts[1..] };
@@ -178,13 +178,13 @@ impl Formulas<'_> {
             (Residency::Whole | Residency::Towers, Compute::Cpu) => parts.iter().sum(),
             (Residency::Whole | Residency::Towers, Compute::Gpu) => parts.iter().copied().max().unwrap_or_default(),
         };
-        (Kind::Reading, bytes)
+        (ItemKind::Reading, bytes)
     }
 
     fn load_one(&self, stage: Stage, part: Part) -> StageMemory {
-        let reading = (Kind::Reading, u128::from(self.model.reading(part, self.settings)));
+        let reading = (ItemKind::Reading, u128::from(self.model.reading(part, self.settings)));
         let rest = match stage {
-            Stage::LoadDinov2 => (Kind::Features, 0),
+            Stage::LoadDinov2 => (ItemKind::Features, 0),
             Stage::LoadSiglip => self.held(),
             _ => self.encoded(),
         };
@@ -205,9 +205,9 @@ impl Formulas<'_> {
             &[
                 self.weights(&[Dinov2, Connector]),
                 self.frames(),
-                (Kind::Activations, self.tower(&tower, self.model.input[1])),
+                (ItemKind::Activations, self.tower(&tower, self.model.input[1])),
                 // The window as it is gathered, and as the temporal stage normalises it.
-                (Kind::Features, 3 * window + self.held().1),
+                (ItemKind::Features, 3 * window + self.held().1),
             ],
         )
     }
@@ -221,7 +221,7 @@ impl Formulas<'_> {
         let activations = self.tower(&tower, self.model.input[0]).max(self.aggregator());
         self.stage(
             Stage::Aggregate,
-            &[self.weights(&[Siglip, Connector]), (Kind::Activations, activations), self.held(), self.encoded()],
+            &[self.weights(&[Siglip, Connector]), (ItemKind::Activations, activations), self.held(), self.encoded()],
         )
     }
 
@@ -238,7 +238,10 @@ impl Formulas<'_> {
         };
         // The visual tokens, and the prompt that they become part of.
         let tokens = (laid_out + 2 * room.min(kept * full)) * hidden * number;
-        self.stage(Stage::Fuse, &[self.weights(&[LanguageModel, Connector]), self.encoded(), (Kind::Tokens, tokens)])
+        self.stage(
+            Stage::Fuse,
+            &[self.weights(&[LanguageModel, Connector]), self.encoded(), (ItemKind::Tokens, tokens)],
+        )
     }
 
     fn prefill(&self) -> StageMemory {
@@ -261,9 +264,9 @@ impl Formulas<'_> {
             &[
                 self.weights(&[LanguageModel, Connector]),
                 self.encoded(),
-                (Kind::Tokens, embeds),
+                (ItemKind::Tokens, embeds),
                 self.kv_cache(),
-                (Kind::Activations, self.layer(&decoder)),
+                (ItemKind::Activations, self.layer(&decoder)),
             ],
         )
     }
@@ -272,7 +275,12 @@ impl Formulas<'_> {
         let logits = 4 * self.model.config.decoder.vocab_size as u128 * 4;
         self.stage(
             Stage::Generate,
-            &[self.weights(&[LanguageModel, Connector]), self.encoded(), self.kv_cache(), (Kind::Activations, logits)],
+            &[
+                self.weights(&[LanguageModel, Connector]),
+                self.encoded(),
+                self.kv_cache(),
+                (ItemKind::Activations, logits),
+            ],
         )
     }
 
@@ -316,30 +324,30 @@ impl Formulas<'_> {
     }
 
     /// Decoder, RGB frames in flight, and two windows of resized ones.
-    fn frames(&self) -> (Kind, u128) {
+    fn frames(&self) -> (ItemKind, u128) {
         let pixels = u128::from(self.workload.width) * u128::from(self.workload.height);
         let resized: u128 = self.model.input.iter().map(|&side| 3 * (side as u128).pow(2)).sum();
         let decoder = if self.workload.frames > 1 { DECODER_PICTURES * pixels * 3 / 2 } else { 0 };
         let rgb = RGB_FRAMES.min(self.workload.frames as u128 + 1) * pixels * 3;
-        (Kind::Frames, decoder + rgb + 2 * self.shape.window * resized)
+        (ItemKind::Frames, decoder + rgb + 2 * self.shape.window * resized)
     }
 
     /// Features and pixels of frames that wait for SigLIP.
-    fn held(&self) -> (Kind, u128) {
+    fn held(&self) -> (ItemKind, u128) {
         let pixels = 3 * (self.model.input[0] as u128).pow(2);
         let frame = self.shape.cells * self.model.dinov2.hidden_size as u128 * 4 + pixels;
-        (Kind::Features, self.workload.frames.min(WAITING_FRAMES) as u128 * frame)
+        (ItemKind::Features, self.workload.frames.min(WAITING_FRAMES) as u128 * frame)
     }
 
     /// Aggregated frames, which come into the tensor that they stay in.
-    fn encoded(&self) -> (Kind, u128) {
+    fn encoded(&self) -> (ItemKind, u128) {
         let frame = self.shape.queries * self.model.config.vision_hidden_size as u128 * self.shape.number;
-        (Kind::Encoded, self.shape.kept * frame)
+        (ItemKind::Encoded, self.shape.kept * frame)
     }
 
-    fn kv_cache(&self) -> (Kind, u128) {
+    fn kv_cache(&self) -> (ItemKind, u128) {
         let positions = self.shape.positions + self.workload.max_new_tokens as u128;
         let position = self.model.config.decoder.kv_bytes_per_position(1) as u128 * self.shape.number;
-        (Kind::KvCache, positions * position)
+        (ItemKind::KvCache, positions * position)
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use longvu::{
     MemoryPlan, Residency, Sampling, VideoOptions, Workload,
-    plan::{Compute, Kind, ModelSizes, PlanSettings, bytes},
+    plan::{Compute, ItemKind, ModelSizes, PlanSettings, bytes},
 };
 use serde_json::Map;
 
@@ -135,9 +135,9 @@ fn page(plan: &MemoryPlan, video: &str) -> String {
 
 /// The forecast as a table, a line for each step.
 fn table(plan: &MemoryPlan) -> String {
-    let used = |kind: &Kind| plan.stages.iter().any(|stage| stage.bytes(*kind) > 0);
-    let counted = |kind: &Kind| plan.settings.compute == Compute::Cpu || !kind.on_host();
-    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(used).filter(counted).collect();
+    let used = |kind: &ItemKind| plan.stages.iter().any(|stage| stage.bytes(*kind) > 0);
+    let counted = |kind: &ItemKind| plan.settings.compute == Compute::Cpu || !kind.on_host();
+    let kinds: Vec<ItemKind> = ItemKind::ALL.into_iter().filter(used).filter(counted).collect();
     let mut text = format!("{:26}", "step");
     kinds.iter().for_each(|kind| text += &format!("{:>12}", kind.name()));
     text += &format!("{:>12}\n", "together");

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use longvu::{
     Video, VideoOptions, VisualKind,
-    video::{Decoding, Frame, VideoInfo, path_text},
+    video::{DecodedFrame, Decoding, VideoInfo, path_text},
 };
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ fn sampled(video: &Video) -> Vec<Sampled> {
 fn page(source: &Source, sampled: &[Sampled], decode: Option<DecodeStats>) -> String {
     let path = source.path.display();
     let video = match &source.media {
-        Media::Image(Frame { width, height, .. }) => return format!("{path}\nimage, {width}x{height}\n"),
+        Media::Image(DecodedFrame { width, height, .. }) => return format!("{path}\nimage, {width}x{height}\n"),
         Media::Video(video) => video.info(),
     };
     let VideoInfo { container, codec, width, height, frame_count, average_fps, .. } = video;

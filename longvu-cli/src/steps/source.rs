@@ -103,7 +103,7 @@ pub struct Source {
 /// What the file is.
 pub enum Media {
     Video(Video),
-    Image(video::Frame),
+    Image(video::DecodedFrame),
 }
 
 /// What decoding told.
@@ -257,7 +257,7 @@ impl Watched {
 }
 
 impl Iterator for Watched {
-    type Item = video::Result<video::Frame>;
+    type Item = video::Result<video::DecodedFrame>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let frame = self.frames.next();

@@ -6,7 +6,7 @@ pub mod boxes;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use longvu_video::{Frame, Frames, Video, VideoOptions};
+use longvu_video::{DecodedFrame, Frames, Video, VideoOptions};
 
 /// The folder of golden data: `LONGVU_GOLDEN_DIR`, or the workspace's.
 pub fn golden_dir() -> PathBuf {
@@ -45,7 +45,7 @@ pub fn cut(from: &Path, numerator: usize, denominator: usize, to: &Path) -> Path
 }
 
 /// All sampled frames, and the iterator when it is done.
-pub fn read_all(video: &Video) -> (Vec<Frame>, Frames) {
+pub fn read_all(video: &Video) -> (Vec<DecodedFrame>, Frames) {
     let mut frames = video.frames().expect("decoding starts");
     let read = frames.by_ref().map(|frame| frame.expect("a frame")).collect();
     (read, frames)
@@ -57,7 +57,7 @@ pub fn every() -> VideoOptions {
 }
 
 /// Mean of each channel.
-pub fn mean_rgb(frame: &Frame) -> [f64; 3] {
+pub fn mean_rgb(frame: &DecodedFrame) -> [f64; 3] {
     let mut sums = [0_u64; 3];
     for pixel in frame.rgb.chunks_exact(3) {
         for (sum, level) in sums.iter_mut().zip(pixel) {

@@ -47,7 +47,7 @@ pub struct AccuracyArgs {
 
     /// Kind of video: single, cuts, still, needle, or any
     #[arg(long, default_value = "needle", value_parser = kind)]
-    pub kind: Kind,
+    pub kind: KindChoice,
 
     /// Write every video to a file and read it from there, as any video is, instead of taking frames as they are drawn
     #[arg(long)]
@@ -66,13 +66,13 @@ pub struct AccuracyArgs {
 
 /// A kind of video, or none in particular.
 #[derive(Debug, Clone, Copy)]
-pub struct Kind(Option<ScriptKind>);
+pub struct KindChoice(Option<ScriptKind>);
 
-fn kind(text: &str) -> Result<Kind, String> {
+fn kind(text: &str) -> Result<KindChoice, String> {
     let found = ScriptKind::ALL.into_iter().find(|kind| kind.name() == text);
     match found {
         None if text != "any" => Err("write single, cuts, still, needle or any".to_owned()),
-        found => Ok(Kind(found)),
+        found => Ok(KindChoice(found)),
     }
 }
 
