@@ -129,7 +129,7 @@ impl LongVuBuilder {
         self.config_value("tokenizer_model_max_length", tokens)
     }
 
-    /// Replaces any value of the model's `config.json`.
+    /// Replaces any value of the model's `config.json`; a key that nothing reads is an error of whatever reads the file.
     #[must_use]
     pub fn config_value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.overrides.insert(key.into(), value.into());
