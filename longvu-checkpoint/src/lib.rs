@@ -19,7 +19,11 @@ mod weights;
 
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Mismatch, Result};
-pub use formats::{mapped::Mapping, writer::SafetensorsWriter};
+pub use formats::{
+    header::{HeaderFault, SafetensorsHeader},
+    mapped::Mapping,
+    writer::SafetensorsWriter,
+};
 pub use limits::Limits;
 pub use load_options::LoadOptions;
 pub use repo::{Download, Repo, RepoOptions};
