@@ -26,7 +26,7 @@ pub use formats::{
 };
 pub use limits::Limits;
 pub use load_options::LoadOptions;
-pub use repo::{Download, Repo, RepoOptions};
+pub use repo::{Repo, RepoOptions};
 pub use source::TensorSource;
 pub use synthetic::{Synthetic, synthetic_range, synthetic_value, synthetic_values};
 pub use weights::{LoadReport, TensorLookup, TensorRole, TensorSpec, Weights, build, check, declare, load};
