@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Error, ErrorKind, Result},
+    io::{Error, ErrorKind, Result, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -20,6 +20,16 @@ const LOCK: &str = ".longvu-lock";
 
 /// Attempts at a name that nobody else takes or sweeps away meanwhile.
 const ATTEMPTS: usize = 100;
+
+/// Writes a file of these bytes; one that was there is replaced.
+///
+/// # Errors
+/// As [`FileDraft::new`] and [`FileDraft::commit`].
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut draft = FileDraft::new(path)?;
+    draft.write_all(bytes)?;
+    draft.commit()
+}
 
 /// A file that grows under a hidden name; it vanishes unless it is [committed](Self::commit).
 #[derive(Debug)]
@@ -72,6 +82,16 @@ impl FileDraft {
     }
 }
 
+impl Write for FileDraft {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.file.flush()
+    }
+}
+
 impl Drop for FileDraft {
     fn drop(&mut self) {
         if !self.committed {
@@ -85,6 +105,7 @@ impl Drop for FileDraft {
 pub struct FolderDraft {
     path: PathBuf,
     target: PathBuf,
+    replaces: bool,
     committed: bool,
     _lock: File,
 }
@@ -98,6 +119,18 @@ impl FolderDraft {
         if fs::symlink_metadata(target).is_ok() {
             return Err(Error::new(ErrorKind::AlreadyExists, "it already exists, and nothing is overwritten"));
         }
+        Self::begin(target, false)
+    }
+
+    /// Begins a folder that is to be at `target`, in place of the one that is there, which goes just before.
+    ///
+    /// # Errors
+    /// A place that cannot be written to.
+    pub fn replacing(target: &Path) -> Result<Self> {
+        Self::begin(target, true)
+    }
+
+    fn begin(target: &Path, replaces: bool) -> Result<Self> {
         let folder = folder_of(target)?;
         sweep(&folder);
         for _ in 0..ATTEMPTS {
@@ -116,7 +149,7 @@ impl FolderDraft {
                 }
             };
             if lock_kept(&file, &lock) {
-                return Ok(Self { path, target: target.to_owned(), committed: false, _lock: file });
+                return Ok(Self { path, target: target.to_owned(), replaces, committed: false, _lock: file });
             }
         }
         Err(exhausted())
@@ -132,6 +165,9 @@ impl FolderDraft {
     /// # Errors
     /// Whatever the file system says; a folder that has appeared at that place and is not empty.
     pub fn commit(mut self) -> Result<()> {
+        if self.replaces && fs::symlink_metadata(&self.target).is_ok() {
+            fs::remove_dir_all(&self.target)?;
+        }
         fs::rename(&self.path, &self.target)?;
         self.committed = true;
         // Only now: a draft without its lock would be nobody's, and no sweep would remove it.
@@ -239,8 +275,6 @@ fn dead(path: &Path) -> Option<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -280,6 +314,12 @@ mod tests {
         draft.commit().unwrap();
         assert_eq!((names(folder.path()), names(&target)), (vec!["model".to_owned()], vec!["x".to_owned()]));
         assert_eq!(FolderDraft::new(&target).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        drop(FolderDraft::replacing(&target).unwrap());
+        assert_eq!(names(&target), ["x"]);
+        let draft = FolderDraft::replacing(&target).unwrap();
+        fs::write(draft.path().join("y"), "2").unwrap();
+        draft.commit().unwrap();
+        assert_eq!((names(folder.path()), names(&target)), (vec!["model".to_owned()], vec!["y".to_owned()]));
     }
 
     #[test]

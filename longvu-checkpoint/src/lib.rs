@@ -19,10 +19,14 @@ mod weights;
 
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Mismatch, Result};
-pub use formats::{mapped::Mapping, writer::SafetensorsWriter};
+pub use formats::{
+    header::{HeaderFault, SafetensorsHeader},
+    mapped::Mapping,
+    writer::SafetensorsWriter,
+};
 pub use limits::Limits;
 pub use load_options::LoadOptions;
-pub use repo::{Download, Repo, RepoOptions};
+pub use repo::{Repo, RepoOptions};
 pub use source::TensorSource;
 pub use synthetic::{Synthetic, synthetic_range, synthetic_value, synthetic_values};
 pub use weights::{LoadReport, TensorLookup, TensorRole, TensorSpec, Weights, build, check, declare, load};

@@ -1,22 +1,19 @@
 //! Where a model's files are: a local folder, or a repository of the Hugging Face Hub.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
+
+use longvu_core::Watch;
 
 use crate::{Error, Limits, Mapping, Result, files};
-
-/// Progress of a download: file name, bytes so far (those of an earlier attempt included), bytes in total.
-pub type Download = Arc<dyn Fn(&str, u64, u64) + Send + Sync>;
 
 /// How repositories are reached.
 #[derive(Clone, Default)]
 pub struct RepoOptions {
     /// Branch, tag or commit; `main` when absent.
     pub revision: Option<String>,
-    /// Called as a download goes on.
-    pub progress: Option<Download>,
+    /// Told of each file that is downloaded ([`Step::Download`](longvu_core::Step::Download), in bytes, those of an earlier
+    /// attempt included), and asked whether to go on.
+    pub watch: Watch,
     /// What is too large in the files.
     pub limits: Limits,
     /// How weights come into memory.

@@ -177,6 +177,13 @@ pub enum Error {
         expected: &'static str,
     },
 
+    /// The system gives no random numbers to draw tokens with.
+    #[error("the system gives no random numbers ({reason}); set a seed")]
+    NoRandomness {
+        /// The system's reason.
+        reason: String,
+    },
+
     /// The model gave no logits at all.
     #[error("there are no logits to pick a token from; the model's vocabulary is empty")]
     EmptyLogits,

@@ -1,11 +1,11 @@
 //! Picking the next token from the model's logits.
 
-use std::{
-    cmp::Ordering,
-    hash::{BuildHasher, Hasher, RandomState},
-};
+use std::cmp::Ordering;
 
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{
+    RngExt, SeedableRng,
+    rngs::{StdRng, SysRng},
+};
 
 use crate::{Error, GenerationConfig, Result};
 
@@ -41,16 +41,22 @@ impl LogitsSampler {
     /// A sampler with these settings, of which it takes temperature, top-k, top-p, repetition penalty and seed.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] as [`GenerationConfig::validate`].
+    /// [`Error::InvalidSetting`] as [`GenerationConfig::validate`], and [`Error::NoRandomness`] when there is no seed and
+    /// the system gives none.
     pub fn new(config: &GenerationConfig) -> Result<Self> {
         config.validate()?;
-        let seed = config.seed.unwrap_or_else(fresh_seed);
+        let rng = match config.seed {
+            Some(seed) => StdRng::seed_from_u64(seed),
+            None => {
+                StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::NoRandomness { reason: error.to_string() })?
+            }
+        };
         Ok(Self {
             temperature: config.temperature.filter(|_| config.do_sample()),
             top_k: config.top_k.filter(|&k| k > 0),
             top_p: config.top_p.filter(|&p| p < 1.0).map(f64::from),
             repetition_penalty: config.repetition_penalty,
-            rng: StdRng::seed_from_u64(seed),
+            rng,
         })
     }
 
@@ -181,11 +187,6 @@ fn nucleus(mut candidates: Vec<Candidate>, p: f64) -> Vec<Candidate> {
 
 fn total_weight(candidates: &[Candidate]) -> f64 {
     candidates.iter().map(|candidate| f64::from(candidate.weight)).sum()
-}
-
-/// A seed that differs from run to run: the standard library keys its hash maps at random.
-fn fresh_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use longvu_checkpoint::atomic::FolderDraft;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Parameters, Result};
@@ -78,19 +79,17 @@ pub(crate) fn save_state(
     parameters: &Parameters,
 ) -> Result<()> {
     let base = folder.join("checkpoints").join(stage);
-    let (partial, complete) = (base.join("partial"), base.join(format!("step-{step}")));
-    if partial.exists() {
-        fs::remove_dir_all(&partial).map_err(Error::write(&partial))?;
-    }
+    let complete = base.join(format!("step-{step}"));
     if complete.exists() {
         return Ok(());
     }
-    fs::create_dir_all(&partial).map_err(Error::write(&partial))?;
-    parameters.save(&partial.join("model.safetensors"))?;
+    fs::create_dir_all(&base).map_err(Error::write(&base))?;
+    let draft = FolderDraft::new(&complete).map_err(Error::write(&complete))?;
+    parameters.save(&draft.path().join("model.safetensors"))?;
     let state = serde_json::to_string(&State { step, settings: settings.to_owned() }).unwrap_or_default();
-    let path = partial.join("state.json");
+    let path = draft.path().join("state.json");
     fs::write(&path, state).map_err(Error::write(&path))?;
-    fs::rename(&partial, &complete).map_err(Error::write(&complete))?;
+    draft.commit().map_err(Error::write(&complete))?;
     for (old, path) in steps(&base)? {
         if old < step {
             fs::remove_dir_all(&path).map_err(Error::write(&path))?;

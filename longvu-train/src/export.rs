@@ -6,7 +6,7 @@ use std::{
 };
 
 use longvu::{ModelFiles, TEXT_FILES};
-use longvu_checkpoint::Repo;
+use longvu_checkpoint::{Repo, atomic::FolderDraft};
 use longvu_core::Dtype;
 use serde_json::json;
 
@@ -24,12 +24,12 @@ pub(crate) struct Trained {
 /// # Errors
 /// Files that cannot be read or written.
 pub(crate) fn export(trained: &Trained, files: &ModelFiles, tokenizer: &Path, dtype: Dtype, out: &Path) -> Result<()> {
-    let partial = out.with_extension("partial");
-    remove(&partial)?;
+    let draft = FolderDraft::replacing(out).map_err(Error::write(out))?;
+    let model = draft.path();
     let parts: [(PathBuf, &Repo, &[&str], &Parameters); 3] = [
-        (partial.clone(), &files.repo, &["config.json"], &trained.language),
-        (partial.join("siglip"), &files.siglip.repo, &TOWER_FILES, &trained.siglip),
-        (partial.join("dinov2"), &files.dinov2.repo, &TOWER_FILES, &trained.dinov2),
+        (model.to_owned(), &files.repo, &["config.json"], &trained.language),
+        (model.join("siglip"), &files.siglip.repo, &TOWER_FILES, &trained.siglip),
+        (model.join("dinov2"), &files.dinov2.repo, &TOWER_FILES, &trained.dinov2),
     ];
     for (folder, repo, names, parameters) in parts {
         fs::create_dir_all(&folder).map_err(Error::write(&folder))?;
@@ -46,12 +46,11 @@ pub(crate) fn export(trained: &Trained, files: &ModelFiles, tokenizer: &Path, dt
     for name in TEXT_FILES {
         let from = tokenizer.join(name);
         if from.is_file() {
-            copy(&from, &partial.join(name))?;
+            copy(&from, &model.join(name))?;
         }
     }
-    write_generation_config(&partial, tokenizer)?;
-    remove(out)?;
-    fs::rename(&partial, out).map_err(Error::write(out))
+    write_generation_config(model, tokenizer)?;
+    draft.commit().map_err(Error::write(out))
 }
 
 const TOWER_FILES: [&str; 2] = ["config.json", "preprocessor_config.json"];
@@ -65,10 +64,6 @@ fn write_generation_config(folder: &Path, tokenizer: &Path) -> Result<()> {
     let ends = longvu_llm::Tokenizer::from_dir(tokenizer)?.end_of_turn_ids();
     let config = json!({ "do_sample": false, "eos_token_id": ends });
     fs::write(&path, format!("{config:#}\n")).map_err(Error::write(&path))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() { fs::remove_dir_all(folder).map_err(Error::write(folder)) } else { Ok(()) }
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use longvu_checkpoint::atomic;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Error, Result};
@@ -61,9 +62,7 @@ impl TrainingLog {
                 seconds_before = parsed.seconds;
             }
         }
-        let partial = path.with_extension("partial");
-        fs::write(&partial, text).map_err(Error::write(&partial))?;
-        fs::rename(&partial, path).map_err(Error::write(path))?;
+        atomic::write(path, text.as_bytes()).map_err(Error::write(path))?;
         let file = OpenOptions::new().append(true).open(path).map_err(Error::write(path))?;
         Ok(Self { path: path.to_owned(), file, seconds_before })
     }

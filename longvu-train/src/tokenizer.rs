@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use longvu_checkpoint::atomic::FolderDraft;
 use longvu_world::{QuestionKind, Script, ScriptKind, ScriptOptions, Split};
 use serde_json::{Value, json};
 use tokenizers::{
@@ -65,8 +66,7 @@ pub(crate) fn train_tokenizer(
 impl TrainedTokenizer {
     /// Writes `tokenizer.json` and `tokenizer_config.json` to a new folder, which appears once it is complete.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let partial = folder.with_extension("partial");
-        fs::create_dir_all(&partial).map_err(Error::write(&partial))?;
+        let draft = FolderDraft::new(folder).map_err(Error::write(folder))?;
         let tokenizer = self.json().map_err(|error| Error::Tokenizer { reason: error.to_string() })?;
         let config = json!({
             "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
@@ -75,10 +75,10 @@ impl TrainedTokenizer {
         });
         let files = [("tokenizer.json", format!("{tokenizer:#}")), ("tokenizer_config.json", format!("{config:#}"))];
         for (name, text) in files {
-            let path = partial.join(name);
+            let path = draft.path().join(name);
             fs::write(&path, text + "\n").map_err(Error::write(&path))?;
         }
-        fs::rename(&partial, folder).map_err(Error::write(folder))
+        draft.commit().map_err(Error::write(folder))
     }
 
     /// The tokenizer with merges as `a b`, which transformers before 4.45 needs and later ones take as well. Byte-level

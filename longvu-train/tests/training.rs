@@ -141,11 +141,15 @@ fn a_stopped_run_goes_on_as_if_it_had_not_been() {
     assert_eq!(train(&start, &stopped, settings(12), 5).unwrap(), None);
     assert!(!stopped.join("model").exists());
     // What a run that was killed between two checkpoints leaves behind.
-    fs::create_dir_all(stopped.join("checkpoints/language/partial")).unwrap();
-    fs::write(stopped.join("checkpoints/language/partial/model.safetensors"), "half").unwrap();
+    let half = stopped.join("checkpoints/language/.longvu-4000000000-0.tmpdir");
+    fs::create_dir_all(&half).unwrap();
+    for (name, text) in [(".longvu-lock", ""), ("model.safetensors", "half")] {
+        fs::write(half.join(name), text).unwrap();
+    }
     let found = train(&start, &stopped, settings(12), 0).unwrap().unwrap();
     let weights = |model: &Path| fs::read(model.join("model.safetensors")).unwrap();
     assert!(weights(&expected) == weights(&found), "a resumed run ends with other weights");
+    assert!(!half.exists());
     let log = |run: &Path| -> Vec<LogLine> {
         let mut lines = read_log(&run.join("log.jsonl")).unwrap();
         lines.iter_mut().for_each(|line| line.seconds = 0.0);

@@ -7,10 +7,9 @@ use std::{
 };
 
 use burn::tensor::{DType, Tensor};
-use longvu_checkpoint::atomic::FileDraft;
+use longvu_checkpoint::{SafetensorsHeader, atomic::FileDraft};
 use safetensors::Dtype as FileDtype;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{EncodedVideo, Result, VisualKind, checkpoint, encoded::settings::EncodingSettings};
@@ -62,13 +61,6 @@ impl Entry {
         Self { name, dtype, shape, contents: Contents::Bytes(values.flatten().collect()) }
     }
 
-    fn len(&self) -> usize {
-        match &self.contents {
-            Contents::Bytes(bytes) => bytes.len(),
-            Contents::Features(features) => features.shape().num_elements() * features.dtype().size(),
-        }
-    }
-
     /// Gives all bytes to `take`, in order.
     fn each(&self, mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
         match &self.contents {
@@ -113,21 +105,10 @@ impl EncodedVideo {
             checksum: format!("{:x}", checksum.finalize()),
             written_by: env!("CARGO_PKG_VERSION").into(),
         };
-        let mut table = Map::new();
-        table.insert("__metadata__".into(), json!({ KEY: serde_json::to_string(&header)? }));
-        let mut offset = 0;
-        for entry in &entries {
-            let Entry { name, dtype, shape, .. } = entry;
-            let end = offset + entry.len();
-            table.insert((*name).into(), json!({ "dtype": dtype, "shape": shape, "data_offsets": [offset, end] }));
-            offset = end;
-        }
-        let mut table = Value::Object(table).to_string();
-        // Readers that map the file want the tensors aligned.
-        table.extend(std::iter::repeat_n(' ', table.len().next_multiple_of(8) - table.len()));
+        let tensors = entries.iter().map(|entry| (entry.name.to_owned(), entry.dtype, entry.shape.clone()));
+        let header = SafetensorsHeader::new((KEY, &serde_json::to_string(&header)?), tensors);
         let mut out = BufWriter::new(file);
-        out.write_all(&(table.len() as u64).to_le_bytes())?;
-        out.write_all(table.as_bytes())?;
+        header.map_err(std::io::Error::other)?.write(&mut out)?;
         entries.iter().try_for_each(|entry| entry.each(|bytes| out.write_all(bytes)))?;
         out.flush()
     }
@@ -166,11 +147,12 @@ impl EncodedVideo {
     pub fn is_saved_at(path: impl AsRef<Path>) -> bool {
         let first = |file: File| {
             let mut bytes = Vec::new();
-            file.take(8 + MARK_WITHIN).read_to_end(&mut bytes).map(|_| bytes)
+            file.take(SafetensorsHeader::STATED as u64 + MARK_WITHIN).read_to_end(&mut bytes).map(|_| bytes)
         };
         let mark = format!("\"{KEY}\":");
         checkpoint::files::open_regular(path.as_ref()).and_then(first).is_ok_and(|bytes| {
-            bytes.get(8) == Some(&b'{') && bytes.windows(mark.len()).any(|window| window == mark.as_bytes())
+            bytes.get(SafetensorsHeader::STATED) == Some(&b'{')
+                && bytes.windows(mark.len()).any(|window| window == mark.as_bytes())
         })
     }
 }

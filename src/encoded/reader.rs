@@ -6,15 +6,13 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io::{BufReader, Read},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use burn::tensor::{DType, Tensor, TensorData};
-use safetensors::{
-    Dtype as FileDtype,
-    tensor::{Metadata, TensorInfo},
-};
+use longvu_checkpoint::{HeaderFault, SafetensorsHeader};
+use safetensors::{Dtype as FileDtype, tensor::TensorInfo};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -51,8 +49,8 @@ struct Reader {
     file: BufReader<File>,
     /// Bytes of the file that follow the header.
     body: u64,
-    /// The header's JSON: tensors by name, and the metadata.
-    table: Value,
+    /// Tensors, and the metadata.
+    table: SafetensorsHeader,
 }
 
 /// The tensors' bytes and what the checksum over them comes to.
@@ -66,45 +64,41 @@ impl Reader {
         let failed = |error| checkpoint::Error::read(path)(error);
         let file = checkpoint::files::open_regular(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
-        let mut reader = Self { path: path.to_owned(), file: BufReader::new(file), body: 0, table: Value::default() };
-        let mut len = [0; 8];
-        let mut first = [0; 1];
-        let begun = reader.file.read_exact(&mut len).and_then(|()| reader.file.read_exact(&mut first));
-        if begun.is_err() || first != *b"{" {
-            return Err(reader.refuse(
-                "this is no encoded video, or its beginning is damaged; name the file that `longvu encode` wrote",
-            ));
+        let mut file = BufReader::new(file);
+        let mut first = [0; SafetensorsHeader::STATED];
+        let begun = file.read_exact(&mut first).is_ok() && file.fill_buf().map_err(failed)?.first() == Some(&b'{');
+        if !begun {
+            let reason =
+                "this is no encoded video, or its beginning is damaged; name the file that `longvu encode` wrote";
+            return Err(refuse(path, reason));
         }
-        let len = u64::from_le_bytes(len);
-        if len > ENCODED_HEADER_BYTES {
-            return Err(reader.bad(format!("its header of {len} bytes is over the limit of {ENCODED_HEADER_BYTES}")));
-        }
-        let Some(body) = size.checked_sub(8 + len) else {
-            return Err(reader.bad("the file is cut short in its header"));
-        };
+        let len = SafetensorsHeader::stated_len(first, size, ENCODED_HEADER_BYTES).map_err(|fault| match fault {
+            HeaderFault::TooLong { stated } => {
+                bad(path, format!("its header of {stated} bytes is over the limit of {ENCODED_HEADER_BYTES}"))
+            }
+            _ => bad(path, "the file is cut short in its header"),
+        })?;
         if size > limit {
             let (found, allowed) = (bytes(size), bytes(limit));
             let reason = format!("it has {found}, and {allowed} are allowed; raise the limit if it is yours");
-            return Err(reader.refuse(reason));
+            return Err(refuse(path, reason));
         }
-        let mut header = vec![b'{'];
-        let rest = Read::take(&mut reader.file, len.saturating_sub(1)).read_to_end(&mut header);
-        rest.map_err(failed)?;
-        reader.table = serde_json::from_slice(&header).map_err(|error| reader.unreadable(&error))?;
-        reader.body = body;
-        Ok(reader)
+        let mut json = vec![0; len];
+        file.read_exact(&mut json).map_err(failed)?;
+        let table = SafetensorsHeader::parse(&json).map_err(|error| unreadable(path, &error))?;
+        Ok(Self { path: path.to_owned(), file, body: size - (SafetensorsHeader::STATED + len) as u64, table })
     }
 
     fn refuse(&self, reason: impl Into<String>) -> Error {
-        Error::BadEncoding { path: self.path.clone(), reason: reason.into() }
+        refuse(&self.path, reason)
     }
 
     fn bad(&self, reason: impl std::fmt::Display) -> Error {
-        self.refuse(format!("{reason}; {AGAIN}"))
+        bad(&self.path, reason)
     }
 
     fn unreadable(&self, error: &serde_json::Error) -> Error {
-        self.bad(format!("its header is damaged ({error})"))
+        unreadable(&self.path, error)
     }
 
     fn read(mut self, model: &LongVu) -> Result<EncodedVideo> {
@@ -123,8 +117,7 @@ impl Reader {
 
     /// The metadata.
     fn header(&self) -> Result<Header> {
-        let header = self.table.pointer(&format!("/__metadata__/{KEY}")).and_then(Value::as_str);
-        let Some(header) = header else {
+        let Some(header) = self.table.note(KEY) else {
             return Err(self.refuse(
                 "this safetensors file holds no encoded video (weights, perhaps); name the file that `longvu encode` \
                  wrote",
@@ -147,24 +140,11 @@ impl Reader {
 
     /// The tensors in the order of their bytes, which follow each other and fill the file.
     fn infos(&self) -> Result<Vec<(String, TensorInfo)>> {
-        let metadata: Metadata = serde_json::from_value(self.table.clone()).map_err(|error| self.unreadable(&error))?;
-        let mut infos: Vec<_> = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
-        infos.sort_by(|(a, x), (b, y)| (x.data_offsets, a).cmp(&(y.data_offsets, b)));
-        let mut position = 0;
-        for (name, TensorInfo { dtype, shape, data_offsets: (start, end) }) in &infos {
-            let elements = shape.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
-            let bits = elements.and_then(|elements| elements.checked_mul(dtype.bitsize()));
-            let states = end.checked_sub(*start).and_then(|bytes| bytes.checked_mul(8));
-            if *start != position || bits.is_none() || bits != states {
-                return Err(self.bad(format!("its header is damaged (the place of `{name}`)")));
-            }
-            position = *end;
-        }
-        if position as u64 != self.body {
-            let (states, has) = (position, self.body);
+        let (states, has) = (self.table.data_len(), self.body);
+        if states as u64 != has {
             return Err(self.bad(format!("the file is cut short or damaged ({has} bytes of {states})")));
         }
-        Ok(infos)
+        Ok(self.table.tensors())
     }
 
     /// Refuses tensors that no video of this model has, before memory is taken for them.
@@ -289,4 +269,16 @@ impl Reader {
             && dimensions.1 > 0;
         if sound { Ok(()) } else { Err(self.bad("its parts do not fit each other")) }
     }
+}
+
+fn refuse(path: &Path, reason: impl Into<String>) -> Error {
+    Error::BadEncoding { path: path.to_owned(), reason: reason.into() }
+}
+
+fn bad(path: &Path, reason: impl std::fmt::Display) -> Error {
+    refuse(path, format!("{reason}; {AGAIN}"))
+}
+
+fn unreadable(path: &Path, error: &serde_json::Error) -> Error {
+    bad(path, format!("its header is damaged ({error})"))
 }

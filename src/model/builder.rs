@@ -5,8 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use longvu_checkpoint::{Download, Limits, Mapping, RepoOptions};
-use longvu_core::{Device, Step, Watch, WeightFormat};
+use longvu_checkpoint::{Limits, Mapping, RepoOptions};
+use longvu_core::{Device, Watch, WeightFormat};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -129,7 +129,7 @@ impl LongVuBuilder {
         self.config_value("tokenizer_model_max_length", tokens)
     }
 
-    /// Replaces any value of the model's `config.json`.
+    /// Replaces any value of the model's `config.json`; a key that nothing reads is an error of whatever reads the file.
     #[must_use]
     pub fn config_value(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.overrides.insert(key.into(), value.into());
@@ -268,11 +268,7 @@ impl LongVuBuilder {
     /// # Errors
     /// Missing files and inconsistent configurations.
     pub fn files(&self) -> Result<ModelFiles> {
-        let watch = self.watch.clone();
-        let told: Download = Arc::new(move |name, done, total| {
-            let _ = watch.step(Step::Download, name, Some(total)).done(done);
-        });
-        let repo = RepoOptions { progress: Some(told), ..self.repo.clone() };
+        let repo = RepoOptions { watch: self.watch.clone(), ..self.repo.clone() };
         ModelFiles::find_with(&self.model, self.towers.as_deref(), &repo, &self.overrides)
     }
 

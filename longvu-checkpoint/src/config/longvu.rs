@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    DecoderConfig, TowerFamily, TowerRef, drop_nulls, ensure, ensure_finite, ensure_sizes, grid_side, invalid,
+    DecoderConfig, TowerFamily, TowerRef, alike, drop_nulls, ensure, ensure_finite, ensure_sizes, grid_side, invalid,
     over_limit, parse, read_object, rope,
 };
 use crate::{Limits, Result, limits::product};
@@ -134,7 +134,7 @@ impl LongVuConfig {
     /// The same, with some values replaced before anything is checked.
     ///
     /// # Errors
-    /// As [`LongVuConfig::read`].
+    /// As [`LongVuConfig::read`], and an override of a key that nothing reads.
     pub fn read_with(path: &Path, overrides: &Map<String, Value>) -> Result<Self> {
         Self::read_within(path, overrides, &Limits::default())
     }
@@ -145,13 +145,13 @@ impl LongVuConfig {
     /// As [`LongVuConfig::read`].
     pub fn read_within(path: &Path, overrides: &Map<String, Value>, limits: &Limits) -> Result<Self> {
         let mut raw = read_object(path, limits)?;
+        let mut overrides = overrides.clone();
         if let Some(values) = raw.as_object_mut() {
-            let mut overrides = overrides.clone();
             for keys in [&mut *values, &mut overrides] {
                 rope::unify(path, keys)?;
                 rename_dtype(path, keys)?;
             }
-            values.extend(overrides);
+            values.extend(overrides.clone());
         }
         drop_nulls(&mut raw);
         let model_type = raw.get("model_type").and_then(|v| v.as_str()).unwrap_or_default();
@@ -170,6 +170,7 @@ impl LongVuConfig {
         // Alone first: within a flattened struct the key at fault cannot be told.
         parse::<DecoderConfig>(path, raw.clone())?;
         let config: Self = parse(path, raw)?;
+        config.check_known(path, &overrides)?;
         config.check_within(path, limits)?;
         Ok(config)
     }
@@ -236,6 +237,21 @@ impl LongVuConfig {
                 "`tokenizer_model_max_length` ({}) must exceed `inference_max_length` ({}), the room for the answer",
                 self.tokenizer_model_max_length, self.inference_max_length
             )
+        })
+    }
+
+    /// Checks that each of `overrides` replaces something: files may have more keys than are read, a misspelt setting must
+    /// not pass for one that was made.
+    fn check_known(&self, path: &Path, overrides: &Map<String, Value>) -> Result<()> {
+        let fields = serde_json::to_value(self).map_err(|error| invalid(path, error.to_string()))?;
+        let fields = fields.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+        let known: Vec<&str> = fields.chain(rope::CHECKED).collect();
+        let unknown = overrides.keys().find(|key| !known.contains(&key.as_str()));
+        ensure(path, unknown.is_none(), || {
+            let unknown = unknown.map_or("", String::as_str);
+            let near = alike(unknown, known.iter().copied());
+            let hint = if near.is_empty() { String::new() } else { format!("; is `{}` meant?", near.join("` or `")) };
+            format!("`{unknown}` cannot be replaced: no part of LongVU reads a key of that name{hint}")
         })
     }
 

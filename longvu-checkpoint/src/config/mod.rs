@@ -3,6 +3,7 @@
 //! Every size of a model is taken from here; nothing is hard-coded. Values are checked when they are read, and
 //! against the shapes of the weights when those are loaded ([`crate::load`]).
 
+mod alike;
 mod decoder;
 mod dinov2;
 mod json;
@@ -17,6 +18,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use alike::alike;
 pub use decoder::{DecoderConfig, RopeScaling, TokenIds};
 pub use dinov2::Dinov2Config;
 pub use json::{parse_json, read_json, read_json_within};
@@ -44,26 +46,12 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// Turns a JSON object into a configuration; the error names the key at fault.
-fn parse<T: DeserializeOwned>(path: &Path, mut value: Value) -> Result<T> {
-    T::deserialize(&value).map_err(|error| {
-        let reason = error.to_string();
-        invalid(path, blame::<T>(&mut value, &reason).map_or(reason.clone(), |key| format!("`{key}`: {reason}")))
-    })
-}
-
-/// Most keys of a file in which the one at fault is looked for, by trying each.
-const BLAMED: usize = 256;
-
-/// The key whose value made `T` refuse `value`: serde does not say, but without that key it complains differently.
-///
-/// This holds because serde looks at values before it looks for missing keys, except in a flattened struct.
-fn blame<T: DeserializeOwned>(value: &mut Value, reason: &str) -> Option<String> {
-    let keys: Vec<String> = value.as_object().filter(|map| map.len() <= BLAMED)?.keys().cloned().collect();
-    keys.into_iter().find(|key| {
-        let Some(taken) = value.as_object_mut().and_then(|map| map.remove(key)) else { return false };
-        let different = T::deserialize(&*value).err().is_none_or(|error| error.to_string() != reason);
-        value[key.as_str()] = taken;
-        different
+fn parse<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let (key, reason) = (error.path(), error.inner());
+        // A key that is missing has no place yet.
+        let at_the_root = key.iter().next().is_none();
+        invalid(path, if at_the_root { reason.to_string() } else { format!("`{key}`: {reason}") })
     })
 }
 

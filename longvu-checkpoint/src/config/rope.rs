@@ -16,6 +16,9 @@ const FULL: &str = "full_attention";
 /// Numbers of a scaling, beside its type.
 const NUMBERS: [&str; 4] = ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"];
 
+/// Keys that are checked and not kept.
+pub const CHECKED: [&str; 2] = ["layer_types", "partial_rotary_factor"];
+
 /// Turns the keys of version 5, of a file or of what a user sets instead, into those of version 4, in place.
 ///
 /// # Errors

@@ -8,18 +8,17 @@ use std::{
 
 use burn::tensor::{AllocationProperty, TensorData};
 use longvu_core::Dtype;
-use safetensors::{Dtype as FileDtype, tensor::Metadata};
+use safetensors::Dtype as FileDtype;
 
 use super::{
     convert::{Stored, fits_in_place, in_place, tensor_data},
+    header::{HeaderFault, SafetensorsHeader},
     mapped::{Mapping, WeightsFile},
 };
 use crate::{Error, Limits, Result};
 
 /// Bytes that tell a tensor from another of the same shape: they lie on one or two pages.
 const SAMPLE: usize = 256;
-/// Bytes that state the header's length.
-const LENGTH: usize = 8;
 
 /// An open file and where each tensor lies in it.
 pub struct SafetensorsFile {
@@ -43,28 +42,29 @@ impl SafetensorsFile {
             bad(format!("{what} ({} bytes); the file is truncated or damaged, download it again", file.len()))
         };
         let len = usize::try_from(file.len()).map_err(|_| bad("it is larger than this machine can address".into()))?;
-        if len < LENGTH {
+        if len < SafetensorsHeader::STATED {
             return Err(damaged("it ends before its header"));
         }
-        let stated = file.copy(0..LENGTH)?;
-        let stated = stated.first_chunk().map_or(0, |&bytes| u64::from_le_bytes(bytes));
-        if stated > file.len() - LENGTH as u64 {
-            return Err(damaged(&format!("it ends within its header, of {stated} bytes as it says")));
+        let first = file.copy(0..SafetensorsHeader::STATED)?.first_chunk().copied().unwrap_or_default();
+        let header = SafetensorsHeader::stated_len(first, file.len(), limits.header_bytes);
+        let header = header.map_err(|fault| match fault {
+            HeaderFault::Truncated { stated } => {
+                damaged(&format!("it ends within its header, of {stated} bytes as it says"))
+            }
+            HeaderFault::TooLong { stated } => {
+                let reason = format!("its header has {stated} bytes, more than the {} allowed", limits.header_bytes);
+                Error::OverLimit { path: path.to_owned(), reason }
+            }
+        })?;
+        let start = SafetensorsHeader::STATED + header;
+        let header = SafetensorsHeader::parse(&file.copy(SafetensorsHeader::STATED..start)?);
+        let header = header.map_err(|error| damaged(&format!("header: {error}")))?;
+        if start.checked_add(header.data_len()) != Some(len) {
+            return Err(damaged(&format!("its header tells of {} bytes of tensors", header.data_len())));
         }
-        if stated > limits.header_bytes {
-            let reason = format!("its header has {stated} bytes, more than the {} allowed", limits.header_bytes);
-            return Err(Error::OverLimit { path: path.to_owned(), reason });
-        }
-        let start = LENGTH + stated as usize;
-        let header = file.copy(LENGTH..start)?;
-        let metadata: Metadata =
-            serde_json::from_slice(&header).map_err(|error| damaged(&format!("header: {error}")))?;
-        if start.checked_add(metadata.data_len()) != Some(len) {
-            return Err(damaged(&format!("its header tells of {} bytes of tensors", metadata.data_len())));
-        }
-        let entries = metadata.tensors().into_iter().map(|(name, info)| {
+        let entries = header.tensors().into_iter().map(|(name, info)| {
             let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
-            (name, Entry { dtype: info.dtype, shape: info.shape.clone(), bytes })
+            (name, Entry { dtype: info.dtype, shape: info.shape, bytes })
         });
         Ok(Self { path: path.to_owned(), entries: entries.collect(), file })
     }

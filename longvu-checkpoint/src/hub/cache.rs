@@ -63,23 +63,20 @@ impl Cache {
         self.path().join("blobs").join(format!("{etag}.incomplete"))
     }
 
-    /// Waits until no other process downloads the content that has `etag`; dropping the file lets others go on.
-    pub fn lock(&self, etag: &str) -> io::Result<File> {
+    /// The lock on the content that has `etag`, unless another process downloads it; dropping it lets others go on.
+    pub fn try_lock(&self, etag: &str) -> io::Result<Option<File>> {
         let folder = self.root.join(".locks").join(&self.folder);
         fs::create_dir_all(&folder)?;
         fs::create_dir_all(self.path().join("blobs"))?;
         let file = File::create(folder.join(format!("{etag}.lock")))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                tracing::info!(etag, "another process downloads this file; waiting for it");
-                file.lock()?;
-            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
             // Some network file systems have no locks. Two downloads at once would then cost time and be caught by
             // the check of the size.
             Err(TryLockError::Error(error)) => tracing::warn!(%error, "the cache cannot be locked"),
         }
-        Ok(file)
+        Ok(Some(file))
     }
 
     /// Gives the blob its name in the snapshot of `commit`, and makes that commit the revision's.

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, time::Duration};
 
-use longvu_core::ErrorKind;
+use longvu_core::{Cancelled, ErrorKind};
 use serde::Deserialize;
 use ureq::{
     Agent, Body,
@@ -29,6 +29,16 @@ pub enum Failure {
     Endless { name: String, limit: u64 },
     /// The cache could not be written.
     Disk(std::path::PathBuf, io::Error),
+    /// No thread could be started.
+    Thread(io::Error),
+    /// The watcher wants no more.
+    Cancelled(Cancelled),
+}
+
+impl From<Cancelled> for Failure {
+    fn from(cancelled: Cancelled) -> Self {
+        Self::Cancelled(cancelled)
+    }
 }
 
 impl Failure {
@@ -37,7 +47,7 @@ impl Failure {
         match self {
             Self::Transfer(_) => true,
             Self::Status { status, .. } => matches!(status, 408 | 416 | 429 | 500..),
-            Self::Answer(_) | Self::Endless { .. } | Self::Disk(..) => false,
+            Self::Answer(_) | Self::Endless { .. } | Self::Disk(..) | Self::Thread(_) | Self::Cancelled(_) => false,
         }
     }
 
@@ -47,6 +57,8 @@ impl Failure {
             Self::Status { .. } | Self::Transfer(_) | Self::Answer(_) => ErrorKind::NotFound,
             Self::Endless { .. } => ErrorKind::DoesNotFit,
             Self::Disk(_, error) => error.kind().into(),
+            Self::Thread(_) => ErrorKind::Internal,
+            Self::Cancelled(_) => ErrorKind::Cancelled,
         }
     }
 }
@@ -60,6 +72,8 @@ impl fmt::Display for Failure {
                 write!(f, "{name} goes on after {limit} bytes, and the server does not say how many it has")
             }
             Self::Disk(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Thread(error) => write!(f, "no thread could be started ({error})"),
+            Self::Cancelled(cancelled) => cancelled.fmt(f),
         }
     }
 }

@@ -4,10 +4,11 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Write},
     path::{Path, PathBuf},
+    sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
 };
 
-use longvu_core::text::escape;
+use longvu_core::{Step, Watch, WatchedStep, text::escape};
 use ureq::{
     Body,
     http::{Response, StatusCode, header},
@@ -16,8 +17,9 @@ use ureq::{
 use super::{
     cache::Cache,
     client::{Client, Failure, Metadata},
+    waiting::{Coming, TICK, pause, wait_for},
 };
-use crate::{Download, files};
+use crate::files;
 
 /// Attempts in a row that may bring next to nothing before the download fails.
 const ATTEMPTS: u32 = 5;
@@ -30,33 +32,38 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What to download, and how.
 pub struct Request<'a> {
-    pub client: &'a Client,
+    pub client: &'a Arc<Client>,
     pub cache: &'a Cache,
     /// The repository.
     pub id: &'a str,
     pub commit: &'a str,
     /// The file.
     pub name: &'a str,
-    pub progress: Option<&'a Download>,
+    pub watch: &'a Watch,
     /// Bytes that a file of unstated size may have.
     pub unstated: u64,
 }
 
 /// Downloads a file; returns its place in the cache.
 pub fn fetch(request: &Request<'_>) -> Result<PathBuf, Failure> {
-    let &Request { client, cache, id, commit, name, progress, unstated } = request;
+    let &Request { client, cache, id, commit, name, watch, unstated } = request;
     if Path::new(name).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
         return Err(Failure::Answer(format!("`{name}` is no file name")));
     }
     let url = client.url(id, commit, name);
-    let metadata = retry(|| client.metadata(&url))?;
+    let step = watch.step(Step::Download, name, None);
+    let metadata = retry(&step, || {
+        let (client, url) = (Arc::clone(client), url.clone());
+        wait_for(&step, 0, move || client.metadata(&url))
+    })?;
+    let step = watch.step(Step::Download, name, metadata.size);
     let blob = cache.blob(&metadata.etag);
-    let _lock = cache.lock(&metadata.etag).map_err(|e| Failure::Disk(blob.clone(), e))?;
+    let _lock = lock(cache, &metadata.etag, &step)?;
     // Another file, or another process while this one waited, may have brought the same content.
     let complete = fs::metadata(&blob).is_ok_and(|found| metadata.size.is_none_or(|size| found.len() == size));
     if !complete {
         let partial = cache.partial(&metadata.etag);
-        let transfer = Transfer { client, url: &url, name, partial: &partial, progress, unstated };
+        let transfer = Transfer { client, url: &url, name, partial: &partial, step, unstated };
         let brought = transfer.run(&metadata);
         let useless = matches!(brought, Err(Failure::Endless { .. })) || transfer.length() == 0;
         if brought.is_err() && useless {
@@ -69,13 +76,28 @@ pub fn fetch(request: &Request<'_>) -> Result<PathBuf, Failure> {
     cache.publish(&metadata.etag, commit, name).map_err(|e| Failure::Disk(blob, e))
 }
 
+/// Waits until no other process downloads the content that has `etag`.
+fn lock(cache: &Cache, etag: &str, step: &WatchedStep<'_>) -> Result<File, Failure> {
+    let mut said = false;
+    loop {
+        if let Some(lock) = cache.try_lock(etag).map_err(|e| Failure::Disk(cache.blob(etag), e))? {
+            return Ok(lock);
+        }
+        if !said {
+            tracing::info!(etag, "another process downloads this file; waiting for it");
+            said = true;
+        }
+        pause(step, 0, TICK)?;
+    }
+}
+
 /// Tries `request` again while its failures may pass.
-pub fn retry<T>(mut request: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+pub fn retry<T>(step: &WatchedStep<'_>, mut request: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
     let mut failed = 0;
     loop {
         match request() {
             Err(failure) if failure.is_transient() && failed + 1 < ATTEMPTS => {
-                wait(failed, &failure);
+                rest(step, 0, failed, &failure)?;
                 failed += 1;
             }
             other => return other,
@@ -83,17 +105,18 @@ pub fn retry<T>(mut request: impl FnMut() -> Result<T, Failure>) -> Result<T, Fa
     }
 }
 
-fn wait(failed: u32, failure: &Failure) {
+/// Waits before the next attempt, longer after each that failed.
+fn rest(step: &WatchedStep<'_>, done: u64, failed: u32, failure: &Failure) -> Result<(), Failure> {
     tracing::warn!(failure = %escape(&failure.to_string()), "trying again");
-    std::thread::sleep(Duration::from_millis(200 << failed));
+    pause(step, done, Duration::from_millis(200 << failed))
 }
 
 struct Transfer<'a> {
-    client: &'a Client,
+    client: &'a Arc<Client>,
     url: &'a str,
     name: &'a str,
     partial: &'a Path,
-    progress: Option<&'a Download>,
+    step: WatchedStep<'a>,
     unstated: u64,
 }
 
@@ -106,8 +129,7 @@ impl Transfer<'_> {
         loop {
             let start = self.length();
             if size == Some(start) && self.partial.exists() {
-                self.report(start, start);
-                return Ok(());
+                return Ok(self.step.done(start)?);
             }
             match self.attempt(start, &mut size) {
                 // Without a stated size the end of the answer is the end of the file.
@@ -121,7 +143,7 @@ impl Transfer<'_> {
                     if failed == ATTEMPTS || cuts == CUTS {
                         return Err(failure);
                     }
-                    wait(failed, &failure);
+                    rest(&self.step, self.length(), failed, &failure)?;
                 }
             }
         }
@@ -148,7 +170,8 @@ impl Transfer<'_> {
     fn attempt(&self, start: u64, size: &mut Option<u64>) -> Result<(), Failure> {
         // More than the whole is of no use.
         let start = if size.is_some_and(|size| start > size) { 0 } else { start };
-        let response = match self.client.read_from(self.url, start) {
+        let (client, url) = (Arc::clone(self.client), self.url.to_owned());
+        let response = match wait_for(&self.step, start, move || client.read_from(&url, start)) {
             // The server holds less than what is here.
             Err(failure @ Failure::Status { status: 416, .. }) => {
                 self.open(0)?;
@@ -182,18 +205,16 @@ impl Transfer<'_> {
             let of = size.map(|size| format!(" of {size}")).unwrap_or_default();
             Failure::Transfer(format!("{} was cut off after {done}{of} bytes ({reason})", self.name))
         };
-        let mut body = response.into_body().into_reader();
-        let mut buffer = vec![0; 1 << 18];
+        let pieces = Coming::from(|sender| send_all(response, &sender)).map_err(Failure::Thread)?;
         let mut done = start;
         let mut pace = Pace::new(PATIENCE, PROGRESS);
         loop {
-            let read = match body.read(&mut buffer) {
-                Ok(0) if size.is_some_and(|size| done < size) => return Err(cut(done, "end of answer".into())),
-                Ok(0) => return Ok(()),
-                Ok(read) => read,
-                Err(error) => return Err(cut(done, error.to_string())),
+            let piece = match pieces.next(&self.step, done)? {
+                None if size.is_some_and(|size| done < size) => return Err(cut(done, "end of answer".into())),
+                None => return Ok(()),
+                Some(piece) => piece.map_err(|error| cut(done, error.to_string()))?,
             };
-            done += read as u64;
+            done += piece.len() as u64;
             if size.is_none() && done > self.unstated {
                 return Err(Failure::Endless { name: self.name.to_owned(), limit: self.unstated });
             }
@@ -201,17 +222,28 @@ impl Transfer<'_> {
                 self.open(0)?;
                 return Err(Failure::Answer(format!("{} is longer than the Hub states", self.url)));
             }
-            file.write_all(&buffer[..read]).map_err(|e| Failure::Disk(self.partial.to_owned(), e))?;
-            self.report(done, size.unwrap_or(done));
-            if !pace.keeps_up(read as u64) {
+            file.write_all(&piece).map_err(|e| Failure::Disk(self.partial.to_owned(), e))?;
+            self.step.done(done)?;
+            if !pace.keeps_up(piece.len() as u64) {
                 return Err(cut(done, "it comes too slowly".into()));
             }
         }
     }
+}
 
-    fn report(&self, done: u64, total: u64) {
-        if let Some(progress) = self.progress {
-            progress(self.name, done, total);
+/// Sends the bytes of an answer as they come, to the end or to an error.
+fn send_all(response: Response<Body>, sender: &SyncSender<std::io::Result<Vec<u8>>>) {
+    let mut body = response.into_body().into_reader();
+    loop {
+        let mut piece = vec![0; 1 << 18];
+        let read = body.read(&mut piece);
+        let last = !matches!(read, Ok(1..));
+        let piece = read.map(|read| {
+            piece.truncate(read);
+            piece
+        });
+        if matches!(piece, Ok(ref piece) if piece.is_empty()) || sender.send(piece).is_err() || last {
+            return;
         }
     }
 }

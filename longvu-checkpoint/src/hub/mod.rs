@@ -11,19 +11,21 @@
 mod cache;
 mod client;
 mod download;
+mod waiting;
 
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
-use longvu_core::ErrorKind;
+use longvu_core::{ErrorKind, Step, Watch};
 
 use self::{
     cache::Cache,
     client::{Client, Failure},
+    waiting::wait_for,
 };
-use crate::{Download, Error, Limits, RepoOptions, Result};
+use crate::{Error, Limits, RepoOptions, Result};
 
 /// A repository of the Hub and its cache.
 #[derive(Clone)]
@@ -33,7 +35,7 @@ pub struct HubRepo {
     /// Absent when only the cache may be used.
     remote: Option<Arc<Client>>,
     listing: Arc<OnceLock<Listing>>,
-    progress: Option<Download>,
+    watch: Watch,
     limits: Limits,
 }
 
@@ -54,7 +56,7 @@ impl HubRepo {
             cache: Arc::new(cache),
             remote,
             listing: Arc::default(),
-            progress: options.progress.clone(),
+            watch: options.watch.clone(),
             limits: options.limits,
         })
     }
@@ -93,7 +95,7 @@ impl HubRepo {
             id: &self.id,
             commit: &listing.commit,
             name,
-            progress: self.progress.as_ref(),
+            watch: &self.watch,
             unstated: self.limits.unstated_download_bytes,
         };
         download::fetch(&request).map(Some).map_err(|failure| self.error(&failure))
@@ -114,11 +116,17 @@ impl HubRepo {
     }
 
     /// The repository's files and commit, asked for once.
-    fn list(&self, remote: &Client) -> Result<&Listing> {
+    fn list(&self, remote: &Arc<Client>) -> Result<&Listing> {
         if let Some(listing) = self.listing.get() {
             return Ok(listing);
         }
-        let at = |revision: &str| download::retry(|| remote.list(&self.id, revision));
+        let step = self.watch.step(Step::Download, &self.id, None);
+        let at = |revision: &str| {
+            download::retry(&step, || {
+                let (remote, id, revision) = (Arc::clone(remote), self.id.clone(), revision.to_owned());
+                wait_for(&step, 0, move || remote.list(&id, &revision))
+            })
+        };
         let listing = match self.cache.commit() {
             Some(commit) => match at(&commit) {
                 // The branch was rewritten since: what is cached is no longer on the Hub, so the branch is fetched.
@@ -133,6 +141,8 @@ impl HubRepo {
 
     fn error(&self, failure: &Failure) -> Error {
         let hint = match failure {
+            Failure::Cancelled(cancelled) => return Error::Cancelled(*cancelled),
+            Failure::Thread(_) => "end other programs, or raise the limit on processes",
             Failure::Status { status: 401 | 403, .. } => {
                 "the repository does not exist, is private or is gated: check the name, and set HF_TOKEN to a token \
                  that may read it"

@@ -316,3 +316,42 @@ fn files_that_are_no_configuration_are_errors() {
     assert!(LongVuConfig::read(&path).unwrap_err().to_string().contains("config.json"));
     assert!(LongVuConfig::read(folder.path()).is_err(), "a folder is no file");
 }
+
+#[test]
+fn a_setting_that_nothing_reads_cannot_be_replaced() {
+    let replace = |changes: Value| {
+        let changes = changes.as_object().unwrap().clone();
+        with_file(&qwen2_7b(), |path| LongVuConfig::read_with(path, &changes).map_err(|error| error.to_string()))
+    };
+    for (changes, expected) in [
+        (json!({"dino_treshold": 0.5}), "`dino_treshold` cannot be replaced"),
+        (json!({"dino_treshold": 0.5}), "is `dino_threshold` meant?"),
+        (json!({"hiddensize": null}), "`hidden_size`"),
+        (json!({"colour": "red"}), "no part of LongVU reads a key of that name"),
+        // The file may have it: it has no effect there either.
+        (json!({"max_window_layers": 3}), "`max_window_layers`"),
+        (json!({"\u{1b}[31m": 3}), r"\u{1b}[31m"),
+    ] {
+        let error = replace(changes).unwrap_err();
+        assert!(error.contains(expected) && error.contains("config.json"), "{error}");
+    }
+    let all = json!({"dino_threshold": 0.5, "rope_parameters": {"rope_theta": 7.0}, "dtype": "float16", "head_dim": 128,
+        "layer_types": ["full_attention"], "partial_rotary_factor": 1.0, "model_type": "cambrian_llama"});
+    let config = replace(all).unwrap();
+    assert_eq!((config.dino_threshold, config.decoder.rope_theta), (0.5, 7.0));
+    assert_eq!(config.torch_dtype.as_deref(), Some("float16"));
+}
+
+#[test]
+fn an_error_tells_the_place_within_a_key() {
+    for (changes, place) in [
+        (json!({"query_num_list": [144, "x"]}), "`query_num_list[1]`"),
+        (
+            json!({"model_type": "cambrian_llama", "rope_scaling": {"rope_type": "llama3", "factor": "x"}}),
+            "`rope_scaling.factor`",
+        ),
+    ] {
+        let error = read(&set(qwen2_7b(), changes)).unwrap_err();
+        assert!(error.contains(&format!("{place}: invalid type")), "{error}");
+    }
+}

@@ -1,12 +1,15 @@
 //! A process that fetches files.
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::OnceLock,
+    time::Instant,
 };
 
-use longvu_checkpoint::{Checkpoint, Repo, RepoOptions, TensorSource};
+use longvu_checkpoint::{Checkpoint, Error, Repo, RepoOptions, TensorSource};
+use longvu_core::{Step, Watch};
 
 /// Fetches `LONGVU_TEST_FILES` of the repository `LONGVU_TEST_REPO`.
 #[test]
@@ -14,8 +17,7 @@ use longvu_checkpoint::{Checkpoint, Repo, RepoOptions, TensorSource};
 fn child() {
     let Ok(id) = std::env::var("LONGVU_TEST_REPO") else { return };
     let revision = std::env::var("LONGVU_TEST_REVISION").ok();
-    let progress = Arc::new(|file: &str, done: u64, total: u64| println!("\nprogress {file} {done} {total}"));
-    let mut options = RepoOptions { revision, progress: Some(progress), ..RepoOptions::default() };
+    let mut options = RepoOptions { revision, watch: watch(), ..RepoOptions::default() };
     if let Ok(most) = std::env::var("LONGVU_TEST_UNSTATED") {
         options.limits.unstated_download_bytes = most.parse().unwrap();
     }
@@ -36,9 +38,36 @@ fn child() {
         }
         match repo.get(name) {
             Ok(path) => println!("\ngot {}", path.display()),
-            Err(error) => println!("\nerror {error}"),
+            Err(error) => {
+                if let (Some(at), Error::Cancelled(_)) = (STOPPED.get(), &error) {
+                    println!("\nstopped {}", at.elapsed().as_millis());
+                }
+                println!("\nerror {error}");
+            }
         }
     }
+}
+
+/// When the watcher first said to stop.
+static STOPPED: OnceLock<Instant> = OnceLock::new();
+
+/// Prints progress, and stops a file after `LONGVU_TEST_STOP_BYTES`, or after `LONGVU_TEST_STOP_SECONDS`.
+fn watch() -> Watch {
+    let limit = |name| std::env::var(name).ok().map(|text: String| text.parse::<f64>().unwrap());
+    let (bytes, seconds) = (limit("LONGVU_TEST_STOP_BYTES"), limit("LONGVU_TEST_STOP_SECONDS"));
+    Watch::new(move |progress| {
+        assert_eq!(progress.step, Step::Download);
+        if let Some(total) = progress.total {
+            println!("\nprogress {} {} {total}", progress.item, progress.done);
+        }
+        if bytes.is_some_and(|most| progress.done as f64 >= most)
+            || seconds.is_some_and(|most| progress.seconds >= most)
+        {
+            STOPPED.get_or_init(Instant::now);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })
 }
 
 /// What a child printed.
@@ -49,6 +78,8 @@ pub struct Outcome {
     /// File, bytes so far, bytes in total.
     pub progress: Vec<(String, u64, u64)>,
     pub weights: Vec<String>,
+    /// Milliseconds that a download went on for after it was told to stop.
+    pub stopped: Vec<u64>,
 }
 
 /// One process to be.
@@ -96,6 +127,7 @@ impl Child {
             errors: lines("error "),
             progress: progress.collect(),
             weights: lines("weights "),
+            stopped: lines("stopped ").iter().map(|line| line.parse().unwrap()).collect(),
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Behaviour {
     pub token: Option<String>,
     /// Sends at most so many bytes of a body, this many times.
     pub cut: Option<(usize, usize)>,
+    /// Sends so many bytes of a body, and nothing more for ten seconds.
+    pub stall: Option<usize>,
     /// After the cuts, sends no byte of such a body.
     pub then_nothing: bool,
     /// Answers with this status, this many times.
@@ -142,11 +144,15 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, elsewhere: bool) -> Option
         sent = *bytes;
     }
     let endless = state.behaviour.endless && path.starts_with("/owner");
+    let stall = state.behaviour.stall.filter(|&bytes| bytes < sent && path.contains("model.safetensors"));
     drop(state);
     let head = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).ok()?;
     if method == "GET" {
-        stream.write_all(&body[..sent]).ok()?;
+        stream.write_all(&body[..stall.unwrap_or(sent)]).ok()?;
+        if stall.is_some() {
+            std::thread::sleep(std::time::Duration::from_secs(10));
+        }
     }
     if endless && method == "GET" {
         loop {

@@ -116,11 +116,7 @@ pub fn load((builder, forecast): (LongVuBuilder, MemoryPlan), quiet: bool) -> Re
 
 /// Where and how repositories are reached, for commands that do not load a model.
 pub fn repo_options(place: &PlaceArgs, progress: &Progress) -> RepoOptions {
-    let watch = progress.watch();
-    let told: longvu::checkpoint::Download = std::sync::Arc::new(move |name, done, total| {
-        let _ = watch.step(longvu::Step::Download, name, Some(total)).done(done);
-    });
-    RepoOptions { revision: place.revision.clone(), progress: Some(told), ..RepoOptions::default() }
+    RepoOptions { revision: place.revision.clone(), watch: progress.watch(), ..RepoOptions::default() }
 }
 
 /// Refuses a question that no prompt can hold, before a video is decoded for it.

@@ -72,8 +72,9 @@ mod tests {
     #[test]
     fn answers_are_marked_and_end_their_turns() {
         let folder = tempfile::tempdir().unwrap();
-        train_tokenizer(world_corpus(1, 20), 300).unwrap().write(folder.path()).unwrap();
-        let tokenizer = Tokenizer::from_dir(folder.path()).unwrap();
+        let files = folder.path().join("tokenizer");
+        train_tokenizer(world_corpus(1, 20), 300).unwrap().write(&files).unwrap();
+        let tokenizer = Tokenizer::from_dir(&files).unwrap();
         let tokenize = |turns: &[(&str, &str)]| {
             let turns: Vec<_> = turns.iter().map(|(q, a)| ((*q).to_owned(), (*a).to_owned())).collect();
             tokenize_dialogue(&turns, None, 1, &ChatTemplate::ChatMl, &tokenizer)
