@@ -50,7 +50,7 @@ impl FrameSelector for Burning {
     }
 
     fn select_window(&self, _: Tensor<3>) -> Result<WindowSelection, StageError> {
-        Err(Fire)?
+        Err(Fire.into())
     }
 
     fn max_frames(&self) -> usize {
@@ -60,7 +60,7 @@ impl FrameSelector for Burning {
 
 impl FrameScorer for Burning {
     fn score(&self, _: Tensor<3>, _: Tensor<2>) -> Result<Vec<f32>, StageError> {
-        Err(Fire)?
+        Err(Fire.into())
     }
 }
 
