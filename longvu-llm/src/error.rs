@@ -208,6 +208,7 @@ impl Error {
             Self::Cancelled(_) => ErrorKind::Cancelled,
             Self::Read { source, .. } => source.kind().into(),
             Self::TokenizerMissing { .. } => ErrorKind::NotFound,
+            Self::NoRandomness { .. } => ErrorKind::Internal,
             Self::TextTooLong { .. } => ErrorKind::DoesNotFit,
             Self::Json { .. }
             | Self::TokenizerFile { .. }
