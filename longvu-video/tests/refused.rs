@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::boxes::{Item, boxed, find, heif, insert, mp4};
 use common::{ffmpeg, read_all, scratch};
-use longvu_video::Video;
+use longvu_video::{Error, Video, formats, is_image, open_image};
 
 /// The message of the error that opening or decoding a file ends in.
 fn refusal(path: &Path) -> String {
@@ -217,4 +217,61 @@ fn heif_pictures_are_told_by_their_brands_and_items() {
     // An MP4 file that was cut short is still that.
     std::fs::write(&path, [boxed(b"ftyp", &[b"isom", &[0; 4]]), boxed(b"mdat", &[&[9; 50]])].concat()).unwrap();
     assert!(refusal(&path).contains("moov"), "{}", refusal(&path));
+}
+
+#[test]
+fn formats_that_are_not_read_are_refused_by_name() {
+    let folder = scratch();
+    let size = "-f lavfi -i testsrc=s=64x48 -frames:v 1 -update 1";
+    for (name, said) in [
+        ("a.tiff", "TIFF"),
+        ("a.jp2", "JPEG 2000"),
+        ("a.exr", "OpenEXR"),
+        ("a.dpx", "DPX"),
+        ("a.ppm", "portable map"),
+        ("a.pgm", "portable map"),
+        ("a.pam", "portable map"),
+        ("a.tga", "Targa"),
+        ("a.pcx", "PCX"),
+        ("a.sgi", "SGI"),
+        ("a.sun", "Sun raster"),
+        ("a.xbm", "XBM"),
+        ("a.qoi", "QOI"),
+        ("a.fits", "FITS"),
+        ("a.xwd", "xwd"),
+    ] {
+        let path = ffmpeg(size, &folder.path().join(name));
+        // What it is called does not matter where the content tells.
+        let renamed = folder.path().join("a.jpg");
+        std::fs::copy(&path, &renamed).unwrap();
+        for path in [&path, &renamed] {
+            let error = Video::open(path).unwrap_err();
+            if path == &renamed && name == "a.tga" {
+                assert!(matches!(error, Error::NotAVideo { .. }), "{error}");
+                continue;
+            }
+            assert!(matches!(error, Error::UnsupportedFormat { .. }), "{name}: {error}");
+            assert!(error.to_string().contains(said) && error.to_string().contains("convert it to PNG"), "{error}");
+            assert!(open_image(path).is_err() && !is_image(path), "{name}");
+        }
+    }
+    for (bytes, said) in [
+        (&b"8BPS\0\x01"[..], "Photoshop"),
+        (b"%PDF-1.4", "PDF"),
+        (b"\xff\x0a\xcb\x06", "JPEG XL"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"DDS \x7c\0\0\0", "DirectDraw"),
+        (b"#?RADIANCE\n", "Radiance HDR"),
+        (b"\xff\xd8\xff\xc9\0\x0b\x08\0\x10\0\x10\x01\x01\x11\0\xff\xd9", "arithmetic coding"),
+        (b"\xff\xd8\xff\xc1\0\x0b\x0c\0\x10\0\x10\x01\x01\x11\0\xff\xd9", "more than 8 bits"),
+    ] {
+        let path = folder.path().join("b");
+        std::fs::write(&path, bytes).unwrap();
+        for error in [open_image(&path).unwrap_err(), Video::open(&path).unwrap_err()] {
+            assert!(matches!(error, Error::UnsupportedFormat { .. }), "{said}: {error}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+    assert!(formats().iter().any(|format| !format.read && format.name.starts_with("TIFF")));
+    assert!(formats().iter().any(|format| format.read && format.extensions.contains(&"webp")));
 }
