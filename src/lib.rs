@@ -21,6 +21,7 @@ pub use longvu_vision as vision;
 
 pub use answer::chat::{Chat, ChatStream};
 pub use answer::inputs::PreparedPrompt;
+#[doc(hidden)]
 pub use answer::projected::ProjectedFrames;
 pub use answer::prompt_cache::PromptCache;
 pub use answer::stream::{Answer, AnswerStream, AnswerTimings};
@@ -29,23 +30,26 @@ pub use encode::clip::{Clip, Frame, IntoClip, VisualKind};
 pub use encoded::video::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};
 pub use llm::{FinishReason, GenerationConfig};
+#[doc(hidden)]
+pub use longvu_core::is_cpu;
 pub use longvu_core::{
-    Cancelled, Device, Dtype, ErrorKind, Progress, Quantize, Step, Watch, WeightFormat, available_devices, is_cpu,
-    parse_device,
+    Cancelled, Device, Dtype, ErrorKind, Progress, Quantize, Step, Watch, WeightFormat, available_devices, parse_device,
 };
+#[doc(hidden)]
+pub use model::budget::{budget, text_lengths};
+pub use model::builder::LongVuBuilder;
 pub use model::counters::WorkCounters;
-pub use model::files::{ModelFiles, TEXT_FILES};
+pub use model::files::ModelFiles;
+#[doc(hidden)]
+pub use model::files::TEXT_FILES;
 pub use model::inspect::{Inspection, PartSize, inspect};
 pub use model::longvu::LongVu;
 #[cfg(feature = "miniature")]
+#[doc(hidden)]
 pub use model::miniature::miniature_folder;
 pub use model::residency::Residency;
 pub use model::synth::synthesize;
 pub use model::towers::TowerFiles;
-pub use model::{
-    budget::{budget, text_lengths},
-    builder::LongVuBuilder,
-};
 pub use plan::memory::{available_memory, peak_memory};
 pub use plan::{MemoryPlan, Workload};
 #[cfg(feature = "video")]

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[doc(hidden)]
 pub mod atomic;
 mod checkpoint;
 pub mod config;
 mod error;
+#[doc(hidden)]
 pub mod files;
 mod formats;
 #[cfg(feature = "hub")]
@@ -19,14 +21,16 @@ mod weights;
 
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Mismatch, Result};
-pub use formats::{
-    header::{HeaderFault, SafetensorsHeader},
-    mapped::Mapping,
-    writer::SafetensorsWriter,
-};
+#[doc(hidden)]
+pub use formats::header::{HeaderFault, SafetensorsHeader};
+pub use formats::{mapped::Mapping, writer::SafetensorsWriter};
 pub use limits::Limits;
 pub use load_options::LoadOptions;
 pub use repo::{Repo, RepoOptions};
 pub use source::TensorSource;
-pub use synthetic::{Synthetic, synthetic_range, synthetic_value, synthetic_values};
-pub use weights::{LoadReport, TensorLookup, TensorRole, TensorSpec, Weights, build, check, declare, load};
+pub use synthetic::Synthetic;
+#[doc(hidden)]
+pub use synthetic::{synthetic_range, synthetic_value, synthetic_values};
+#[doc(hidden)]
+pub use weights::{LoadReport, TensorLookup, build, check, declare};
+pub use weights::{TensorRole, TensorSpec, Weights, load};

@@ -13,10 +13,14 @@ pub mod text;
 mod weight_format;
 
 pub use burn::tensor::Device;
-pub use device::{available_devices, is_cpu, parse_device};
+#[doc(hidden)]
+pub use device::is_cpu;
+pub use device::{available_devices, parse_device};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use error_kind::ErrorKind;
-pub use progress::{Cancelled, Progress, Step, Watch, WatchedStep};
+#[doc(hidden)]
+pub use progress::WatchedStep;
+pub use progress::{Cancelled, Progress, Step, Watch};
 pub use quantize::{Quantize, QuantizedMatrix};
 pub use weight_format::WeightFormat;

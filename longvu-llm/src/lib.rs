@@ -30,15 +30,27 @@ pub use chat_template::ChatTemplate;
 pub use conversation::Conversation;
 pub use decoder::Decoder;
 pub use error::{Error, Result};
-pub use generate::{FinishReason, Generation, PREFILL_CHUNK};
-pub use generation_config::{GenerationConfig, load_eos_token_ids, load_eos_token_ids_with};
+#[doc(hidden)]
+pub use generate::PREFILL_CHUNK;
+pub use generate::{FinishReason, Generation};
+pub use generation_config::GenerationConfig;
+#[doc(hidden)]
+pub use generation_config::{load_eos_token_ids, load_eos_token_ids_with};
+#[doc(hidden)]
 pub use jinja::JinjaTemplate;
 pub use kv_cache::KvCache;
-pub use limits::{Limits, MAX_NEW_TOKENS};
+pub use limits::Limits;
+#[doc(hidden)]
+pub use limits::MAX_NEW_TOKENS;
+#[doc(hidden)]
 pub use logits::LogitsSampler;
 pub use message::{Message, Role};
-pub use prompt::{DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, IMAGE_TOKEN_INDEX, PromptIds, tokenize_prompt};
+pub use prompt::{DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, PromptIds};
+#[doc(hidden)]
+pub use prompt::{IMAGE_TOKEN_INDEX, tokenize_prompt};
+#[doc(hidden)]
 pub use rotary::RotaryEmbedding;
+#[doc(hidden)]
 pub use synthetic_tokenizer::synthetic_tokenizer;
 pub use text_stream::TextStream;
 pub use tokenizer::Tokenizer;

@@ -24,15 +24,25 @@ mod trainer;
 mod training_run;
 mod workers;
 
-pub use data::{Media, Record, VideoGroup, WorldMix, WorldSample, WorldStream, read_records};
+pub use data::{Media, Record, VideoGroup, WorldMix};
+#[doc(hidden)]
+pub use data::{WorldSample, WorldStream, read_records};
 pub use error::{Error, Result};
+#[doc(hidden)]
 pub use initial::initial_values;
-pub use language::{FileSource, Sample, SampleSource, WorldSource, draw_frames};
+#[doc(hidden)]
+pub use language::draw_frames;
+pub use language::{FileSource, Sample, SampleSource, WorldSource};
 pub use log::{LogLine, read_log};
 pub use optimizer::{AdamWSettings, MuonSettings};
+#[doc(hidden)]
 pub use parameters::Parameters;
+#[doc(hidden)]
 pub use plot::{Series, lines_chart, loss_curves, validation_curves};
 pub use recipe::{LanguageRecipe, Recipe, TokenizerRecipe, TowerRecipe};
-pub use trainer::{Loss, Objective, StageSettings, TrainProgress, Trainer};
+#[doc(hidden)]
+pub use trainer::Trainer;
+pub use trainer::{Loss, Objective, StageSettings, TrainProgress};
 pub use training_run::{Start, TrainingRun};
+#[doc(hidden)]
 pub use workers::Workers;

@@ -42,8 +42,12 @@ pub use formats::{FormatInfo, formats};
 pub use frame::DecodedFrame;
 pub use frames::{Frames, Stats};
 pub use image_file::{Image, ImageOptions, is_image, open_image, open_image_with};
-pub use info::{VideoInfo, path_text};
-pub use limits::{Limits, MAX_ANIMATION_PIXELS, MAX_JPEG_BYTES, MAX_METADATA_BYTES, MAX_PIXELS, MAX_SIDE};
+pub use info::VideoInfo;
+#[doc(hidden)]
+pub use info::path_text;
+pub use limits::Limits;
+#[doc(hidden)]
+pub use limits::{MAX_ANIMATION_PIXELS, MAX_JPEG_BYTES, MAX_METADATA_BYTES, MAX_PIXELS, MAX_SIDE};
 pub use options::{Decoding, Sampling, VideoOptions};
 pub use video::Video;
 pub use warning::Warning;

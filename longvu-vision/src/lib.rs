@@ -18,4 +18,6 @@ pub use error::{Error, Result};
 pub use preprocess::Preprocessor;
 pub use projector::MmProjector;
 pub use siglip::Siglip;
-pub use unpad::{KeptCells, SizePair};
+#[doc(hidden)]
+pub use unpad::KeptCells;
+pub use unpad::SizePair;

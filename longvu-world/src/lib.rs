@@ -25,16 +25,26 @@ mod things;
 mod vocabulary;
 mod wording;
 
+#[doc(hidden)]
 pub use background::{Background, Texture, Tone};
 pub use error::{Error, Result};
 pub use error_kind::ErrorKind;
+#[doc(hidden)]
 pub use judge::{matches, matches_description, matches_place};
 #[cfg(feature = "mp4")]
 pub use mp4::VideoCodec;
 pub use options::{Aspect, ScriptKind, ScriptOptions};
 pub use question::{Question, QuestionKind};
-pub use render::{DrawnFrame, Frames, Renderer};
-pub use script::{Counted, Object, Scene, Script};
+#[doc(hidden)]
+pub use render::Renderer;
+pub use render::{DrawnFrame, Frames};
+#[doc(hidden)]
+pub use script::Counted;
+pub use script::{Object, Scene, Script};
+#[doc(hidden)]
 pub use split::Split;
-pub use things::{Colour, Direction, LETTERS, Motion, Shape, Size, Thing};
+#[doc(hidden)]
+pub use things::LETTERS;
+pub use things::{Colour, Direction, Motion, Shape, Size, Thing};
+#[doc(hidden)]
 pub use vocabulary::vocabulary;

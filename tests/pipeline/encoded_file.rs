@@ -219,7 +219,7 @@ fn foreign_files_are_refused() {
     }
     refusal(&model, &folder.path().join("absent.longvu"));
     assert!(!EncodedVideo::is_saved_at(folder.path()));
-    assert!(matches!(model.load_encoded(folder.path()), Err(Error::Core(_) | Error::BadEncoding { .. })));
+    assert!(matches!(model.load_encoded(folder.path()), Err(Error::Checkpoint(_) | Error::BadEncoding { .. })));
 }
 
 /// A file that states gigabytes and has them, in holes.

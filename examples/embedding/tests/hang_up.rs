@@ -20,9 +20,6 @@ use tokio::{
 
 mod common;
 
-const VIDEO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/videos/video3.mp4");
-const SHORT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/videos/slow_half_fps.mp4");
-
 /// Starts the server; its address.
 async fn serve(model: LongVu) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -88,21 +85,21 @@ static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(())
 async fn an_encoding_stops_and_the_other_client_gets_its_answer() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let (model, count) = counted();
-    let short = model.encode(Video::open(SHORT).unwrap()).unwrap();
+    let short = model.encode(Video::open(common::video("slow_half_fps.mp4")).unwrap()).unwrap();
     let stream = model.stream(&[&short], "What?", &GenerationConfig::default()).unwrap();
     let expected: String = stream.map(Result::unwrap).collect();
     let address = serve(model).await;
     let before = count()[0];
 
-    let leaving = send(&address, &json!({ "video": VIDEO, "question": "What?", "progress": true })).await;
-    let staying = send(&address, &json!({ "video": SHORT, "question": "What?" })).await;
+    let leaving = send(&address, &json!({ "video": common::video("video3.mp4"), "question": "What?", "progress": true })).await;
+    let staying = send(&address, &json!({ "video": common::video("slow_half_fps.mp4"), "question": "What?" })).await;
     read_until(leaving, ": Look 3 ").await;
     let response = read_all(staying).await;
     let body = decode(&response);
     assert_eq!(body, expected);
 
     let looked = stopped(|| count()[0]).await - before;
-    let all = Video::open(VIDEO).unwrap().sampled_indices().len() as u64;
+    let all = Video::open(common::video("video3.mp4")).unwrap().sampled_indices().len() as u64;
     assert!(looked >= 3 && looked < all, "{looked} of {all} frames");
 }
 

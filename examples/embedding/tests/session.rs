@@ -7,11 +7,9 @@ use longvu::LongVu;
 
 mod common;
 
-const VIDEO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/videos/slow_half_fps.mp4");
-
 #[test]
 fn a_session_holds_its_model_and_its_chat() {
-    let mut session = Session::open(common::folder(), Path::new(VIDEO), 2).unwrap();
+    let mut session = Session::open(common::folder(), &common::video("slow_half_fps.mp4"), 2).unwrap();
     assert_eq!(session.chat.visuals()[0].frames().len(), 2);
     session.chat.ask("What is it?").unwrap();
     // Session and stream are owned: both go to another thread.

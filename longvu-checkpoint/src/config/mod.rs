@@ -18,9 +18,11 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+#[doc(hidden)]
 pub use alike::alike;
 pub use decoder::{DecoderConfig, RopeScaling, TokenIds};
 pub use dinov2::Dinov2Config;
+#[doc(hidden)]
 pub use json::{parse_json, read_json, read_json_within};
 pub use longvu::{LanguageModel, LongVuConfig};
 pub use preprocessor::PreprocessorConfig;

@@ -18,14 +18,20 @@ mod rotary;
 mod select;
 mod similarity;
 
-pub use activation::{gelu, gelu_tanh, silu_mul, swiglu};
+pub use activation::{gelu, silu_mul};
+#[doc(hidden)]
+pub use activation::{gelu_tanh, swiglu};
 pub use attention::{attention, causal_attention};
 #[cfg(feature = "flex")]
 pub use cpu::{cpu_kernels, set_cpu_kernels};
+#[doc(hidden)]
 pub use cross_entropy::cross_entropy;
-pub use linear::{linear, linear_quantized};
+pub use linear::linear;
+#[doc(hidden)]
+pub use linear::linear_quantized;
 pub use norm::{add_residual, layer_norm, rms_norm};
 pub use resample::{Interpolation, resample_grid};
 pub use rotary::rotary;
+#[doc(hidden)]
 pub use select::select_rows;
 pub use similarity::{cosine_similarity, cosine_with_first};

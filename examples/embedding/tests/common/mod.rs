@@ -1,14 +1,26 @@
 //! A model of odd sizes with made-up weights: small on disk, and slow enough to be stopped on its way.
 
-use std::{fs, path::Path, sync::LazyLock};
+#![allow(dead_code)] // each test uses a part
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use longvu::{Dtype, LongVu, Watch, synthesize};
 use serde_json::json;
 use tempfile::TempDir;
 
+/// A video of the test data, which stands beside this crate or where `LONGVU_TEST_VIDEOS` says.
+pub fn video(name: &str) -> PathBuf {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/videos");
+    PathBuf::from(std::env::var("LONGVU_TEST_VIDEOS").unwrap_or_else(|_| beside.to_owned())).join(name)
+}
+
 /// The folder of the model.
 pub fn folder() -> &'static Path {
-    static FOLDER: LazyLock<(TempDir, std::path::PathBuf)> = LazyLock::new(|| {
+    static FOLDER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("model");
         write(folder.path(), &model);
