@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use longvu::{ErrorKind, GenerationConfig, LongVu, Video, Watch};
+use longvu::{ErrorKind, GenerationConfig, LongVu, Sampling, Video, VideoOptions, Watch};
 use serde::Deserialize;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
@@ -25,6 +25,8 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 pub struct Question {
     /// The video's file.
     pub video: Option<PathBuf>,
+    /// Frames sampled a second; one unless told otherwise.
+    pub fps: Option<f64>,
     /// What is asked.
     pub question: String,
     /// Whether lines that begin with `:` tell how far it is.
@@ -75,7 +77,9 @@ fn answer(model: &LongVu, question: &Question, pieces: &Sender<String>) -> longv
         }
         if client.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }));
-    let video = question.video.as_deref().map(|path| request.encode(Video::open(path)?)).transpose()?;
+    let sampling = Sampling::Fps(question.fps.unwrap_or(1.0));
+    let open = |path| Video::open_with(path, VideoOptions::default().with_sampling(sampling));
+    let video = question.video.as_deref().map(|path| request.encode(open(path)?)).transpose()?;
     let visuals: Vec<_> = video.iter().collect();
     for piece in request.stream(&visuals, &question.question, &GenerationConfig::default())? {
         if pieces.blocking_send(piece?).is_err() {

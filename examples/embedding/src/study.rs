@@ -26,7 +26,7 @@ impl FrameSelector for Outstanding {
     fn select_window(&self, features: Tensor<3>) -> Result<WindowSelection, StageError> {
         let frames: Tensor<3> = features.mean_dim(1);
         let distance = (frames.clone() - frames.mean_dim(0)).powi_scalar(2).sum_dim(2);
-        let scores: Vec<f32> = distance.into_data().to_vec().map_err(|error| format!("{error:?}"))?;
+        let scores: Vec<f32> = distance.into_data().try_to_vec().map_err(|error| format!("{error:?}"))?;
         let mut kept: Vec<usize> = (0..scores.len()).collect();
         kept.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         kept.truncate(self.keep);
