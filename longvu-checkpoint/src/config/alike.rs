@@ -22,8 +22,8 @@ mod tests {
     #[test]
     fn misspelt_names_are_recognised_and_others_are_not() {
         let known = ["top_k", "top_p", "temperature", "drop_threshold", "dino_threshold"];
-        assert_eq!(alike("temprature", known), ["temperature"]);
-        assert_eq!(alike("dino_treshold", known)[0], "dino_threshold");
+        assert_eq!(alike("temperatures", known), ["temperature"]);
+        assert_eq!(alike("dino_thresholds", known)[0], "dino_threshold");
         assert_eq!(alike("topk", known), ["top_k"]);
         assert!(alike("colour", known).is_empty());
     }

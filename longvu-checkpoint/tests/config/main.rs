@@ -324,8 +324,8 @@ fn a_setting_that_nothing_reads_cannot_be_replaced() {
         with_file(&qwen2_7b(), |path| LongVuConfig::read_with(path, &changes).map_err(|error| error.to_string()))
     };
     for (changes, expected) in [
-        (json!({"dino_treshold": 0.5}), "`dino_treshold` cannot be replaced"),
-        (json!({"dino_treshold": 0.5}), "is `dino_threshold` meant?"),
+        (json!({"dino_thresholds": 0.5}), "`dino_thresholds` cannot be replaced"),
+        (json!({"dino_thresholds": 0.5}), "is `dino_threshold` meant?"),
         (json!({"hiddensize": null}), "`hidden_size`"),
         (json!({"colour": "red"}), "no part of LongVU reads a key of that name"),
         // The file may have it: it has no effect there either.
