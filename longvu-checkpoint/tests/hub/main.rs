@@ -9,3 +9,4 @@
 mod cases;
 mod client;
 mod server;
+mod stopping;
