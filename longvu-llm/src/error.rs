@@ -178,10 +178,10 @@ pub enum Error {
     },
 
     /// The system gives no random numbers to draw tokens with.
-    #[error("the system gives no random numbers ({reason}); set a seed")]
+    #[error("the system gives no random numbers; set a seed")]
     NoRandomness {
         /// The system's reason.
-        reason: String,
+        source: Cause,
     },
 
     /// The model gave no logits at all.

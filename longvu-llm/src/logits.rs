@@ -47,9 +47,7 @@ impl LogitsSampler {
         config.validate()?;
         let rng = match config.seed {
             Some(seed) => StdRng::seed_from_u64(seed),
-            None => {
-                StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::NoRandomness { reason: error.to_string() })?
-            }
+            None => StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::NoRandomness { source: error.into() })?,
         };
         Ok(Self {
             temperature: config.temperature.filter(|_| config.do_sample()),

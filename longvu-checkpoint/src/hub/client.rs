@@ -1,18 +1,25 @@
-//! Requests to the Hub.
+//! What the Hub says and sends: by `hf-hub`, and by `hf-xet` where it keeps a file in its chunk store.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, future::Future, io, time::Duration};
 
-use longvu_core::{Cancelled, ErrorKind};
-use serde::Deserialize;
-use ureq::{
-    Agent, Body,
-    http::{Method, Request, Response, Uri, header},
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use hf_hub::{
+    HFClient, HFError,
+    repository::{HFRepository, RepoTypeModel},
 };
+use longvu_core::{Cancelled, ErrorKind};
+use reqwest::{
+    Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION},
+    redirect::Policy,
+};
+use xet::xet_session::{XetConfig, XetDownloadStream, XetFileInfo, XetSessionBuilder};
 
 use super::{
     Listing,
     cache::{home, is_plain},
-    env,
+    env, is_on,
 };
 use crate::files;
 
@@ -78,19 +85,106 @@ impl fmt::Display for Failure {
     }
 }
 
+impl From<HFError> for Failure {
+    fn from(error: HFError) -> Self {
+        match &error {
+            HFError::Http { context }
+            | HFError::AuthRequired { context }
+            | HFError::Forbidden { context }
+            | HFError::Conflict { context }
+            | HFError::RateLimited { context, .. }
+            | HFError::RepoNotFound { context: Some(context), .. }
+            | HFError::RevisionNotFound { context: Some(context), .. }
+            | HFError::EntryNotFound { context: Some(context), .. } => {
+                Self::Status { status: context.status.as_u16(), url: context.url.clone() }
+            }
+            HFError::Request { source, .. } if !is_malformed(source) => Self::Transfer(chain(&error)),
+            HFError::Xet { .. } | HFError::Io(_) => Self::Transfer(chain(&error)),
+            _ => Self::Answer(chain(&error)),
+        }
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        Self::from(HFError::from(error))
+    }
+}
+
+/// Whether an answer came whole and was not what it should be.
+fn is_malformed(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<serde_json::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    error.is_builder()
+}
+
+/// An error with its causes, as one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text.extend([": ", &reason]);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// What the Hub says about a file before it is fetched.
+#[derive(Clone)]
 pub struct Metadata {
     /// Names the content in the cache.
     pub etag: String,
     /// Size in bytes, if stated.
     pub size: Option<u64>,
+    /// Names the content in the chunk store, if it is kept there.
+    pub chunks: Option<String>,
+}
+
+/// Names a file of a repository.
+#[derive(Clone)]
+pub struct Place {
+    pub id: String,
+    pub commit: String,
+    pub name: String,
+}
+
+/// The bytes of a file, as they come.
+pub struct Body {
+    /// Position of the first byte.
+    pub start: u64,
+    /// The whole file's size, if the answer states it.
+    pub size: Option<u64>,
+    source: Source,
+}
+
+enum Source {
+    Http(Box<dyn Stream<Item = Result<Bytes, HFError>> + Send + Unpin>),
+    Chunks(XetDownloadStream),
+}
+
+impl Body {
+    /// The next bytes; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let next = async {
+            match &mut self.source {
+                Source::Http(stream) => stream.next().await.transpose().map_err(Failure::from),
+                Source::Chunks(stream) => stream.next().await.map_err(|error| Failure::Transfer(chain(&error))),
+            }
+        };
+        within(SILENCE, next).await
+    }
 }
 
 /// Speaks to one endpoint.
 pub struct Client {
-    agent: Agent,
-    /// For short answers, which must be there in time as a whole.
-    brief: Agent,
     endpoint: String,
     token: Option<String>,
 }
@@ -99,145 +193,140 @@ pub struct Client {
 const MOST_REDIRECTS: usize = 10;
 /// Bytes of a file with a token, which has 40.
 const MOST_TOKEN: u64 = 1 << 16;
-/// A repository with many files has a listing of some megabytes.
-const MOST_JSON: u64 = 64 << 20;
+/// Time in which a connection must be made.
+const CONNECT: Duration = Duration::from_secs(30);
+/// Time in which a server that sends a file must send something of it.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Time in which a short answer must be there as a whole.
+const BRIEF: Duration = Duration::from_secs(120);
 
 impl Client {
     pub fn from_env() -> Self {
         let endpoint = env("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
-        let config = || {
-            Agent::config_builder()
-                // Redirects are followed here, so that the token goes to no other host.
-                .max_redirects(0)
-                .http_status_as_error(false)
-                .accept_encoding("identity")
-                .user_agent(concat!("longvu/", env!("CARGO_PKG_VERSION"), "; rust"))
-                .timeout_connect(Some(Duration::from_secs(30)))
-                .timeout_recv_response(Some(Duration::from_secs(60)))
-                .timeout_per_read(Some(Duration::from_secs(60)))
-        };
-        let brief = config().timeout_global(Some(Duration::from_secs(120))).build().into();
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
-        Self { agent: config().build().into(), brief, endpoint, token: token() }
+        Self { endpoint: endpoint.trim_end_matches('/').to_owned(), token: token() }
     }
 
     /// The files of repository `id` at `revision`, and its commit.
-    pub fn list(&self, id: &str, revision: &str) -> Result<Listing, Failure> {
-        #[derive(Deserialize)]
-        struct Info {
-            sha: Option<String>,
-            siblings: Vec<Sibling>,
-        }
-        #[derive(Deserialize)]
-        struct Sibling {
-            rfilename: String,
-        }
-
-        let url = format!("{}/api/models/{id}/revision/{}", self.endpoint, revision.replace('/', "%2F"));
-        let answer = |error: &dyn fmt::Display| Failure::Answer(format!("the answer of {url} is no listing ({error})"));
-        let mut response = self.follow(&self.brief, Method::GET, &url, None, false)?;
-        let text = response.body_mut().with_config().limit(MOST_JSON).read_to_string();
-        let text = text.map_err(|e| Failure::Transfer(format!("{url}: {e}")))?;
-        let info: Info = serde_json::from_str(&text).map_err(|e| answer(&e))?;
+    pub async fn list(&self, id: &str, revision: &str) -> Result<Listing, Failure> {
+        let repo = self.repo(id)?;
+        let info = within(BRIEF, async { Ok(repo.info().revision(revision).send().await?) }).await?;
         let commit = info.sha.unwrap_or_else(|| revision.to_owned());
         if !is_plain(&commit, &[]) {
-            return Err(answer(&format!("its commit is `{commit}`")));
+            return Err(Failure::Answer(format!("the listing of {id} is of the commit `{commit}`")));
         }
-        Ok(Listing { commit, files: info.siblings.into_iter().map(|s| s.rfilename).collect() })
+        let files = info.siblings.into_iter().flatten().map(|sibling| sibling.rfilename);
+        Ok(Listing { commit, files: files.collect() })
     }
 
-    /// Address of file `name` of repository `id` at `commit`.
-    pub fn url(&self, id: &str, commit: &str, name: &str) -> String {
-        format!("{}/{id}/resolve/{commit}/{name}", self.endpoint)
-    }
-
-    /// What the Hub itself says about the file at `url`, which it may keep on another host.
-    pub fn metadata(&self, url: &str) -> Result<Metadata, Failure> {
-        let response = self.follow(&self.brief, Method::HEAD, url, None, true)?;
-        let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let etag = text("x-linked-etag").or_else(|| text("etag")).unwrap_or_default();
-        let etag = etag.trim_start_matches("W/").trim_matches('"').to_owned();
-        if !is_plain(&etag, &[]) {
-            return Err(Failure::Answer(format!("the answer to {url} has the unusable etag `{etag}`")));
-        }
-        // Of an answer that redirects, the length is that of the redirection.
-        let length = text("content-length").filter(|_| !response.status().is_redirection());
-        Ok(Metadata { etag, size: text("x-linked-size").or(length).and_then(|size| size.parse().ok()) })
-    }
-
-    /// The bytes of the file at `url` from `start`; the server may answer with the whole file (status 200) instead.
-    pub fn read_from(&self, url: &str, start: u64) -> Result<Response<Body>, Failure> {
-        self.follow(&self.agent, Method::GET, url, (start > 0).then_some(start), false)
-    }
-
-    /// Sends a request and follows redirects; those to another host too, unless `stay`.
-    fn follow(
-        &self,
-        agent: &Agent,
-        method: Method,
-        url: &str,
-        start: Option<u64>,
-        stay: bool,
-    ) -> Result<Response<Body>, Failure> {
-        let bad = |error: &dyn fmt::Display| Failure::Answer(format!("{url}: {error}"));
-        let mut target: Uri = url.parse().map_err(|e| bad(&e))?;
-        let home = target.authority().cloned();
-        let mut trusted = true;
+    /// What the Hub itself says about a file, which it may keep on another host.
+    ///
+    /// `hf-hub` 1.0 asks that other host, which does not know.
+    pub async fn metadata(&self, place: &Place) -> Result<Metadata, Failure> {
+        let Place { id, commit, name } = place;
+        let url = format!("{}/{id}/resolve/{commit}/{name}", self.endpoint);
+        let bad = |reason: &dyn fmt::Display| Failure::Answer(format!("{url}: {reason}"));
+        let http = http(Policy::none())?;
+        let home: Url = url.parse().map_err(|error| bad(&error))?;
+        let mut target = home.clone();
         for _ in 0..MOST_REDIRECTS {
-            let mut request = Request::builder().method(method.clone()).uri(&target);
-            // Once a redirect has led elsewhere, even back is where another host points to.
-            trusted &= is_of(&self.endpoint, &target);
-            if let (Some(token), true) = (&self.token, trusted) {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-            }
-            if let Some(start) = start {
-                request = request.header(header::RANGE, format!("bytes={start}-"));
-            }
-            let request =
-                request.body(()).map_err(|_| bad(&"HF_TOKEN or the address has characters that cannot be sent"))?;
-            let response = agent.run(request).map_err(|e| Failure::Transfer(format!("{target}: {e}")))?;
+            let request = http.head(target.clone()).headers(self.authorization()).send();
+            let response = within(BRIEF, async { Ok(request.await?) }).await?;
             let status = response.status();
-            let location = response.headers().get(header::LOCATION).filter(|_| status.is_redirection());
-            let Some(location) = location else {
-                if status.is_success() {
-                    return Ok(response);
-                }
-                return Err(Failure::Status { status: status.as_u16(), url: url.to_owned() });
-            };
-            let next = location.to_str().ok().and_then(|text| resolve(&target, text));
-            let next = next.ok_or_else(|| bad(&"the server redirects to an address that cannot be read"))?;
-            if stay && next.authority() != home.as_ref() {
-                return Ok(response);
+            if !status.is_redirection() && !status.is_success() {
+                return Err(Failure::Status { status: status.as_u16(), url });
             }
-            target = next;
+            let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+            let next = text(LOCATION.as_str()).filter(|_| status.is_redirection());
+            let next = next.map(|next| target.join(next)).transpose().map_err(|error| bad(&error))?;
+            if let Some(next) = next.filter(|next| next.origin() == home.origin()) {
+                target = next;
+                continue;
+            }
+            let etag = text("x-linked-etag").or_else(|| text("etag")).unwrap_or_default();
+            let etag = etag.trim_start_matches("W/").trim_matches('"').to_owned();
+            if !is_plain(&etag, &[]) {
+                return Err(bad(&format!("the answer has the unusable etag `{etag}`")));
+            }
+            // Of an answer that redirects, the length is that of the redirection.
+            let length = text("content-length").filter(|_| !status.is_redirection());
+            let size = text("x-linked-size").or(length).and_then(|size| size.parse().ok());
+            let chunks = text("x-xet-hash").filter(|_| !is_on("HF_HUB_DISABLE_XET")).map(str::to_owned);
+            return Ok(Metadata { etag, size, chunks });
         }
         Err(bad(&"the server redirects in circles"))
     }
+
+    /// The bytes of a file from `start`, or from its beginning where the server does not send parts.
+    pub async fn open(&self, place: &Place, metadata: &Metadata, start: u64) -> Result<Body, Failure> {
+        match (&metadata.chunks, metadata.size) {
+            (Some(hash), Some(size)) if size > 0 => self.open_chunks(place, hash, size, start).await,
+            (_, size) => self.open_http(place, size, start).await,
+        }
+    }
+
+    async fn open_http(&self, place: &Place, size: Option<u64>, start: u64) -> Result<Body, Failure> {
+        let Place { id, commit, name } = place;
+        let repo = self.repo(id)?;
+        // Without a size there is no telling a part from the whole.
+        let range = size.filter(|&size| 0 < start && start < size).map(|size| start..size);
+        let part = range.clone();
+        let answer = repo.download_file_stream().filename(name).revision(commit).maybe_range(range);
+        let (length, stream) = within(BRIEF, async { Ok(answer.send().await?) }).await?;
+        let source = Source::Http(stream);
+        match (part, length) {
+            (Some(part), Some(length)) if length == part.end - part.start => Ok(Body { start, size, source }),
+            (Some(part), None) => Ok(Body { start: part.start, size, source }),
+            _ => Ok(Body { start: 0, size: length, source }),
+        }
+    }
+
+    async fn open_chunks(&self, place: &Place, hash: &str, size: u64, start: u64) -> Result<Body, Failure> {
+        let Place { id, commit, .. } = place;
+        let failed = |error: &dyn std::error::Error| Failure::Transfer(format!("{}: {}", place.name, chain(error)));
+        let mut config = XetConfig::new();
+        // Nobody was asked.
+        config.telemetry.enabled = false;
+        let session = XetSessionBuilder::new_with_config(config).build().map_err(|error| failed(&error))?;
+        let tokens = format!("{}/api/models/{id}/xet-read-token/{commit}", self.endpoint);
+        let group = session.new_download_stream_group().map_err(|error| failed(&error))?;
+        let group = group.with_token_refresh_url(tokens, self.authorization()).build();
+        let stream = async {
+            let group = group.await.map_err(|error| failed(&error))?;
+            let part = (start > 0).then_some(start..size);
+            let stream = group.download_stream(XetFileInfo::new(hash.to_owned(), size), part).await;
+            stream.map_err(|error| failed(&error))
+        };
+        let mut stream = within(BRIEF, stream).await?;
+        stream.start();
+        Ok(Body { start, size: Some(size), source: Source::Chunks(stream) })
+    }
+
+    fn repo(&self, id: &str) -> Result<HFRepository<RepoTypeModel>, Failure> {
+        let hub = HFClient::builder().endpoint(&self.endpoint).client(http(Policy::default())?).retry_max_attempts(0);
+        let hub = match &self.token {
+            Some(token) => hub.token(token),
+            None => hub,
+        };
+        let (owner, name) = hf_hub::split_id(id);
+        Ok(hub.build()?.model(owner, name))
+    }
+
+    /// The token, as a header; of what cannot be one, nothing is said.
+    fn authorization(&self) -> HeaderMap {
+        let value = self.token.as_ref().and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
+        value.into_iter().map(|value| (AUTHORIZATION, value)).collect()
+    }
 }
 
-/// Whether `target` is on the same scheme, host and port as `endpoint`.
-fn is_of(endpoint: &str, target: &Uri) -> bool {
-    let origin = |uri: &Uri| {
-        let scheme = uri.scheme_str()?.to_ascii_lowercase();
-        let usual = if scheme == "https" { 443 } else { 80 };
-        Some((scheme, uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(usual)))
-    };
-    let endpoint = endpoint.parse::<Uri>().ok().and_then(|uri| origin(&uri));
-    endpoint.is_some() && endpoint == origin(target)
+fn http(redirects: Policy) -> Result<reqwest::Client, Failure> {
+    let http = reqwest::Client::builder().redirect(redirects).connect_timeout(CONNECT).read_timeout(SILENCE);
+    Ok(http.user_agent(concat!("longvu/", env!("CARGO_PKG_VERSION"), "; rust")).build()?)
 }
 
-/// `location`, which may lack scheme and host, as seen from `base`.
-fn resolve(base: &Uri, location: &str) -> Option<Uri> {
-    if location.starts_with("//") {
-        return format!("{}:{location}", base.scheme_str()?).parse().ok();
-    }
-    let uri: Uri = location.parse().ok()?;
-    if uri.authority().is_some() {
-        return Some(uri);
-    }
-    let mut parts = base.clone().into_parts();
-    parts.path_and_query = uri.into_parts().path_and_query;
-    Uri::from_parts(parts).ok()
+/// What comes within `time`, or a failure of the connection.
+async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let late = || Failure::Transfer(format!("the server said nothing for {} seconds", time.as_secs()));
+    tokio::time::timeout(time, answer).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// The user's token: `HF_TOKEN`, else the file that a login has left.
@@ -248,33 +337,4 @@ fn token() -> Option<String> {
     let path = env("HF_TOKEN_PATH").map(Into::into).or_else(|| home().ok().map(|home| home.join("token")))?;
     let token = String::from_utf8(files::read_limited(&path, MOST_TOKEN).ok()?).ok()?.trim().to_owned();
     (!token.is_empty()).then_some(token)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_s_host_is_one_scheme_name_and_port() {
-        let of = |endpoint: &str, target: &str| is_of(endpoint, &target.parse().unwrap());
-        let hub = "https://huggingface.co";
-        for target in ["https://huggingface.co/a/b", "https://HuggingFace.co:443/a", "HTTPS://huggingface.co/"] {
-            assert!(of(hub, target), "{target}");
-        }
-        for target in [
-            "http://huggingface.co/a/b",
-            "http://huggingface.co:443/a",
-            "https://huggingface.co:8443/a",
-            "https://cdn.huggingface.co/a",
-            "https://huggingface.co.example.org/a",
-            "https://huggingface.co@example.org/a",
-            "/a/b",
-        ] {
-            assert!(!of(hub, target), "{target}");
-        }
-        assert!(of("http://localhost:8080/mirror", "http://localhost:8080/a"));
-        assert!(!of("http://localhost:8080", "http://localhost:8081/a"));
-        assert!(!of("http://localhost", "https://localhost/a"));
-        assert!(!of("no address", "no"));
-    }
 }

@@ -2,24 +2,20 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::Write,
     path::{Path, PathBuf},
     sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
 };
 
-use longvu_core::{Step, Watch, WatchedStep, text::escape};
-use ureq::{
-    Body,
-    http::{Response, StatusCode, header},
-};
-
 use super::{
     cache::Cache,
-    client::{Client, Failure, Metadata},
+    client::{Client, Failure, Metadata, Place},
     waiting::{Coming, TICK, pause, wait_for},
 };
 use crate::files;
+use bytes::Bytes;
+use longvu_core::{Step, Watch, WatchedStep, text::escape};
 
 /// Attempts in a row that may bring next to nothing before the download fails.
 const ATTEMPTS: u32 = 5;
@@ -50,11 +46,11 @@ pub fn fetch(request: &Request<'_>) -> Result<PathBuf, Failure> {
     if Path::new(name).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
         return Err(Failure::Answer(format!("`{name}` is no file name")));
     }
-    let url = client.url(id, commit, name);
+    let place = Place { id: id.to_owned(), commit: commit.to_owned(), name: name.to_owned() };
     let step = watch.step(Step::Download, name, None);
     let metadata = retry(&step, || {
-        let (client, url) = (Arc::clone(client), url.clone());
-        wait_for(&step, 0, move || client.metadata(&url))
+        let (client, place) = (Arc::clone(client), place.clone());
+        wait_for(&step, 0, move || async move { client.metadata(&place).await })
     })?;
     let step = watch.step(Step::Download, name, metadata.size);
     let blob = cache.blob(&metadata.etag);
@@ -63,8 +59,8 @@ pub fn fetch(request: &Request<'_>) -> Result<PathBuf, Failure> {
     let complete = fs::metadata(&blob).is_ok_and(|found| metadata.size.is_none_or(|size| found.len() == size));
     if !complete {
         let partial = cache.partial(&metadata.etag);
-        let transfer = Transfer { client, url: &url, name, partial: &partial, step, unstated };
-        let brought = transfer.run(&metadata);
+        let transfer = Transfer { client, place: &place, metadata: &metadata, partial: &partial, step, unstated };
+        let brought = transfer.run();
         let useless = matches!(brought, Err(Failure::Endless { .. })) || transfer.length() == 0;
         if brought.is_err() && useless {
             // A later attempt cannot go on from nothing, nor from what has no end.
@@ -113,8 +109,8 @@ fn rest(step: &WatchedStep<'_>, done: u64, failed: u32, failure: &Failure) -> Re
 
 struct Transfer<'a> {
     client: &'a Arc<Client>,
-    url: &'a str,
-    name: &'a str,
+    place: &'a Place,
+    metadata: &'a Metadata,
     partial: &'a Path,
     step: WatchedStep<'a>,
     unstated: u64,
@@ -122,8 +118,8 @@ struct Transfer<'a> {
 
 impl Transfer<'_> {
     /// Brings the partial file to its full size.
-    fn run(&self, metadata: &Metadata) -> Result<(), Failure> {
-        let mut size = metadata.size;
+    fn run(&self) -> Result<(), Failure> {
+        let mut size = self.metadata.size;
         let (mut failed, mut cuts) = (0, 0);
         self.check_space(size)?;
         loop {
@@ -154,7 +150,7 @@ impl Transfer<'_> {
         let missing = size.unwrap_or(0).saturating_sub(self.length());
         match self.partial.parent().and_then(files::free_space) {
             Some(free) if missing > free => {
-                let reason = format!("{} needs {missing} bytes, and {free} are free", self.name);
+                let reason = format!("{} needs {missing} bytes, and {free} are free", self.place.name);
                 let error = std::io::Error::new(std::io::ErrorKind::StorageFull, reason);
                 Err(Failure::Disk(self.partial.to_owned(), error))
             }
@@ -170,26 +166,32 @@ impl Transfer<'_> {
     fn attempt(&self, start: u64, size: &mut Option<u64>) -> Result<(), Failure> {
         // More than the whole is of no use.
         let start = if size.is_some_and(|size| start > size) { 0 } else { start };
-        let (client, url) = (Arc::clone(self.client), self.url.to_owned());
-        let response = match wait_for(&self.step, start, move || client.read_from(&url, start)) {
+        let (client, place, metadata) = (Arc::clone(self.client), self.place.clone(), self.metadata.clone());
+        let pieces = Coming::from(move |sender| async move {
+            if let Err(failure) = send_all(&client, &place, &metadata, start, &sender).await {
+                let _ = sender.send(Err(failure));
+            }
+        });
+        let pieces = pieces.map_err(Failure::Thread)?;
+        let (start, total) = match pieces.next(&self.step, start)? {
+            Some(Ok(Piece::Beginning(start, total))) => (start, total),
+            Some(Ok(Piece::Bytes(_))) | None => return Err(self.cut(start, *size, "no answer")),
             // The server holds less than what is here.
-            Err(failure @ Failure::Status { status: 416, .. }) => {
+            Some(Err(failure @ Failure::Status { status: 416, .. })) => {
                 self.open(0)?;
                 return Err(failure);
             }
-            other => other?,
+            Some(Err(failure)) => return Err(failure),
         };
-        let start = if response.status() == StatusCode::PARTIAL_CONTENT { start } else { 0 };
-        let total = stated_size(&response, start, self.url)?;
         if let (Some(expected), Some(total)) = (*size, total)
             && expected != total
         {
-            let reason = format!("{} has {total} bytes where the Hub states {expected}", self.url);
+            let reason = format!("{} has {total} bytes where the Hub states {expected}", self.place.name);
             return Err(Failure::Answer(reason));
         }
         *size = size.or(total);
         let mut file = self.open(start)?;
-        self.copy(response, &mut file, start, *size)
+        self.copy(&pieces, &mut file, start, *size)
     }
 
     /// The partial file, cut to `length` and ready to be appended to.
@@ -200,52 +202,62 @@ impl Transfer<'_> {
         Ok(file)
     }
 
-    fn copy(&self, response: Response<Body>, file: &mut File, start: u64, size: Option<u64>) -> Result<(), Failure> {
-        let cut = |done: u64, reason: String| {
-            let of = size.map(|size| format!(" of {size}")).unwrap_or_default();
-            Failure::Transfer(format!("{} was cut off after {done}{of} bytes ({reason})", self.name))
-        };
-        let pieces = Coming::from(|sender| send_all(response, &sender)).map_err(Failure::Thread)?;
+    fn copy(&self, pieces: &Pieces, file: &mut File, start: u64, size: Option<u64>) -> Result<(), Failure> {
         let mut done = start;
         let mut pace = Pace::new(PATIENCE, PROGRESS);
         loop {
             let piece = match pieces.next(&self.step, done)? {
-                None if size.is_some_and(|size| done < size) => return Err(cut(done, "end of answer".into())),
+                None if size.is_some_and(|size| done < size) => return Err(self.cut(done, size, "end of answer")),
                 None => return Ok(()),
-                Some(piece) => piece.map_err(|error| cut(done, error.to_string()))?,
+                Some(Ok(Piece::Bytes(piece))) => piece,
+                Some(Ok(Piece::Beginning(..))) => continue,
+                Some(Err(failure)) => return Err(self.cut(done, size, &failure.to_string())),
             };
             done += piece.len() as u64;
             if size.is_none() && done > self.unstated {
-                return Err(Failure::Endless { name: self.name.to_owned(), limit: self.unstated });
+                return Err(Failure::Endless { name: self.place.name.clone(), limit: self.unstated });
             }
             if size.is_some_and(|size| done > size) {
                 self.open(0)?;
-                return Err(Failure::Answer(format!("{} is longer than the Hub states", self.url)));
+                return Err(Failure::Answer(format!("{} is longer than the Hub states", self.place.name)));
             }
             file.write_all(&piece).map_err(|e| Failure::Disk(self.partial.to_owned(), e))?;
             self.step.done(done)?;
             if !pace.keeps_up(piece.len() as u64) {
-                return Err(cut(done, "it comes too slowly".into()));
+                return Err(self.cut(done, size, "it comes too slowly"));
             }
         }
     }
+
+    fn cut(&self, done: u64, size: Option<u64>, reason: &str) -> Failure {
+        let of = size.map(|size| format!(" of {size}")).unwrap_or_default();
+        Failure::Transfer(format!("{} was cut off after {done}{of} bytes ({reason})", self.place.name))
+    }
 }
 
-/// Sends the bytes of an answer as they come, to the end or to an error.
-fn send_all(response: Response<Body>, sender: &SyncSender<std::io::Result<Vec<u8>>>) {
-    let mut body = response.into_body().into_reader();
-    loop {
-        let mut piece = vec![0; 1 << 18];
-        let read = body.read(&mut piece);
-        let last = !matches!(read, Ok(1..));
-        let piece = read.map(|read| {
-            piece.truncate(read);
-            piece
-        });
-        if matches!(piece, Ok(ref piece) if piece.is_empty()) || sender.send(piece).is_err() || last {
-            return;
-        }
+/// What comes of a file.
+enum Piece {
+    /// Where what follows begins, and the whole file's size where it is stated.
+    Beginning(u64, Option<u64>),
+    Bytes(Bytes),
+}
+
+type Pieces = Coming<Result<Piece, Failure>>;
+
+/// Sends what comes of a file from `start`.
+async fn send_all(
+    client: &Client,
+    place: &Place,
+    metadata: &Metadata,
+    start: u64,
+    sender: &SyncSender<Result<Piece, Failure>>,
+) -> Result<(), Failure> {
+    let mut body = client.open(place, metadata, start).await?;
+    let mut open = sender.send(Ok(Piece::Beginning(body.start, body.size))).is_ok();
+    while open && let Some(bytes) = body.next().await? {
+        open = sender.send(Ok(Piece::Bytes(bytes))).is_ok();
     }
+    Ok(())
 }
 
 /// Tells a slow connection from one that holds its other end up on purpose.
@@ -269,20 +281,6 @@ impl Pace {
         }
         self.since.elapsed() <= self.patience
     }
-}
-
-/// The whole file's size, from the headers of an answer that begins at `start`.
-fn stated_size(response: &Response<Body>, start: u64, url: &str) -> Result<Option<u64>, Failure> {
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    if response.status() != StatusCode::PARTIAL_CONTENT {
-        return Ok(text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()));
-    }
-    let range = text(header::CONTENT_RANGE).unwrap_or_default();
-    let parsed = range.strip_prefix("bytes ").and_then(|rest| rest.split_once('/'));
-    let Some((_, total)) = parsed.filter(|(span, _)| span.split('-').next() == Some(start.to_string().as_str())) else {
-        return Err(Failure::Answer(format!("{url} was asked for bytes from {start} and gave `{range}`")));
-    };
-    Ok(total.parse().ok())
 }
 
 #[cfg(test)]

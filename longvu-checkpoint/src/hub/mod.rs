@@ -6,7 +6,7 @@
 //! cached at some commit is completed at that commit, so that files of two versions never mix.
 //!
 //! A download counts as complete when it has the size that the Hub states; its checksum is not computed, as in
-//! Python. Files that the Hub keeps in its chunk store are fetched through plain HTTP.
+//! Python.
 
 mod cache;
 mod client;
@@ -124,7 +124,7 @@ impl HubRepo {
         let at = |revision: &str| {
             download::retry(&step, || {
                 let (remote, id, revision) = (Arc::clone(remote), self.id.clone(), revision.to_owned());
-                wait_for(&step, 0, move || remote.list(&id, &revision))
+                wait_for(&step, 0, move || async move { remote.list(&id, &revision).await })
             })
         };
         let listing = match self.cache.commit() {
@@ -167,7 +167,11 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
+/// Whether an environment variable says yes.
+fn is_on(name: &str) -> bool {
+    env(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"))
+}
+
 fn offline() -> bool {
-    let on = |name| env(name).is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on"));
-    on("HF_HUB_OFFLINE") || on("TRANSFORMERS_OFFLINE")
+    is_on("HF_HUB_OFFLINE") || is_on("TRANSFORMERS_OFFLINE")
 }

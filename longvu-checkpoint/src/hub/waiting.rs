@@ -1,8 +1,14 @@
-//! Waiting for the network, on which nobody who may be stopped can wait himself.
+//! Waiting for the network, on a thread with a runtime of its own: nobody who may be stopped can wait himself, and whoever
+//! calls may stand in a runtime already.
 
 use std::{
+    future::Future,
     io,
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    pin::pin,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -17,17 +23,28 @@ pub const TICK: Duration = Duration::from_millis(200);
 /// Pieces that may wait to be taken.
 const DEPTH: usize = 4;
 
-/// What a thread of its own brings from the network.
-///
-/// Once this is dropped, the thread ends with its next piece, or when the server has been silent for too long.
-pub struct Coming<T>(Receiver<T>);
+/// What is brought from the network; dropping this ends the work that brings it.
+pub struct Coming<T> {
+    pieces: Receiver<T>,
+    _awaited: Arc<()>,
+}
 
 impl<T: Send + 'static> Coming<T> {
     /// Begins `work`, which sends what it brings.
-    pub fn from(work: impl FnOnce(SyncSender<T>) + Send + 'static) -> io::Result<Self> {
+    pub fn from<F: Future<Output = ()>>(work: impl FnOnce(SyncSender<T>) -> F + Send + 'static) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(DEPTH);
-        thread::Builder::new().name("longvu-hub".into()).spawn(move || work(sender))?;
-        Ok(Self(pieces))
+        let _awaited = Arc::new(());
+        let awaited = Arc::downgrade(&_awaited);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        thread::Builder::new().name("longvu-hub".into()).spawn(move || {
+            runtime.block_on(async {
+                let mut work = pin!(work(sender));
+                while tokio::time::timeout(TICK, &mut work).await.is_err() && awaited.strong_count() > 0 {}
+            });
+            // Looking up a host's address may take long, and cannot be stopped.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { pieces, _awaited })
     }
 
     /// The next piece; `None` after the last.
@@ -36,7 +53,7 @@ impl<T: Send + 'static> Coming<T> {
     /// [`Failure::Cancelled`] when the watcher of `step`, who is told again and again that `done` is done, wants no more.
     pub fn next(&self, step: &WatchedStep<'_>, done: u64) -> Result<Option<T>, Failure> {
         loop {
-            match self.0.recv_timeout(TICK) {
+            match self.pieces.recv_timeout(TICK) {
                 Ok(piece) => return Ok(Some(piece)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => step.done(done)?,
@@ -46,13 +63,13 @@ impl<T: Send + 'static> Coming<T> {
 }
 
 /// The result of `work`, unless the watcher of `step` wants no more before it is there.
-pub fn wait_for<T: Send + 'static>(
+pub fn wait_for<T: Send + 'static, F: Future<Output = Result<T, Failure>>>(
     step: &WatchedStep<'_>,
     done: u64,
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    work: impl FnOnce() -> F + Send + 'static,
 ) -> Result<T, Failure> {
     step.done(done)?;
-    let coming = Coming::from(move |sender| _ = sender.send(work())).map_err(Failure::Thread)?;
+    let coming = Coming::from(move |sender| async move { _ = sender.send(work().await) }).map_err(Failure::Thread)?;
     let result = coming.next(step, done)?;
     result.unwrap_or_else(|| Err(Failure::Transfer("the connection's thread ended early".into())))
 }

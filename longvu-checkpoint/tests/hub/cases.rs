@@ -8,34 +8,39 @@ use crate::{
 };
 
 /// A safetensors file of about a megabyte.
-fn weights() -> Vec<u8> {
+pub fn weights() -> Vec<u8> {
     let data: Vec<u8> = (0..300_000u32).flat_map(|i| (i as f32).to_le_bytes()).collect();
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![300_000], &data).unwrap();
     safetensors::serialize([("a", view)], None).unwrap()
 }
 
-fn files() -> Vec<(&'static str, Vec<u8>)> {
+pub fn files() -> Vec<(&'static str, Vec<u8>)> {
     vec![("config.json", b"{\"a\": 1}".to_vec()), ("model.safetensors", weights()), ("empty.txt", Vec::new())]
 }
 
-fn child(server: &Server, files: &str, home: &Path) -> Child {
+pub fn child(server: &Server, files: &str, home: &Path) -> Child {
     Child::new("owner/model", files, home).env("HF_ENDPOINT", &server.endpoint)
 }
 
-fn only_error(outcome: &Outcome) -> &str {
+pub fn only_error(outcome: &Outcome) -> &str {
     assert!(outcome.got.is_empty() && outcome.errors.len() == 1, "{outcome:?}");
     &outcome.errors[0]
 }
 
-fn bodies(seen: &[Seen], name: &str) -> Vec<Seen> {
+pub fn bodies(seen: &[Seen], name: &str) -> Vec<Seen> {
     seen.iter().filter(|s| s.method == "GET" && s.path.ends_with(name)).cloned().collect()
 }
 
-fn model_folder(home: &Path) -> std::path::PathBuf {
+/// A request for the weights from `start` on.
+pub fn rest_from(start: usize) -> String {
+    format!("bytes={start}-{}", weights().len() - 1)
+}
+
+pub fn model_folder(home: &Path) -> std::path::PathBuf {
     home.join("hub/models--owner--model")
 }
 
-fn leftovers(home: &Path) -> Vec<String> {
+pub fn leftovers(home: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(model_folder(home).join("blobs")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.contains('.')).collect()
@@ -84,7 +89,7 @@ fn a_download_that_is_cut_off_goes_on_where_it_stopped() {
     let outcome = child(&server, "model.safetensors", home.path()).run();
     assert_eq!(std::fs::read(&outcome.got[0]).unwrap(), weights());
     let ranges: Vec<_> = bodies(&server.seen(), "model.safetensors").into_iter().map(|s| s.range).collect();
-    assert_eq!(ranges, [None, Some("bytes=400000-".to_owned()), Some("bytes=800000-".to_owned())]);
+    assert_eq!(ranges, [None, Some(rest_from(400_000)), Some(rest_from(800_000))]);
 }
 
 #[test]
@@ -98,7 +103,7 @@ fn a_process_that_was_stopped_resumes_when_started_again() {
     let outcome = child(&server, "model.safetensors", home.path()).run();
     assert_eq!(std::fs::read(&outcome.got[0]).unwrap(), weights());
     let first = bodies(&server.seen(), "model.safetensors")[0].range.clone();
-    assert_eq!(first.as_deref(), Some("bytes=123456-"));
+    assert_eq!(first, Some(rest_from(123_456)));
     assert_eq!(outcome.progress.last().unwrap().1, weights().len() as u64);
     assert!(!partial.exists());
 }
@@ -119,7 +124,7 @@ fn a_connection_that_keeps_failing_keeps_what_has_come() {
     server.forget();
     let outcome = child(&server, "model.safetensors", home.path()).run();
     assert_eq!(std::fs::read(&outcome.got[0]).unwrap(), weights());
-    assert_eq!(bodies(&server.seen(), "model.safetensors")[0].range.as_deref(), Some("bytes=400000-"));
+    assert_eq!(bodies(&server.seen(), "model.safetensors")[0].range, Some(rest_from(400_000)));
 }
 
 #[test]
@@ -166,7 +171,8 @@ fn the_token_is_sent_to_the_hub_and_to_no_other_host() {
     assert_eq!((outcome.got.len(), outcome.weights.len()), (1, 1), "{outcome:?}");
     let (elsewhere, hub): (Vec<_>, Vec<_>) = server.seen().into_iter().partition(|s| s.elsewhere);
     assert!(!hub.is_empty() && hub.iter().all(|s| s.authorization.as_deref() == Some("Bearer hf_secret")));
-    assert!(elsewhere.len() == 2 && elsewhere.iter().all(|s| s.authorization.is_none()), "{elsewhere:?}");
+    assert_eq!(elsewhere.iter().filter(|s| s.method == "GET").count(), 2, "{elsewhere:?}");
+    assert!(elsewhere.iter().all(|s| s.authorization.is_none()), "{elsewhere:?}");
     // The content's name comes from the Hub, not from the host that keeps it.
     assert!(model_folder(home.path()).join("blobs").join(etag(&weights())).exists());
 
@@ -383,50 +389,4 @@ fn folders_of_a_repository_are_found_online_and_offline() {
     assert_eq!(folder("siglip").env("HF_HUB_OFFLINE", "1").run().got, online.got);
     let none = folder("dinov2").env("HF_HUB_OFFLINE", "1").run();
     assert!(only_error(&none).contains("owner/model/dinov2/config.json"), "{none:?}");
-}
-
-#[test]
-fn a_download_that_is_told_to_stop_stops_at_once_and_can_go_on() {
-    let server = Server::start(&files(), Behaviour { stall: Some(400_000), ..Behaviour::default() });
-    let folder = |home: &Path| (model_folder(home).join("blobs").join(etag(&weights())), model_folder(home));
-    // In the middle of what comes, and while nothing comes.
-    for (limit, value) in [("LONGVU_TEST_STOP_BYTES", "200000"), ("LONGVU_TEST_STOP_SECONDS", "0.7")] {
-        let home = tempfile::tempdir().unwrap();
-        let (blob, model) = folder(home.path());
-        let outcome = child(&server, "model.safetensors", home.path()).env(limit, value).run();
-        only_error(&outcome);
-        assert!(matches!(outcome.stopped[..], [..1000]), "{outcome:?}");
-        // Nothing passes for the whole file.
-        assert!(!blob.exists() && !model.join("snapshots").exists());
-        let offline = child(&server, "model.safetensors", home.path()).env("HF_HUB_OFFLINE", "1").run();
-        only_error(&offline);
-
-        let partial = std::fs::read(blob.with_extension("incomplete")).unwrap();
-        assert!(partial.len() >= 200_000 && weights().starts_with(&partial), "{} bytes", partial.len());
-        server.behave(|b| b.stall = None);
-        server.forget();
-        let outcome = child(&server, "model.safetensors", home.path()).run();
-        assert_eq!(std::fs::read(&outcome.got[0]).unwrap(), weights());
-        let range = format!("bytes={}-", partial.len());
-        assert_eq!(bodies(&server.seen(), "model.safetensors")[0].range.as_deref(), Some(&*range));
-        server.behave(|b| b.stall = Some(400_000));
-    }
-    // Before the first byte.
-    let home = tempfile::tempdir().unwrap();
-    server.forget();
-    let outcome = child(&server, "model.safetensors", home.path()).env("LONGVU_TEST_STOP_BYTES", "0").run();
-    assert!(outcome.stopped.len() == 1 && server.seen().is_empty(), "{outcome:?}");
-}
-
-#[test]
-fn who_waits_for_another_process_can_be_stopped() {
-    let server = Server::start(&files(), Behaviour::default());
-    let home = tempfile::tempdir().unwrap();
-    let locks = home.path().join("hub/.locks/models--owner--model");
-    std::fs::create_dir_all(&locks).unwrap();
-    let lock = std::fs::File::create(locks.join(format!("{}.lock", etag(&weights())))).unwrap();
-    lock.lock().unwrap();
-    let outcome = child(&server, "model.safetensors", home.path()).env("LONGVU_TEST_STOP_SECONDS", "0.7").run();
-    only_error(&outcome);
-    assert!(matches!(outcome.stopped[..], [..1000]), "{outcome:?}");
 }

@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::chunks;
+
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A request as it came in.
@@ -47,6 +49,8 @@ pub struct Behaviour {
     pub endless: bool,
     /// The second host sends back to the first.
     pub bounce: bool,
+    /// Weights are kept by the second host in chunks.
+    pub chunks: bool,
 }
 
 struct State {
@@ -188,6 +192,17 @@ fn answer(
         return (head, Vec::new());
     }
     let commit = state.behaviour.commit.clone().unwrap_or_else(|| COMMIT.into());
+    if state.behaviour.chunks && path.contains("/xet-read-token/") {
+        let json =
+            serde_json::json!({ "accessToken": chunks::TOKEN, "exp": 4_000_000_000u64, "casUrl": state.elsewhere });
+        let body = json.to_string().into_bytes();
+        return (format!("200 OK\r\ncontent-length: {}", body.len()), body);
+    }
+    if state.behaviour.chunks && elsewhere {
+        let bytes = &state.files["model.safetensors"];
+        return chunks::answer(path, range.as_deref(), bytes, &state.elsewhere)
+            .unwrap_or_else(|| plain("404 Not Found"));
+    }
     if let Some(revision) = path.strip_prefix("/api/models/owner/model/revision/") {
         let known = revision == "main" || revision == "refs%2Fpr%2F1" || revision.len() == 40;
         if !known || state.behaviour.gone.iter().any(|gone| gone == revision) {
@@ -202,9 +217,11 @@ fn answer(
     let Some((revision, name)) = name else { return plain("404 Not Found") };
     let Some(bytes) = state.files.get(name) else { return plain("404 Not Found") };
     let size = state.behaviour.claims.unwrap_or(bytes.len());
-    if state.behaviour.redirect && !elsewhere {
+    let in_chunks = state.behaviour.chunks && name == "model.safetensors";
+    if (state.behaviour.redirect || in_chunks) && !elsewhere {
+        let hash = if in_chunks { format!("x-xet-hash: {}\r\n", chunks::HASH) } else { String::new() };
         let head = format!(
-            "302 Found\r\nlocation: {}{path}\r\nx-linked-etag: \"{}\"\r\nx-linked-size: {size}\r\n\
+            "302 Found\r\nlocation: {}{path}\r\nx-linked-etag: \"{}\"\r\nx-linked-size: {size}\r\n{hash}\
              x-repo-commit: {revision}\r\netag: \"of-the-pointer\"\r\ncontent-length: 5",
             state.elsewhere,
             etag(bytes)
