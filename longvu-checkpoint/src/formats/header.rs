@@ -124,7 +124,11 @@ mod tests {
         let mut bytes = Vec::new();
         SafetensorsHeader::new(("key", "\"value\""), tensors.clone()).unwrap().write(&mut bytes).unwrap();
         let len = SafetensorsHeader::stated_len(*bytes.first_chunk().unwrap(), 1 << 10, 1 << 10).unwrap();
-        assert!(len + 8 == bytes.len() && len % 8 == 0 && bytes.starts_with(&[len as u8, 0, 0, 0, 0, 0, 0, 0, b'{']));
+        assert!(
+            len + 8 == bytes.len()
+                && len.is_multiple_of(8)
+                && bytes.starts_with(&[len as u8, 0, 0, 0, 0, 0, 0, 0, b'{'])
+        );
         let header = SafetensorsHeader::parse(&bytes[8..]).unwrap();
         let found = header.tensors().into_iter().map(|(name, info)| (name, info.dtype, info.shape));
         assert_eq!(found.collect::<Vec<_>>(), tensors);
