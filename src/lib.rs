@@ -13,6 +13,7 @@ mod threads;
 pub use burn;
 pub use longvu_checkpoint as checkpoint;
 pub use longvu_compress as compress;
+#[doc(no_inline)]
 pub use longvu_core::{ops, text};
 pub use longvu_llm as llm;
 #[cfg(feature = "video")]
