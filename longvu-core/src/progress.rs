@@ -4,7 +4,15 @@
 //! prompt through a layer, each token. The answer says whether it goes on. There is no other way to stop something, and
 //! what has been stopped ends with [`Cancelled`] and leaves nothing behind.
 
-use std::{fmt, ops::ControlFlow, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +70,22 @@ impl Watch {
         Self(Some(Arc::new(told)))
     }
 
+    /// The same watcher for work that goes on in several places: once it has said stop, it says so in all of them.
+    #[must_use]
+    pub fn latched(&self) -> Self {
+        let (watch, stopped) = (self.clone(), AtomicBool::new(false));
+        if watch.0.is_none() {
+            return watch;
+        }
+        Self::new(move |progress| {
+            if stopped.load(Ordering::Relaxed) || watch.tell(progress).is_break() {
+                stopped.store(true, Ordering::Relaxed);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
     /// Tells of `progress`; whether it goes on.
     pub fn tell(&self, progress: &Progress<'_>) -> ControlFlow<()> {
         self.0.as_ref().map_or(ControlFlow::Continue(()), |told| told(progress))
@@ -116,6 +140,18 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+
+    #[test]
+    fn what_a_latched_watcher_has_stopped_stays_stopped() {
+        let asked = AtomicBool::new(false);
+        let once = Watch::new(move |_| {
+            if asked.swap(true, Ordering::Relaxed) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let latched = once.latched();
+        let step = latched.step(Step::Load, "decoder", None);
+        assert_eq!((step.done(1), step.done(2)), (Err(Cancelled), Err(Cancelled)));
+        once.step(Step::Load, "decoder", None).done(3).unwrap();
+    }
 
     #[test]
     fn a_watcher_hears_of_every_step_and_stops_it() {

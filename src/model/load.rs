@@ -27,7 +27,9 @@ impl LongVuBuilder {
     /// # Errors
     /// Missing files, unknown or inconsistent configurations, weights that do not fit them, a dtype that the device
     /// lacks, and failed downloads; sizes and shapes are checked before any weight is read.
-    pub fn load(self) -> Result<LongVu> {
+    pub fn load(mut self) -> Result<LongVu> {
+        // Parts are read side by side, and stop together.
+        self.watch = self.watch.latched();
         self.weights.check_supported(&self.device)?;
         let files = self.files()?;
         let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
