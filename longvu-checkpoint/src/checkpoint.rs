@@ -10,9 +10,10 @@ use burn::tensor::TensorData;
 use longvu_core::Dtype;
 use serde::Deserialize;
 
-use crate::{Error, Limits, Result, config::read_json_within, files};
 use crate::{
-    Mapping, Repo, TensorSource,
+    Error, Limits, Mapping, Repo, Result, TensorSource,
+    config::read_json_within,
+    files,
     formats::{names, pickle::PickleFile, safetensors::SafetensorsFile},
 };
 

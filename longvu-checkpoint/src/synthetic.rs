@@ -10,8 +10,7 @@ use burn::tensor::TensorData;
 use longvu_core::Dtype;
 use rayon::prelude::*;
 
-use crate::Result;
-use crate::{TensorSource, formats::convert};
+use crate::{Result, TensorSource, formats::convert};
 
 /// Has every tensor, of any shape.
 #[derive(Debug, Clone, Copy, Default)]

@@ -4,8 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::{
     EncodedVideo, Error, LongVu, Result, VisualKind,
-    answer::projected::ProjectedFrames,
-    answer::shares::Shares,
+    answer::{projected::ProjectedFrames, shares::Shares},
     compress::{FusionReport, VisualTokens},
     encoded::video::select,
     llm::PromptIds,

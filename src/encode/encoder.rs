@@ -12,10 +12,12 @@ use longvu_core::{Step, WatchedStep};
 use crate::{
     EncodeTimings, EncodedVideo, Error, FrameInfo, IntoClip, LongVu, Result, VisualKind,
     compress::{TemporalReduction, TemporalReport},
-    encode::clip::Clip,
-    encode::gathered::Gathered,
-    encode::prefetch::{Prepared, PreparedFrames, Resizer},
-    encode::waiting::{Waiting, Window},
+    encode::{
+        clip::Clip,
+        gathered::Gathered,
+        prefetch::{Prepared, PreparedFrames, Resizer},
+        waiting::{Waiting, Window},
+    },
     encoded::video::{add, select},
     model::residency::Residency,
     vision::{Dinov2, Siglip, SizePair},

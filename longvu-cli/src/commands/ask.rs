@@ -215,13 +215,14 @@ impl Job<'_> {
 
     /// The JSON object if asked for, and the closing line.
     fn print(&self, answerer: &Answerer<'_>, answer: &Answer, timings: &Timings, decoded: &Decoded) -> Result<()> {
+        let frames = answerer.frames(answer);
         if self.args.output.json {
-            output::json(&answerer.printed(self.question, answer, timings, &decoded.warnings), true)?;
+            output::json(&answer::printed(self.question, answer, frames, timings, &decoded.warnings), true)?;
         }
         if !self.args.output.quiet {
             let mut steps = summary::encode_steps(timings.open, timings.load, &timings.encode);
             steps.extend(summary::answer_steps(&timings.answer));
-            output::note(&summary::line(answerer.frames(answer), answer.visual_tokens, answer.prompt_tokens, &steps));
+            output::note(&summary::line(frames, answer.visual_tokens, answer.prompt_tokens, &steps));
         }
         Ok(())
     }

@@ -50,17 +50,6 @@ impl Answerer<'_> {
     pub fn frames(&self, answer: &Answer) -> Option<FrameCounts> {
         self.visual.map(|visual| frame_counts(visual, answer))
     }
-
-    /// The object for `--json`.
-    pub fn printed<'a, T>(
-        &self,
-        question: &'a str,
-        answer: &'a Answer,
-        timings: T,
-        warnings: &'a [String],
-    ) -> Printed<'a, T> {
-        printed(question, answer, self.frames(answer), timings, warnings)
-    }
 }
 
 /// Prints the pieces of an answer as they come, unless `silent`.
