@@ -29,7 +29,7 @@ endif
 	cargo test --doc
 	@tools/outside.sh
 
-outside: deps ## the README's program, in a crate outside the workspace
+outside: deps ## the README's program and examples/embedding, outside the workspace and against the packed crates
 	@tools/outside.sh
 
 demo: deps ## draws a video, asks the built-in model about it, and shows what it looked at
