@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use longvu::{
     LongVu, Video,
+    burn::tensor::Tensor,
     compress::{FrameSelector, StageError, WindowSelection},
 };
 

@@ -3,8 +3,8 @@
 //! `cargo run --example one_stage`
 #![allow(clippy::print_stdout)]
 
-use burn::tensor::{Device, Distribution, Tensor};
 use longvu::{
+    burn::tensor::{Device, Distribution, Tensor},
     compress::{SpatialStage, TemporalReduction, TemporalStage, spatial_reduction},
     default_device,
 };

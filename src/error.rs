@@ -25,7 +25,7 @@ pub enum Error {
 
     /// Configuration or checkpoint.
     #[error(transparent)]
-    Checkpoint(#[from] checkpoint::Error),
+    Checkpoint(checkpoint::Error),
 
     /// A video or image file.
     #[cfg(feature = "video")]
@@ -38,11 +38,11 @@ pub enum Error {
 
     /// Tokenizer, prompt or generation settings.
     #[error(transparent)]
-    Llm(#[from] llm::Error),
+    Llm(llm::Error),
 
     /// A compression stage.
     #[error(transparent)]
-    Compress(#[from] compress::Error),
+    Compress(compress::Error),
 
     /// A preset's name.
     #[error(transparent)]
@@ -129,6 +129,13 @@ pub enum Error {
     #[error("the video has no frames to look at; check the file, and `start` and `end` if they are set")]
     NoFrames,
 
+    /// An answer was asked for that had failed before its end.
+    #[error("this answer broke off before its end, with the error that was returned then; ask again")]
+    AnswerBroken {
+        /// The kind of that error.
+        kind: ErrorKind,
+    },
+
     /// Nothing was asked.
     #[error("the question is empty; ask something, \"What happens in this video?\" for example")]
     EmptyQuestion,
@@ -214,16 +221,45 @@ pub enum Error {
     },
 }
 
+impl From<checkpoint::Error> for Error {
+    fn from(error: checkpoint::Error) -> Self {
+        match error {
+            checkpoint::Error::Cancelled(stopped) => Self::Cancelled(stopped),
+            error => Self::Checkpoint(error),
+        }
+    }
+}
+
+impl From<compress::Error> for Error {
+    fn from(error: compress::Error) -> Self {
+        match error {
+            compress::Error::Cancelled(stopped) => Self::Cancelled(stopped),
+            error => Self::Compress(error),
+        }
+    }
+}
+
+impl From<llm::Error> for Error {
+    fn from(error: llm::Error) -> Self {
+        match error {
+            llm::Error::Cancelled(stopped) => Self::Cancelled(stopped),
+            error => Self::Llm(error),
+        }
+    }
+}
+
 impl Error {
-    /// Names of the settings, of the builder or of `VideoOptions`, that may help: a program that has
-    /// flags for them can name those.
+    /// Names of the settings that may help, of the builder, of `VideoOptions`, of [`GenerationConfig`](crate::GenerationConfig)
+    /// or of `config.json`: a program that has flags for them can name those.
     pub fn settings(&self) -> &[&'static str] {
         match self {
             Self::Spill { .. } => &["waiting_frames", "waiting_folder"],
             Self::NoFrames => &["start", "end"],
             Self::TowerNotFound { .. } => &["towers"],
             Self::EncodingMismatch { settings, .. } => settings,
-            Self::Setting { name, .. } => std::slice::from_ref(name),
+            Self::Setting { name, .. } | Self::Llm(llm::Error::InvalidSetting { name, .. }) => {
+                std::slice::from_ref(name)
+            }
             _ => &[],
         }
     }
@@ -245,12 +281,16 @@ impl Error {
             Self::Llm(error) => error.kind(),
             Self::Compress(error) => error.kind(),
             Self::Preset(error) => error.kind(),
-            Self::Spill { source, .. } | Self::Unpack { source, .. } => source.kind().into(),
+            // The folder is whoever's the program is, and not of those who ask.
+            Self::Spill { source, .. } | Self::Unpack { source, .. } => match source.kind().into() {
+                ErrorKind::DoesNotFit => ErrorKind::DoesNotFit,
+                _ => ErrorKind::Internal,
+            },
             Self::TowerNotFound { source, .. } => source.kind(),
-            Self::Thread { .. } | Self::Panicked { .. } => ErrorKind::Internal,
+            Self::AnswerBroken { kind } => *kind,
+            Self::Source(_) | Self::Thread { .. } | Self::Panicked { .. } => ErrorKind::Internal,
             Self::PromptTooLong { .. } | Self::VisualsTooLarge { .. } | Self::Memory(_) => ErrorKind::DoesNotFit,
-            Self::Source(_)
-            | Self::BadEncoding { .. }
+            Self::BadEncoding { .. }
             | Self::EncodingMismatch { .. }
             | Self::NoFrames
             | Self::EmptyQuestion
@@ -273,22 +313,36 @@ mod tests {
         let no_model = checkpoint::Error::NotFound { path: path(), hint: "because".into() };
         for (error, kind) in [
             (longvu_core::Cancelled.into(), ErrorKind::Cancelled),
+            (Error::AnswerBroken { kind: ErrorKind::Device }, ErrorKind::Device),
             (longvu_core::Error::Dtype("unknown".into()).into(), ErrorKind::Device),
             (no_model.into(), ErrorKind::NotFound),
             (llm::Error::TextTooLong { bytes: 2, limit: 1 }.into(), ErrorKind::DoesNotFit),
             ("imagenet".parse::<compress::Preset>().unwrap_err().into(), ErrorKind::BadInput),
-            (Error::Source("unplugged".into()), ErrorKind::BadInput),
+            (Error::Source("unplugged".into()), ErrorKind::Internal),
             (Error::Thread { source: io::ErrorKind::WouldBlock.into() }, ErrorKind::Internal),
             (Error::Panicked { work: "decoding", message: "because".into() }, ErrorKind::Internal),
             (spill(io::ErrorKind::StorageFull), ErrorKind::DoesNotFit),
-            (spill(io::ErrorKind::NotFound), ErrorKind::NotFound),
-            (Error::Unpack { folder: path(), source: io::ErrorKind::PermissionDenied.into() }, ErrorKind::BadInput),
+            (spill(io::ErrorKind::NotFound), ErrorKind::Internal),
+            (Error::Unpack { folder: path(), source: io::ErrorKind::PermissionDenied.into() }, ErrorKind::Internal),
             (Error::BadEncoding { path: path(), reason: "because".into() }, ErrorKind::BadInput),
             (Error::NoFrames, ErrorKind::BadInput),
             (Error::PromptTooLong { tokens: 9, window: 8, reserved: 1 }, ErrorKind::DoesNotFit),
             (Error::Setting { name: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),
         ] {
             assert_eq!(error.kind(), kind, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_stopped_has_one_error_wherever_it_was() {
+        let stopped = longvu_core::Cancelled;
+        for error in [
+            stopped.into(),
+            checkpoint::Error::from(stopped).into(),
+            compress::Error::from(stopped).into(),
+            llm::Error::from(stopped).into(),
+        ] {
+            assert!(matches!(error, Error::Cancelled(_)));
         }
     }
 

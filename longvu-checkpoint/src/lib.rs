@@ -31,6 +31,6 @@ pub use source::TensorSource;
 pub use synthetic::Synthetic;
 #[doc(hidden)]
 pub use synthetic::{synthetic_range, synthetic_value, synthetic_values};
+pub use weights::{LoadReport, TensorRole, TensorSpec, Weights, load};
 #[doc(hidden)]
-pub use weights::{LoadReport, TensorLookup, build, check, declare};
-pub use weights::{TensorRole, TensorSpec, Weights, load};
+pub use weights::{TensorLookup, build, check, declare};

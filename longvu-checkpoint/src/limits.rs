@@ -8,7 +8,7 @@
 //!
 //! let mut limits = Limits::default();
 //! limits.layers = 10_000;
-//! let options = RepoOptions { limits, ..RepoOptions::default() };
+//! let options = RepoOptions::default().with_limits(limits);
 //! # assert_eq!(options.limits.layers, 10_000);
 //! ```
 

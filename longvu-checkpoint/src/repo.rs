@@ -7,7 +7,8 @@ use longvu_core::Watch;
 use crate::{Error, Limits, Mapping, Result, files};
 
 /// How repositories are reached.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RepoOptions {
     /// Branch, tag or commit; `main` when absent.
     pub revision: Option<String>,
@@ -18,6 +19,36 @@ pub struct RepoOptions {
     pub limits: Limits,
     /// How weights come into memory.
     pub mapping: Mapping,
+}
+
+impl RepoOptions {
+    /// Sets [`revision`](Self::revision).
+    #[must_use]
+    pub fn with_revision(mut self, revision: impl Into<Option<String>>) -> Self {
+        self.revision = revision.into();
+        self
+    }
+
+    /// Sets [`watch`](Self::watch).
+    #[must_use]
+    pub fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets [`mapping`](Self::mapping).
+    #[must_use]
+    pub fn with_mapping(mut self, mapping: Mapping) -> Self {
+        self.mapping = mapping;
+        self
+    }
 }
 
 /// A model's files.
@@ -98,7 +129,7 @@ impl Repo {
         Err(Error::Hub {
             repo: id.into(),
             kind: longvu_core::ErrorKind::NotFound,
-            reason: "no such folder, and this build cannot download; rebuild with `--features hub`".into(),
+            reason: "no such folder, and this build cannot download; build it with the feature `hub`".into(),
         })
     }
 

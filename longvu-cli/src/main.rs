@@ -45,9 +45,10 @@ fn main() -> ExitCode {
 fn start_logging(verbose: u8) {
     let filter = match verbose {
         // Warnings about a video are printed by the program itself, in one form with or without logs.
-        0 => "warn,longvu_video=error",
+        // What hf-hub tries again is told by the error that comes of it.
+        0 => "warn,longvu_video=error,hf_hub=off",
         1 => {
-            "warn,longvu=info,longvu_checkpoint=info,longvu_core=info,longvu_llm=info,longvu_compress=info,longvu_vision=info"
+            "warn,hf_hub=error,longvu=info,longvu_checkpoint=info,longvu_core=info,longvu_llm=info,longvu_compress=info,longvu_vision=info"
         }
         _ => {
             "info,longvu=debug,longvu_checkpoint=debug,longvu_core=debug,longvu_llm=debug,longvu_compress=debug,longvu_vision=debug,\

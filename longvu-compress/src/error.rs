@@ -14,6 +14,10 @@ pub type StageError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The watcher said to stop.
+    #[error(transparent)]
+    Cancelled(#[from] longvu_core::Cancelled),
+
     /// A stage failed by itself.
     #[error("the {stage} stage failed")]
     Stage {
@@ -49,7 +53,9 @@ impl Error {
     /// What a caller can do something about.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Stage { .. } | Self::BadStage { .. } | Self::BadTokens { .. } => ErrorKind::BadInput,
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+            // Whoever wrote the stage can do something, and nobody who asks.
+            Self::Stage { .. } | Self::BadStage { .. } | Self::BadTokens { .. } => ErrorKind::Internal,
         }
     }
 }

@@ -16,10 +16,16 @@ pub trait FrameTokens {
     fn full_len(&self) -> usize;
 
     /// All frames, or those at the given positions, at full resolution: `[frames, full_len, hidden_size]`.
-    fn full(&self, frames: Option<&[usize]>) -> Tensor<3>;
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where somebody watches who wants no more.
+    fn full(&self, frames: Option<&[usize]>) -> Result<Tensor<3>>;
 
     /// All frames at low resolution: `[frames, low_len, hidden_size]`.
-    fn low(&self) -> Tensor<3>;
+    ///
+    /// # Errors
+    /// As [`FrameTokens::full`].
+    fn low(&self) -> Result<Tensor<3>>;
 }
 
 /// At which resolution a video's frames went into the prompt.
@@ -106,12 +112,12 @@ pub fn fuse<F: FrameTokens>(
     if !mixed {
         let len = frames.full_len();
         if count * len <= room {
-            return Ok(VisualTokens::whole(sized(frames.full(None), [count, len, hidden])?, Layout::Full));
+            return Ok(VisualTokens::whole(sized(frames.full(None)?, [count, len, hidden])?, Layout::Full));
         }
-        let chunk = |frames_at: &[usize]| sized(frames.full(Some(frames_at)), [frames_at.len(), len, hidden]);
+        let chunk = |frames_at: &[usize]| sized(frames.full(Some(frames_at))?, [frames_at.len(), len, hidden]);
         return prune((count, len), chunk, Layout::Full, None, room, pruner);
     }
-    let low = frames.low();
+    let low = frames.low()?;
     let (len, full_len) = (low.dims()[1], frames.full_len());
     let low = sized(low, [count, len, hidden])?;
     let query = query_guided(scorer, low.clone(), text, room, full_len)?;
@@ -122,7 +128,7 @@ pub fn fuse<F: FrameTokens>(
         let chunk = |frames_at: &[usize]| Ok(low.clone().narrow(0, frames_at[0], frames_at.len()));
         return prune((count, len), chunk, Layout::QueryGuided, Some(query), room, pruner);
     }
-    let full = sized(frames.full(Some(&query.full)), [query.full.len(), full_len, hidden])?;
+    let full = sized(frames.full(Some(&query.full))?, [query.full.len(), full_len, hidden])?;
     Ok(interleave(low, full, query))
 }
 

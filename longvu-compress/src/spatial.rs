@@ -1,5 +1,7 @@
 //! Stage 3: tokens that repeat along time go (section 3.3 of the paper).
 
+use std::fmt;
+
 use burn::tensor::Tensor;
 use longvu_core::ops;
 use serde::Serialize;
@@ -124,6 +126,12 @@ pub struct SpatialReduction<'a> {
     /// What each chunk keeps, and those tokens in a row.
     chunks: Vec<(Vec<Vec<usize>>, Tensor<2>)>,
     tokens_before: usize,
+}
+
+impl fmt::Debug for SpatialReduction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpatialReduction").field("tokens_before", &self.tokens_before).finish_non_exhaustive()
+    }
 }
 
 impl<'a> SpatialReduction<'a> {

@@ -1,5 +1,7 @@
 //! Stage 1: frames that look like their neighbours go, judged by DINOv2 (section 3.1 of the paper).
 
+use std::fmt;
+
 use burn::tensor::Tensor;
 use longvu_core::ops;
 use serde::Serialize;
@@ -179,6 +181,12 @@ pub struct TemporalReduction<'a> {
     selector: &'a dyn FrameSelector,
     window: usize,
     report: TemporalReport,
+}
+
+impl fmt::Debug for TemporalReduction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemporalReduction").field("report", &self.report).finish_non_exhaustive()
+    }
 }
 
 impl<'a> TemporalReduction<'a> {

@@ -71,12 +71,12 @@ impl FrameTokens for Made {
         6
     }
 
-    fn full(&self, frames: Option<&[usize]>) -> Tensor<3> {
-        ones([frames.map_or(self.frames, <[usize]>::len), 6 + self.spare, HIDDEN])
+    fn full(&self, frames: Option<&[usize]>) -> Result<Tensor<3>> {
+        Ok(ones([frames.map_or(self.frames, <[usize]>::len), 6 + self.spare, HIDDEN]))
     }
 
-    fn low(&self) -> Tensor<3> {
-        ones([self.frames + self.spare, 2, HIDDEN])
+    fn low(&self) -> Result<Tensor<3>> {
+        Ok(ones([self.frames + self.spare, 2, HIDDEN]))
     }
 }
 
@@ -162,7 +162,7 @@ fn a_stage_that_fails_is_the_source_of_the_error() {
         let error = error.expect("it failed");
         assert_eq!(error.to_string(), format!("the {stage} stage failed"));
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "the camera is on fire");
-        assert_eq!(error.kind(), longvu_core::ErrorKind::BadInput);
+        assert_eq!(error.kind(), longvu_core::ErrorKind::Internal);
     }
 }
 

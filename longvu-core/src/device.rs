@@ -30,7 +30,7 @@ pub fn parse_device(name: &str) -> Result<Device> {
     }
     let Some(devices) = devices_of(backend) else {
         let feature = if backend == "cpu" { "flex" } else { backend };
-        return Err(fail(format!("this build lacks it; rebuild with `--features {feature}`")));
+        return Err(fail(format!("this build lacks it; build it with the feature `{feature}`")));
     };
     let found = devices.len();
     devices.into_iter().nth(index).ok_or_else(|| {
@@ -116,7 +116,7 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     fn a_backend_that_was_not_built_names_its_feature() {
         let error = parse_device("cuda:0").unwrap_err().to_string();
-        assert!(error.contains("--features cuda") && error.contains("`cuda:0`"), "{error}");
+        assert!(error.contains("the feature `cuda`") && error.contains("`cuda:0`"), "{error}");
     }
 
     #[test]

@@ -1,18 +1,11 @@
 //! Watching what takes long, and stopping it.
 //!
 //! Everything long tells a [`Watch`] how far it has come: at each file and tensor, each batch of frames, each chunk of a
-//! prompt through a layer, each token. The answer says whether it goes on. There is no other way to stop something, and
-//! what has been stopped ends with [`Cancelled`] and leaves nothing behind.
+//! prompt through a layer, each token, each step of training. The answer says whether it goes on. There is no other way to
+//! stop something, and what has been stopped ends with [`Cancelled`] and leaves nothing behind but what the next attempt
+//! goes on from: the part of a download that is there, and a training run's last checkpoint.
 
-use std::{
-    fmt,
-    ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{fmt, ops::ControlFlow, sync::Arc, time::Instant};
 
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,10 +21,37 @@ pub enum Step {
     Look,
     /// SigLIP and the aggregator, in kept frames; told once all frames were looked at.
     Aggregate,
+    /// The projector, and stages 2 and 3 as far as frames go through it piece by piece, in frames.
+    Project,
     /// The language model reads the prompt, in positions, each counted in parts of all layers.
     Prompt,
     /// The language model writes the answer, in tokens.
     Answer,
+    /// A stage of a training run, in steps of its optimiser.
+    Train,
+}
+
+impl Step {
+    /// The step in one word, the same in every version: `download`, `load`, and so on.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::Load => "load",
+            Self::Write => "write",
+            Self::Look => "look",
+            Self::Aggregate => "aggregate",
+            Self::Project => "project",
+            Self::Prompt => "prompt",
+            Self::Answer => "answer",
+            Self::Train => "train",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// How far something has come.
@@ -66,37 +86,25 @@ pub struct Watch(Option<Arc<Told>>);
 
 impl Watch {
     /// A watcher: `told` is called often, from whichever thread works, and should return soon.
+    ///
+    /// It may ask a model what is in memory, but not for a part that is being loaded: that waits for itself.
     pub fn new(told: impl Fn(&Progress<'_>) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(told)))
     }
 
-    /// The same watcher for work that goes on in several places: once it has said stop, it says so in all of them.
-    #[must_use]
-    pub fn latched(&self) -> Self {
-        let (watch, stopped) = (self.clone(), AtomicBool::new(false));
-        if watch.0.is_none() {
-            return watch;
-        }
-        Self::new(move |progress| {
-            if stopped.load(Ordering::Relaxed) || watch.tell(progress).is_break() {
-                stopped.store(true, Ordering::Relaxed);
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        })
-    }
-
-    /// Tells of `progress`; whether it goes on.
+    /// Tells of `progress`, for a watcher that asks another one, too; whether it goes on.
     pub fn tell(&self, progress: &Progress<'_>) -> ControlFlow<()> {
         self.0.as_ref().map_or(ControlFlow::Continue(()), |told| told(progress))
     }
 
     /// A step that begins now.
+    #[doc(hidden)]
     pub fn step<'a>(&'a self, step: Step, item: &'a str, total: Option<u64>) -> WatchedStep<'a> {
         self.step_since(Instant::now(), step, item, total)
     }
 
     /// A step that began at `start`, for what cannot hold a [`WatchedStep`] from there on.
+    #[doc(hidden)]
     pub fn step_since<'a>(&'a self, start: Instant, step: Step, item: &'a str, total: Option<u64>) -> WatchedStep<'a> {
         WatchedStep { watch: self, step, item, total, start }
     }
@@ -140,18 +148,6 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-
-    #[test]
-    fn what_a_latched_watcher_has_stopped_stays_stopped() {
-        let asked = AtomicBool::new(false);
-        let once = Watch::new(move |_| {
-            if asked.swap(true, Ordering::Relaxed) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        let latched = once.latched();
-        let step = latched.step(Step::Load, "decoder", None);
-        assert_eq!((step.done(1), step.done(2)), (Err(Cancelled), Err(Cancelled)));
-        once.step(Step::Load, "decoder", None).done(3).unwrap();
-    }
 
     #[test]
     fn a_watcher_hears_of_every_step_and_stops_it() {

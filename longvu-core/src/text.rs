@@ -53,7 +53,7 @@ pub fn told(text: &str) -> String {
 /// What `error` says and what is below it, from the outermost on, joined by `: `; each is [`told`].
 ///
 /// Nothing is said twice: errors of other libraries often end with what their cause says.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut said = told(&error.to_string());
     let mut below = error.source();
     while let Some(cause) = below {

@@ -130,6 +130,7 @@ impl Decoder {
     /// # Errors
     /// [`Cancelled`] when the watcher of `watched`, who is told of positions, wants no more. The cache then holds whole
     /// chunks only.
+    #[doc(hidden)]
     pub fn prefill_watched(
         &self,
         inputs_embeds: Tensor<3>,

@@ -43,6 +43,7 @@ pub struct Generation {
     last: Option<Tensor<3>>,
     generated: Vec<u32>,
     finished: Option<FinishReason>,
+    failed: bool,
 }
 
 impl Generation {
@@ -86,6 +87,7 @@ impl Generation {
             last: Some(last),
             generated: Vec::new(),
             finished: None,
+            failed: false,
         })
     }
 
@@ -94,7 +96,7 @@ impl Generation {
         &self.generated
     }
 
-    /// Why generation ended, once it has.
+    /// Why generation ended, once it has; `None` for one that failed.
     pub fn finish_reason(&self) -> Option<FinishReason> {
         self.finished
     }
@@ -151,13 +153,11 @@ impl Iterator for Generation {
     type Item = Result<u32>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.finished.is_some() {
+        if self.finished.is_some() || self.failed {
             return None;
         }
         let step = self.step();
-        if step.is_err() {
-            self.finished = Some(FinishReason::Stop);
-        }
+        self.failed = step.is_err();
         step.transpose()
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Limits, MAX_NEW_TOKENS, Result, files::read_json_if_present};
 
-/// Settings of generation, under Hugging Face's names.
+/// Settings of generation, under Hugging Face's names where it has them: `seed` and `eos_token_ids` are ours, and in place
+/// of `do_sample` a `temperature` above 0 samples.
 ///
 /// The default is greedy: the likeliest token each time, so that the same question has the same answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

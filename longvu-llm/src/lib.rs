@@ -36,7 +36,6 @@ pub use generate::{FinishReason, Generation};
 pub use generation_config::GenerationConfig;
 #[doc(hidden)]
 pub use generation_config::{load_eos_token_ids, load_eos_token_ids_with};
-#[doc(hidden)]
 pub use jinja::JinjaTemplate;
 pub use kv_cache::KvCache;
 pub use limits::Limits;

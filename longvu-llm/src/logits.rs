@@ -41,12 +41,14 @@ impl LogitsSampler {
     /// A sampler with these settings, of which it takes temperature, top-k, top-p, repetition penalty and seed.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] as [`GenerationConfig::validate`], and [`Error::NoRandomness`] when there is no seed and
-    /// the system gives none.
+    /// [`Error::InvalidSetting`] as [`GenerationConfig::validate`], and [`Error::NoRandomness`] when there is sampling without a
+    /// seed and the system gives none.
     pub fn new(config: &GenerationConfig) -> Result<Self> {
         config.validate()?;
         let rng = match config.seed {
             Some(seed) => StdRng::seed_from_u64(seed),
+            // Greedy picking draws nothing.
+            None if !config.do_sample() => StdRng::seed_from_u64(0),
             None => StdRng::try_from_rng(&mut SysRng).map_err(|error| Error::NoRandomness { source: error.into() })?,
         };
         Ok(Self {

@@ -37,7 +37,7 @@ fn survives(source: &str) {
         let _ = ChatTemplate::Jinja(template.unwrap()).render(&[Message::new(Role::User, "Why?")]);
     }
     let beginning: String = source.chars().take(100).collect();
-    assert!(start.elapsed() < Duration::from_secs(10), "{beginning} took {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{beginning} took {:?}", start.elapsed());
 }
 
 #[test]

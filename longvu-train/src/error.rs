@@ -14,6 +14,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The watcher said to stop.
+    #[error(transparent)]
+    Cancelled(#[from] longvu_core::Cancelled),
     /// A setting out of range.
     #[error("`{name}` is {value}; expected {expected}")]
     Setting {
@@ -137,10 +140,10 @@ pub enum Error {
     },
     /// Checkpoints and configurations.
     #[error(transparent)]
-    Core(#[from] longvu_checkpoint::Error),
+    Checkpoint(longvu_checkpoint::Error),
     /// The pipeline.
     #[error(transparent)]
-    LongVu(#[from] longvu::Error),
+    LongVu(longvu::Error),
     /// Frames.
     #[error(transparent)]
     Vision(#[from] longvu_vision::Error),
@@ -153,6 +156,24 @@ pub enum Error {
     /// The drawn world.
     #[error(transparent)]
     World(#[from] longvu_world::Error),
+}
+
+impl From<longvu_checkpoint::Error> for Error {
+    fn from(error: longvu_checkpoint::Error) -> Self {
+        match error {
+            longvu_checkpoint::Error::Cancelled(stopped) => Self::Cancelled(stopped),
+            error => Self::Checkpoint(error),
+        }
+    }
+}
+
+impl From<longvu::Error> for Error {
+    fn from(error: longvu::Error) -> Self {
+        match error {
+            longvu::Error::Cancelled(stopped) => Self::Cancelled(stopped),
+            error => Self::LongVu(error),
+        }
+    }
 }
 
 impl Error {
@@ -170,7 +191,8 @@ impl Error {
             Self::Read { source, .. } | Self::Write { source, .. } => source.kind().into(),
             Self::Plot { .. } | Self::Threads { .. } => ErrorKind::Internal,
             Self::SampleTooLong { .. } | Self::AnswerTooLong { .. } => ErrorKind::DoesNotFit,
-            Self::Core(error) => error.kind(),
+            Self::Cancelled(_) => ErrorKind::Cancelled,
+            Self::Checkpoint(error) => error.kind(),
             Self::LongVu(error) => error.kind(),
             Self::Vision(error) => error.kind(),
             Self::Compress(error) => error.kind(),
@@ -214,6 +236,7 @@ mod tests {
             (Error::AnswerTooLong { index: 0, tokens: 9, window: 8 }, ErrorKind::DoesNotFit),
             (Error::InUse { folder: path() }, ErrorKind::BadInput),
             (longvu_checkpoint::Error::NotFound { path: path(), hint: reason() }.into(), ErrorKind::NotFound),
+            (longvu_checkpoint::Error::from(longvu_core::Cancelled).into(), ErrorKind::Cancelled),
             (longvu::Error::EmptyQuestion.into(), ErrorKind::BadInput),
             (no_encoder.into(), ErrorKind::NotFound),
         ] {

@@ -41,8 +41,8 @@ pub use parameters::Parameters;
 pub use plot::{Series, lines_chart, loss_curves, validation_curves};
 pub use recipe::{LanguageRecipe, Recipe, TokenizerRecipe, TowerRecipe};
 #[doc(hidden)]
-pub use trainer::Trainer;
-pub use trainer::{Loss, Objective, StageSettings, TrainProgress};
+pub use trainer::{Loss, Objective, Trainer};
+pub use trainer::{StageSettings, TrainProgress};
 pub use training_run::{Start, TrainingRun};
 #[doc(hidden)]
 pub use workers::Workers;

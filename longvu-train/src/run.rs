@@ -20,17 +20,17 @@ use crate::{
     towers::{Dinov2Objective, Pictures, SiglipObjective},
 };
 
-impl TrainingRun<'_> {
+impl TrainingRun {
     /// Trains every stage of the recipe from where the folder says that an earlier run was stopped.
     ///
-    /// Returns the finished model's folder, or none if it was told to stop before the end.
+    /// Returns the finished model's folder.
     ///
     /// # Errors
-    /// Models, data and checkpoints that cannot be used, a folder that another run works in, and losses that are no
-    /// numbers.
-    pub fn run(&self) -> Result<Option<PathBuf>> {
+    /// Models, data and checkpoints that cannot be used, a folder that another run works in, losses that are no numbers,
+    /// and [`Error::Cancelled`] when the watcher stops it before the end: the next run goes on from there.
+    pub fn run(&self) -> Result<PathBuf> {
         self.recipe.validate()?;
-        let options = RepoOptions { revision: self.revision.clone(), ..RepoOptions::default() };
+        let options = RepoOptions::default().with_revision(self.revision.clone()).with_watch(self.watch.clone());
         let files = ModelFiles::find(&self.model, self.towers.as_deref(), &options)?;
         fs::create_dir_all(&self.folder).map_err(Error::write(&self.folder))?;
         let lock = FolderLock::try_new(&self.folder).map_err(Error::write(&self.folder))?;
@@ -38,12 +38,12 @@ impl TrainingRun<'_> {
         let text = self.tokenizer(&files)?;
         let workers = Workers::new(self.workers)?;
         let job = Job { run: self, files, text, workers };
-        let trained = job.train()?;
+        let trained = job.train();
         self.draw_curves()?;
-        let Some(trained) = trained else { return Ok(None) };
+        let trained = trained?;
         let out = self.folder.join("model");
         export(&trained, &job.files, &job.text.folder, self.dtype, &out)?;
-        Ok(Some(out))
+        Ok(out)
     }
 
     /// Draws what the log has, of this run and those that it goes on from.
@@ -84,7 +84,7 @@ struct Text {
 
 /// A run under way.
 struct Job<'a> {
-    run: &'a TrainingRun<'a>,
+    run: &'a TrainingRun,
     files: ModelFiles,
     text: Text,
     workers: Workers,
@@ -94,19 +94,18 @@ struct Job<'a> {
 const LANGUAGE_SEED: u64 = 1 << 20;
 
 impl Job<'_> {
-    /// Every part, trained or given; none if training was told to stop.
-    fn train(&self) -> Result<Option<Trained>> {
-        let Some(siglip) = self.siglip()? else { return Ok(None) };
-        let Some(dinov2) = self.dinov2()? else { return Ok(None) };
-        let Some(language) = self.language(&siglip, &dinov2)? else { return Ok(None) };
-        Ok(Some(Trained { siglip, dinov2, language }))
+    /// Every part, trained or given.
+    fn train(&self) -> Result<Trained> {
+        let (siglip, dinov2) = (self.siglip()?, self.dinov2()?);
+        let language = self.language(&siglip, &dinov2)?;
+        Ok(Trained { siglip, dinov2, language })
     }
 
-    fn siglip(&self) -> Result<Option<Parameters>> {
+    fn siglip(&self) -> Result<Parameters> {
         let (config, recipe) = (&self.files.siglip_config, self.run.recipe.siglip.as_ref());
         let Some(recipe) = recipe else {
             let specs = longvu_checkpoint::declare(|w| Siglip::new(config, w));
-            return self.given(&specs, &*self.files.siglip.open()?).map(Some);
+            return self.given(&specs, &*self.files.siglip.open()?);
         };
         let phases = recipe.phases().enumerate().map(|(phase, recipe)| {
             let pictures = self.pictures(&self.files.siglip_pixels, recipe, phase);
@@ -122,7 +121,7 @@ impl Job<'_> {
         &self,
         phases: impl Iterator<Item = Result<(O, &'r StageSettings)>>,
         open: impl Fn() -> Result<Arc<Checkpoint>>,
-    ) -> Result<Option<Parameters>> {
+    ) -> Result<Parameters> {
         let mut trained: Option<Parameters> = None;
         for phase in phases {
             let (objective, settings) = phase?;
@@ -130,19 +129,17 @@ impl Job<'_> {
                 Some(parameters) => parameters.without_moments().grown(&objective.specs(), self.run.recipe.seed),
                 None => self.initial(&objective.specs(), &open)?,
             };
-            trained = self.trainer().run(&objective, settings, start)?;
-            if trained.is_none() {
-                break;
-            }
+            trained = Some(self.trainer().run(&objective, settings, start)?);
         }
-        Ok(trained)
+        let (name, value, expected) = ("phases", "0".into(), "one or more for each part that is trained");
+        trained.ok_or(Error::Setting { name, value, expected })
     }
 
-    fn dinov2(&self) -> Result<Option<Parameters>> {
+    fn dinov2(&self) -> Result<Parameters> {
         let (config, recipe) = (&self.files.dinov2_config, self.run.recipe.dinov2.as_ref());
         let Some(recipe) = recipe else {
             let specs = longvu_checkpoint::declare(|w| Dinov2::new(config, w));
-            return self.given(&specs, &*self.files.dinov2.open()?).map(Some);
+            return self.given(&specs, &*self.files.dinov2.open()?);
         };
         let side = self.files.config.feature_side();
         let phases = recipe.phases().enumerate().map(|(phase, recipe)| {
@@ -154,10 +151,10 @@ impl Job<'_> {
         self.phases(phases, || Ok(self.files.dinov2.open()?))
     }
 
-    fn language(&self, siglip: &Parameters, dinov2: &Parameters) -> Result<Option<Parameters>> {
+    fn language(&self, siglip: &Parameters, dinov2: &Parameters) -> Result<Parameters> {
         let recipes = &self.run.recipe.language;
         if recipes.is_empty() {
-            return self.given(&LanguageObjective::specs_of(&self.files), &*self.checkpoint()?).map(Some);
+            return self.given(&LanguageObjective::specs_of(&self.files), &*self.checkpoint()?);
         }
         self.check_layers(recipes)?;
         let phases = recipes
@@ -261,8 +258,8 @@ impl Job<'_> {
             folder: self.run.folder.clone(),
             workers: &self.workers,
             checkpoint_every: self.run.checkpoint_every,
-            on_progress: self.run.on_progress,
-            should_stop: self.run.should_stop,
+            on_progress: Arc::clone(&self.run.on_progress),
+            watch: self.run.watch.clone(),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The loop that every stage of training shares: batches, gradients, steps, checkpoints, resumption.
 
-use std::sync::Arc;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use burn::tensor::Tensor;
 use longvu_checkpoint::{Checkpoint, Repo, TensorLookup, TensorSpec};
+use longvu_core::{Step, Watch};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -215,6 +216,9 @@ pub struct TrainProgress {
     pub validation: BTreeMap<String, f64>,
 }
 
+/// Who is told of what is logged.
+pub(crate) type OnProgress = dyn Fn(&TrainProgress) + Send + Sync;
+
 /// Runs stages in a folder that holds their checkpoints and the log.
 #[non_exhaustive]
 pub struct Trainer<'a> {
@@ -224,10 +228,10 @@ pub struct Trainer<'a> {
     pub workers: &'a Workers,
     /// Time between checkpoints.
     pub checkpoint_every: Duration,
-    /// Whom to tell.
-    pub on_progress: &'a (dyn Fn(&TrainProgress) + Sync),
-    /// Asked after every step: training stops with a checkpoint once it says so.
-    pub should_stop: &'a (dyn Fn() -> bool + Sync),
+    /// Told what is logged.
+    pub on_progress: Arc<OnProgress>,
+    /// Hears of every step, and may stop training, which writes a checkpoint then.
+    pub watch: Watch,
 }
 
 /// Time between checkpoints, unless set.
@@ -239,22 +243,21 @@ const LOG_EVERY: usize = 10;
 impl<'a> Trainer<'a> {
     /// A trainer that works in `folder`, writes a checkpoint every five minutes, tells nobody, and stops at the end.
     pub fn new(folder: PathBuf, workers: &'a Workers) -> Self {
-        let checkpoint_every = CHECKPOINT_EVERY;
-        Self { folder, workers, checkpoint_every, on_progress: &|_| {}, should_stop: &|| false }
+        let on_progress = Arc::new(|_: &TrainProgress| {});
+        Self { folder, workers, checkpoint_every: CHECKPOINT_EVERY, on_progress, watch: Watch::default() }
     }
 
-    /// Trains `objective` from where the folder's last checkpoint left it, or from `parameters`.
-    ///
-    /// Returns the trained parameters, or none if it was told to stop before the end.
+    /// Trains `objective` from where the folder's last checkpoint left it, or from `parameters`; returns the trained ones.
     ///
     /// # Errors
-    /// Data, checkpoints and logs that cannot be read or written, and losses that are no numbers.
+    /// Data, checkpoints and logs that cannot be read or written, losses that are no numbers, and
+    /// [`Error::Cancelled`] when the watcher stops it before the end.
     pub fn run(
         &self,
         objective: &dyn Objective,
         settings: &StageSettings,
         mut parameters: Parameters,
-    ) -> Result<Option<Parameters>> {
+    ) -> Result<Parameters> {
         settings.validate()?;
         let name = objective.name();
         let identity = format!("{} {}", serde_json::to_string(settings).unwrap_or_default(), objective.description());
@@ -267,6 +270,7 @@ impl<'a> Trainer<'a> {
         }
         let mut log = TrainingLog::open(&self.folder.join("log.jsonl"), name, step)?;
         let mut clock = Clock::new(step);
+        let watched = self.watch.step(Step::Train, name, Some(settings.steps as u64));
         while step < settings.steps {
             let (loss, norm) = self.step(objective, settings, &mut parameters, step)?;
             step += 1;
@@ -291,16 +295,16 @@ impl<'a> Trainer<'a> {
                 log.append(&line)?;
                 self.tell(line, settings.steps, clock.left(step, settings.steps));
             }
-            let stop = (self.should_stop)();
-            if is_last || stop || clock.since_checkpoint() > self.checkpoint_every {
+            let watched = watched.done(step as u64);
+            if is_last || watched.is_err() || clock.since_checkpoint() > self.checkpoint_every {
                 save_state(&self.folder, name, step, &identity, &parameters)?;
                 clock.checkpointed();
             }
-            if stop && !is_last {
-                return Ok(None);
+            if !is_last {
+                watched?;
             }
         }
-        Ok(Some(parameters))
+        Ok(parameters)
     }
 
     /// Says what was logged.

@@ -2,9 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use longvu_core::{Device, Dtype};
+use longvu_core::{Device, Dtype, Watch};
 
-use crate::{Recipe, SampleSource, TrainProgress, trainer::CHECKPOINT_EVERY};
+use crate::{
+    Recipe, SampleSource, TrainProgress,
+    trainer::{CHECKPOINT_EVERY, OnProgress},
+};
 
 /// Where a run's weights come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +20,11 @@ pub enum Start {
 }
 
 /// What to train and how.
+#[derive(Clone)]
 #[non_exhaustive]
-pub struct TrainingRun<'a> {
+pub struct TrainingRun {
     /// A model, or for [`Start::Scratch`] a folder of configurations.
-    pub model: String,
+    pub model: PathBuf,
     /// Folder of the towers, if they are not beside the model or on the Hub.
     pub towers: Option<PathBuf>,
     /// Branch, tag or commit of a model on the Hub; `main` when absent.
@@ -41,16 +45,17 @@ pub struct TrainingRun<'a> {
     pub workers: Option<usize>,
     /// Time between checkpoints.
     pub checkpoint_every: Duration,
-    /// Told how training goes.
-    pub on_progress: &'a (dyn Fn(&TrainProgress) + Sync),
-    /// Asked after every step whether to stop, with a checkpoint, and go on another time.
-    pub should_stop: &'a (dyn Fn() -> bool + Sync),
+    /// Told what is logged: losses, and how the model does on held-out data.
+    pub on_progress: Arc<OnProgress>,
+    /// Who hears of downloads, and of every step as [`Step::Train`](longvu_core::Step::Train), and may stop the run: it
+    /// writes a checkpoint then, from which the same run goes on another time.
+    pub watch: Watch,
 }
 
-impl<'a> TrainingRun<'a> {
+impl TrainingRun {
     /// Trains the weights of `model` by `recipe` in `folder`: on the drawn world, stored in f32, on the device that models run
     /// on unless told otherwise, with all cores, and a checkpoint every five minutes.
-    pub fn new(model: impl Into<String>, recipe: Recipe, folder: impl Into<PathBuf>) -> Self {
+    pub fn new(model: impl Into<PathBuf>, recipe: Recipe, folder: impl Into<PathBuf>) -> Self {
         Self {
             model: model.into(),
             towers: None,
@@ -63,8 +68,8 @@ impl<'a> TrainingRun<'a> {
             device: longvu::default_device(),
             workers: None,
             checkpoint_every: CHECKPOINT_EVERY,
-            on_progress: &|_| {},
-            should_stop: &|| false,
+            on_progress: Arc::new(|_| {}),
+            watch: Watch::default(),
         }
     }
 
@@ -126,15 +131,15 @@ impl<'a> TrainingRun<'a> {
 
     /// Sets [`on_progress`](Self::on_progress).
     #[must_use]
-    pub fn with_on_progress(mut self, on_progress: &'a (dyn Fn(&TrainProgress) + Sync)) -> Self {
-        self.on_progress = on_progress;
+    pub fn with_on_progress(mut self, on_progress: impl Fn(&TrainProgress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Arc::new(on_progress);
         self
     }
 
-    /// Sets [`should_stop`](Self::should_stop).
+    /// Sets [`watch`](Self::watch).
     #[must_use]
-    pub fn with_should_stop(mut self, should_stop: &'a (dyn Fn() -> bool + Sync)) -> Self {
-        self.should_stop = should_stop;
+    pub fn with_watch(mut self, watch: Watch) -> Self {
+        self.watch = watch;
         self
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use longvu::{Dtype, Frame, LongVu, VisualKind, default_device, synthesize};
+use longvu::{Dtype, Frame, LongVu, Step, VisualKind, Watch, default_device, synthesize};
 use longvu_train::{
     AdamWSettings, Error, LanguageRecipe, LogLine, MuonSettings, Recipe, Result, Sample, SampleSource, StageSettings,
     Start, TowerRecipe, TrainingRun, read_log,
@@ -94,20 +95,25 @@ fn settings(steps: usize) -> StageSettings {
 }
 
 /// Fine-tuning that is told to stop after so many steps.
-fn train(model: &Path, folder: &Path, settings: StageSettings, stop_after: usize) -> Result<Option<PathBuf>> {
+fn train(model: &Path, folder: &Path, settings: StageSettings, stop_after: usize) -> Result<PathBuf> {
     train_by(Recipe::fine_tuning(settings), model, folder, stop_after)
 }
 
 /// A run that is told to stop after so many steps.
-fn train_by(recipe: Recipe, model: &Path, folder: &Path, stop_after: usize) -> Result<Option<PathBuf>> {
+fn train_by(recipe: Recipe, model: &Path, folder: &Path, stop_after: usize) -> Result<PathBuf> {
     let steps = AtomicUsize::new(0);
+    let watch = Watch::new(move |progress| {
+        let trained = progress.step == Step::Train;
+        let stop = trained && steps.fetch_add(1, Ordering::Relaxed) + 1 == stop_after;
+        if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
     let source: Arc<dyn SampleSource> = Arc::new(Colours);
-    TrainingRun::new(model.to_str().unwrap(), recipe, folder)
+    TrainingRun::new(model, recipe, folder)
         .with_start(Start::Scratch)
         .with_data([source.clone(), source])
         .with_workers(2)
         .with_checkpoint_every(Duration::from_secs(3600))
-        .with_should_stop(&|| steps.fetch_add(1, Ordering::Relaxed) + 1 == stop_after)
+        .with_watch(watch)
         .run()
 }
 
@@ -117,7 +123,7 @@ fn a_batch_is_learnt_by_heart_and_its_model_answers() {
     let start = model(folder.path());
     for (name, muon) in [("adamw", None), ("muon", Some(MuonSettings::default()))] {
         let run = folder.path().join(name);
-        let out = train(&start, &run, settings(150).with_muon(muon), 0).unwrap().unwrap();
+        let out = train(&start, &run, settings(150).with_muon(muon), 0).unwrap();
         let last = read_log(&run.join("log.jsonl")).unwrap().pop().unwrap();
         assert!(last.loss < 0.02, "{name}: {last:?}");
         assert!(last.validation["loss"] < 0.02 && last.validation["answer tokens right"] == 1.0, "{name}: {last:?}");
@@ -137,8 +143,8 @@ fn a_stopped_run_goes_on_as_if_it_had_not_been() {
     // With both optimizers: what they remember is in a checkpoint too.
     let settings = |steps| settings(steps).with_muon(MuonSettings::default());
     let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
-    let expected = train(&start, &whole, settings(12), 0).unwrap().unwrap();
-    assert_eq!(train(&start, &stopped, settings(12), 5).unwrap(), None);
+    let expected = train(&start, &whole, settings(12), 0).unwrap();
+    assert!(matches!(train(&start, &stopped, settings(12), 5), Err(Error::Cancelled(_))));
     assert!(!stopped.join("model").exists());
     // What a run that was killed between two checkpoints leaves behind.
     let half = stopped.join("checkpoints/language/.longvu-4000000000-0.tmpdir");
@@ -146,7 +152,7 @@ fn a_stopped_run_goes_on_as_if_it_had_not_been() {
     for (name, text) in [(".longvu-lock", ""), ("model.safetensors", "half")] {
         fs::write(half.join(name), text).unwrap();
     }
-    let found = train(&start, &stopped, settings(12), 0).unwrap().unwrap();
+    let found = train(&start, &stopped, settings(12), 0).unwrap();
     let weights = |model: &Path| fs::read(model.join("model.safetensors")).unwrap();
     assert!(weights(&expected) == weights(&found), "a resumed run ends with other weights");
     assert!(!half.exists());
@@ -174,17 +180,14 @@ fn a_tower_goes_on_in_another_phase() {
     };
     let run = folder.path().join("run");
     let siglip = |model: PathBuf| fs::read(model.join("siglip/model.safetensors")).unwrap();
-    let first = siglip(train_by(recipe(None), &start, &run, 0).unwrap().unwrap());
+    let first = siglip(train_by(recipe(None), &start, &run, 0).unwrap());
     // What is done already is not done again, and the further phase alone is added.
     let both = || recipe(Some(phase(1.0)));
-    let second = siglip(train_by(both(), &start, &run, 0).unwrap().unwrap());
+    let second = siglip(train_by(both(), &start, &run, 0).unwrap());
     assert!(first != second, "the second phase changed nothing");
     let whole = folder.path().join("whole");
-    assert_eq!(train_by(both(), &start, &whole, 3).unwrap(), None);
-    assert!(
-        second == siglip(train_by(both(), &start, &whole, 0).unwrap().unwrap()),
-        "phases depend on how they are run"
-    );
+    assert!(matches!(train_by(both(), &start, &whole, 3), Err(Error::Cancelled(_))));
+    assert!(second == siglip(train_by(both(), &start, &whole, 0).unwrap()), "phases depend on how they are run");
     let stages: Vec<String> = read_log(&whole.join("log.jsonl")).unwrap().into_iter().map(|line| line.stage).collect();
     assert_eq!(stages, ["siglip", "siglip-2", "dinov2", "language"]);
 }
@@ -201,7 +204,7 @@ fn layers_are_added_between_phases() {
         ])
     };
     let run = folder.path().join("run");
-    let out = train_by(recipe(None), &start, &run, 0).unwrap().unwrap();
+    let out = train_by(recipe(None), &start, &run, 0).unwrap();
     let lines = read_log(&run.join("log.jsonl")).unwrap();
     let at_end = |stage: &str| lines.iter().rfind(|line| line.stage == stage).unwrap().validation["loss"];
     assert!((at_end("two") - at_end("one")).abs() < 1e-4, "{} {}", at_end("one"), at_end("two"));

@@ -18,6 +18,4 @@ pub use error::{Error, Result};
 pub use preprocess::Preprocessor;
 pub use projector::MmProjector;
 pub use siglip::Siglip;
-#[doc(hidden)]
-pub use unpad::KeptCells;
-pub use unpad::SizePair;
+pub use unpad::{KeptCells, SizePair};

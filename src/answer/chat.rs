@@ -1,12 +1,9 @@
 //! Several questions in a row about the same videos and images.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    Answer, AnswerStream, EncodedVideo, LongVu, PromptCache, Result,
+    Answer, AnswerStream, EncodedVideo, Error, ErrorKind, LongVu, PromptCache, Result,
     llm::{Conversation, GenerationConfig, Message},
 };
 
@@ -52,6 +49,11 @@ impl Chat {
     pub fn with_config(mut self, config: GenerationConfig) -> Self {
         self.config = config;
         self
+    }
+
+    /// Replaces the generation settings of the questions that follow.
+    pub fn set_config(&mut self, config: GenerationConfig) {
+        self.config = config;
     }
 
     /// Sets the system prompt; an empty one leaves the system turn out.
@@ -103,7 +105,7 @@ impl Chat {
             lock(&self.state).give_back(version, std::mem::take(&mut cache));
         })?;
         let (answer, chat) = (stream.answer().clone(), Arc::clone(&self.state));
-        Ok(ChatStream { answer, stream: Some(stream), next, chat, version })
+        Ok(ChatStream { answer, stream: Some(stream), broken: None, at_work: false, next, chat, version })
     }
 
     /// Asks the next question; `on_piece` gets the answer's text as it comes.
@@ -179,6 +181,10 @@ pub struct ChatStream {
     stream: Option<AnswerStream>,
     /// The answer once it has ended.
     answer: Answer,
+    /// The kind of the error that it broke off with.
+    broken: Option<ErrorKind>,
+    /// Whether the language model is at work: it is no more when the stream is dropped, unless it panicked.
+    at_work: bool,
     /// The conversation with this question.
     next: Conversation,
 }
@@ -192,12 +198,12 @@ impl ChatStream {
     /// Generates the rest and returns the whole answer.
     ///
     /// # Errors
-    /// As the iterator's items.
+    /// As the iterator's items, and [`Error::AnswerBroken`] where one of them was an error.
     pub fn finish(mut self) -> Result<Answer> {
         for piece in self.by_ref() {
             piece?;
         }
-        Ok(self.answer.clone())
+        self.broken.map_or_else(|| Ok(self.answer.clone()), |kind| Err(Error::AnswerBroken { kind }))
     }
 
     /// Gives the chat its cache back and, for a whole answer, the turn.
@@ -218,10 +224,20 @@ impl Iterator for ChatStream {
     type Item = Result<String>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let piece = self.stream.as_mut()?.next();
+        if self.at_work {
+            self.broken = Some(ErrorKind::Internal);
+            return None;
+        }
+        let stream = self.stream.as_mut()?;
+        self.at_work = true;
+        let piece = stream.next();
+        self.at_work = false;
         match &piece {
             Some(Ok(_)) => {}
-            Some(Err(_)) => self.end(false),
+            Some(Err(error)) => {
+                self.broken = Some(error.kind());
+                self.end(false);
+            }
             None => self.end(true),
         }
         piece
@@ -231,7 +247,7 @@ impl Iterator for ChatStream {
 impl Drop for ChatStream {
     fn drop(&mut self) {
         // After a panic in the language model its cache may be half-written.
-        if !thread::panicking() {
+        if !self.at_work {
             self.end(false);
         }
     }

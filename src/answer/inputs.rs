@@ -102,7 +102,8 @@ impl LongVu {
     fn project<'a>(&'a self, visual: &EncodedVideo, rows: &[usize]) -> ProjectedFrames<'a> {
         let features = select(visual.features.clone(), rows);
         let samples = rows.iter().map(|&row| visual.frames[row].sample).collect();
-        ProjectedFrames::new(&self.parts.projector, &self.parts.config, features, visual.size_pair(), samples)
+        let (projector, config) = (&self.parts.projector, &self.parts.config);
+        ProjectedFrames::new(projector, config, features, visual.size_pair(), samples).watched(self.watch.clone())
     }
 
     fn embed_text(&self, ids: &[u32]) -> Result<Tensor<2>> {

@@ -1,7 +1,10 @@
 //! Aggregated frames as tokens of the language model.
 
+use std::{cell::Cell, time::Instant};
+
 use burn::tensor::{Tensor, TensorData};
 use longvu_checkpoint::config::LongVuConfig;
+use longvu_core::{Step, Watch};
 
 use crate::{
     VisualKind,
@@ -31,6 +34,10 @@ pub struct ProjectedFrames<'a> {
     /// Position of each frame among the sampled ones.
     samples: Vec<usize>,
     frame_pos: bool,
+    watch: Watch,
+    start: Instant,
+    /// Frames projected so far, at either resolution.
+    projected: Cell<u64>,
 }
 
 impl<'a> ProjectedFrames<'a> {
@@ -46,7 +53,22 @@ impl<'a> ProjectedFrames<'a> {
         samples: Vec<usize>,
     ) -> Self {
         let (low, frame_pos) = (config.lowres_token, config.frame_pos);
-        Self { projector, features, size, low, samples, frame_pos }
+        let (start, projected) = (Instant::now(), Cell::default());
+        Self { projector, features, size, low, samples, frame_pos, watch: Watch::default(), start, projected }
+    }
+
+    /// The same, of which `watch` hears.
+    #[must_use]
+    pub fn watched(mut self, watch: Watch) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// Asks the watcher whether `frames` more are wanted.
+    fn going_on(&self, frames: usize) -> Result<(), compress::Error> {
+        let step = self.watch.step_since(self.start, Step::Project, "", None);
+        step.done(self.projected.replace(self.projected.get() + frames as u64))?;
+        Ok(())
     }
 
     /// Adds each frame's position to its tokens, in models with `frame_pos`.
@@ -77,15 +99,15 @@ impl<'a> ProjectedFrames<'a> {
         (scorer, pruner): (&dyn FrameScorer, &dyn TokenPruner),
     ) -> Result<VisualTokens, E> {
         Ok(match kind {
-            VisualKind::Image => self.image(budget.highres),
+            VisualKind::Image => self.image(budget.highres)?,
             VisualKind::Video => fuse(self, text()?, lengths, budget, scorer, pruner)?,
         })
     }
 
     /// A single image's tokens: low resolution in models that have it.
-    fn image(&self, highres: bool) -> VisualTokens {
-        let tokens = if highres { self.low() } else { self.full(None) };
-        VisualTokens::whole(tokens, if highres { Layout::QueryGuided } else { Layout::Full })
+    fn image(&self, highres: bool) -> Result<VisualTokens, compress::Error> {
+        let tokens = if highres { self.low()? } else { self.full(None)? };
+        Ok(VisualTokens::whole(tokens, if highres { Layout::QueryGuided } else { Layout::Full }))
     }
 }
 
@@ -99,18 +121,20 @@ impl FrameTokens for ProjectedFrames<'_> {
         self.size.kept_cells(side).tokens_with_newlines()
     }
 
-    fn full(&self, frames: Option<&[usize]>) -> Tensor<3> {
+    fn full(&self, frames: Option<&[usize]>) -> Result<Tensor<3>, compress::Error> {
+        self.going_on(frames.map_or(self.samples.len(), <[usize]>::len))?;
         let features = frames.map_or_else(|| self.features.clone(), |rows| select(self.features.clone(), rows));
         let samples: Vec<usize> = match frames {
             Some(rows) => rows.iter().map(|&row| self.samples[row]).collect(),
             None => self.samples.clone(),
         };
-        self.placed_in_time(self.projector.full_tokens(features, self.size), &samples)
+        Ok(self.placed_in_time(self.projector.full_tokens(features, self.size), &samples))
     }
 
-    fn low(&self) -> Tensor<3> {
+    fn low(&self) -> Result<Tensor<3>, compress::Error> {
+        self.going_on(self.samples.len())?;
         let tokens = self.projector.low_tokens(self.features.clone(), self.low, self.size);
-        self.placed_in_time(tokens, &self.samples)
+        Ok(self.placed_in_time(tokens, &self.samples))
     }
 }
 

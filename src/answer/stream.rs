@@ -12,7 +12,7 @@ use longvu_core::{Step, Watch};
 use serde::Serialize;
 
 use crate::{
-    EncodedVideo, Error, LongVu, PromptCache, Result,
+    EncodedVideo, Error, ErrorKind, LongVu, PromptCache, Result,
     answer::prompt_cache::{Continued, Marks},
     compress::FusionReport,
     encoded::video::add,
@@ -37,8 +37,8 @@ pub struct AnswerTimings {
 pub struct Answer {
     /// The text.
     pub text: String,
-    /// Why it ended.
-    pub finish_reason: FinishReason,
+    /// Why it ended; `None` until it has.
+    pub finish_reason: Option<FinishReason>,
     /// Positions of the prompt, visual tokens included.
     pub prompt_tokens: usize,
     /// Positions of the prompt that an earlier one had pushed through the language model already.
@@ -172,9 +172,10 @@ impl LongVu {
             marks,
             text: TextStream::new(&parts.tokenizer, &config.stop_strings),
             done: false,
+            broken: None,
             answer: Answer {
                 text: String::new(),
-                finish_reason: FinishReason::Length,
+                finish_reason: None,
                 prompt_tokens,
                 cached_tokens,
                 visual_tokens,
@@ -197,6 +198,8 @@ pub struct AnswerStream {
     marks: Option<Marks>,
     text: TextStream,
     done: bool,
+    /// The kind of the error that the answer broke off with.
+    broken: Option<ErrorKind>,
     answer: Answer,
 }
 
@@ -209,23 +212,26 @@ impl AnswerStream {
     /// Generates the rest and returns the whole answer.
     ///
     /// # Errors
-    /// As the iterator's items.
+    /// As the iterator's items, and [`Error::AnswerBroken`] where one of them was an error.
     pub fn finish(mut self) -> Result<Answer> {
-        for piece in self.by_ref() {
-            piece?;
-        }
+        self.run_to_end()?;
         Ok(self.answer)
     }
 
     /// The same, with what the next prompt can go on from ([`LongVu::reply_from`]).
     ///
     /// # Errors
-    /// As the iterator's items.
+    /// As [`AnswerStream::finish`].
     pub fn finish_with_cache(mut self) -> Result<(Answer, PromptCache)> {
+        self.run_to_end()?;
+        Ok((self.answer.clone(), self.into_cache()))
+    }
+
+    fn run_to_end(&mut self) -> Result<()> {
         for piece in self.by_ref() {
             piece?;
         }
-        Ok((self.answer.clone(), self.into_cache()))
+        self.broken.map_or(Ok(()), |kind| Err(Error::AnswerBroken { kind }))
     }
 
     /// Ends the answer here; returns what the next prompt can go on from, empty unless [`LongVu::reply_from`] made this.
@@ -251,7 +257,7 @@ impl AnswerStream {
                     let piece = self.text.push(id);
                     if self.text.is_stopped() {
                         self.done = true;
-                        self.answer.finish_reason = FinishReason::StopString;
+                        self.answer.finish_reason = Some(FinishReason::StopString);
                     }
                     if piece.is_some() {
                         return Ok(piece);
@@ -259,7 +265,7 @@ impl AnswerStream {
                 }
                 None => {
                     self.done = true;
-                    self.answer.finish_reason = self.generation.finish_reason().unwrap_or(FinishReason::Stop);
+                    self.answer.finish_reason = self.generation.finish_reason();
                     return Ok(self.text.finish());
                 }
             }
@@ -278,7 +284,10 @@ impl Iterator for AnswerStream {
         match &piece {
             Ok(Some(text)) => self.answer.text.push_str(text),
             Ok(None) => {}
-            Err(_) => self.done = true,
+            Err(error) => {
+                self.done = true;
+                self.broken = Some(error.kind());
+            }
         }
         piece.transpose()
     }

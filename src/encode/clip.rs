@@ -37,6 +37,7 @@ impl Frame {
 /// Whether frames are a video's or an image's, which are unpadded and budgeted differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[allow(clippy::exhaustive_enums, reason = "frames have a time order or they have none")]
 pub enum VisualKind {
     /// Frames in time order.
     Video,
@@ -113,7 +114,22 @@ impl From<crate::video::DecodedFrame> for Frame {
     }
 }
 
-/// A picture file's frame is an image.
+/// A single frame is an image.
+impl IntoClip for Frame {
+    fn into_clip(self) -> Result<Clip> {
+        Ok(Clip::from_image(self))
+    }
+}
+
+/// A picture file's image; its warnings are its opener's to read.
+#[cfg(feature = "video")]
+impl IntoClip for crate::video::Image {
+    fn into_clip(self) -> Result<Clip> {
+        self.frame.into_clip()
+    }
+}
+
+/// A single frame is an image.
 #[cfg(feature = "video")]
 impl IntoClip for crate::video::DecodedFrame {
     fn into_clip(self) -> Result<Clip> {

@@ -11,7 +11,7 @@ use longvu_core::{Step, WatchedStep};
 
 use crate::{
     EncodeTimings, EncodedVideo, Error, FrameInfo, IntoClip, LongVu, Result, VisualKind,
-    compress::{TemporalReduction, TemporalReport},
+    compress::{self, StageName, TemporalReduction, TemporalReport},
     encode::{
         clip::Clip,
         gathered::Gathered,
@@ -19,7 +19,7 @@ use crate::{
         waiting::{Waiting, Window},
     },
     encoded::video::{add, select},
-    model::residency::Residency,
+    model::{longvu::Stages, residency::Residency},
     vision::{Dinov2, Siglip, SizePair},
 };
 
@@ -82,7 +82,7 @@ impl LongVu {
             VisualKind::Video => TemporalReduction::run(stages.selector.as_ref(), dinov2.clone())?,
             VisualKind::Image => whole(sampled),
         };
-        check_selection(&temporal)?;
+        check_selection(&temporal, stages)?;
         let features = self.parts.aggregator.forward(siglip, dinov2, kind.size_pair(dimensions));
         self.parts.work.aggregator_frames.add(sampled);
         let samples: Vec<_> = (0..sampled).map(|i| FrameInfo { sample: i, index: i, timestamp: 0.0 }).collect();
@@ -106,12 +106,16 @@ fn whole(frames: usize) -> TemporalReport {
     TemporalReport::new(frames, Vec::new(), (0..frames).collect())
 }
 
-fn check_selection(report: &TemporalReport) -> Result<()> {
+fn check_selection(report: &TemporalReport, stages: &Stages) -> Result<()> {
     if !report.selected.is_empty() {
         return Ok(());
     }
+    if stages.own_selector {
+        let reason = "no frame of the whole video; keep one or more".into();
+        return Err(compress::Error::BadStage { stage: StageName::Temporal, reason }.into());
+    }
     Err(Error::Setting {
-        name: "the temporal stage's threshold",
+        name: "dino_threshold",
         value: "so low that it drops every frame".into(),
         expected: "raise it; similarities lie between -1 and 1, and 0.83 is the published value",
     })
@@ -297,7 +301,7 @@ impl<'a> Encoder<'a> {
             VisualKind::Video => std::mem::replace(&mut self.reduction, unused).finish(),
             VisualKind::Image => whole(self.samples.len()),
         };
-        check_selection(&temporal)?;
+        check_selection(&temporal, &self.model.parts.stages)?;
         let dropping = self.dropping;
         let wanted = |info: &FrameInfo| !dropping || temporal.selected.binary_search(&info.sample).is_ok();
         let total = self.done.len() + self.waiting.count(wanted);

@@ -60,14 +60,17 @@ pub(crate) struct PreparedFrames {
     pub resize_seconds: f64,
 }
 
+/// The most frames that wait resized, each some 3 MB: a stage's window may be the whole video.
+const MOST_AHEAD: usize = 64;
+
 impl PreparedFrames {
-    /// Starts both threads; `ahead` resized frames may wait.
+    /// Starts both threads; `ahead` resized frames may wait, or [`MOST_AHEAD`].
     ///
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start(source: FrameSource, resizer: Resizer, ahead: usize, work: &Arc<Work>) -> Result<Self> {
         let (decoded, full_size) = sync_channel(0);
-        let (resized, frames) = sync_channel(ahead);
+        let (resized, frames) = sync_channel(ahead.min(MOST_AHEAD));
         let counters = (Arc::clone(work), Arc::clone(work));
         let crew = Crew::for_waiting();
         let decoding = spawn("longvu-decode", move || decode(source, &decoded, &counters.0))?;
@@ -100,7 +103,7 @@ impl PreparedFrames {
     /// # Errors
     /// As [`PreparedFrames::next`], and those of `asked`.
     pub fn window(&mut self, count: usize, asked: impl Fn() -> Result<()>) -> Result<Vec<Prepared>> {
-        let mut window = Vec::with_capacity(count);
+        let mut window = Vec::with_capacity(count.min(MOST_AHEAD));
         while window.len() < count {
             match self.next()? {
                 Some(frame) => window.push(frame),

@@ -26,7 +26,7 @@ use crate::{
     plan::bytes,
 };
 
-const AGAIN: &str = "encode the video again with `longvu encode`";
+const AGAIN: &str = "encode the video again";
 
 /// The file's tensors beside the features.
 const VECTORS: [&str; 6] =
@@ -68,8 +68,7 @@ impl Reader {
         let mut first = [0; SafetensorsHeader::STATED];
         let begun = file.read_exact(&mut first).is_ok() && file.fill_buf().map_err(failed)?.first() == Some(&b'{');
         if !begun {
-            let reason =
-                "this is no encoded video, or its beginning is damaged; name the file that `longvu encode` wrote";
+            let reason = "this is no encoded video, or its beginning is damaged; name one that was saved by `EncodedVideo::save`";
             return Err(refuse(path, reason));
         }
         let len = SafetensorsHeader::stated_len(first, size, ENCODED_HEADER_BYTES).map_err(|fault| match fault {
@@ -119,8 +118,8 @@ impl Reader {
     fn header(&self) -> Result<Header> {
         let Some(header) = self.table.note(KEY) else {
             return Err(self.refuse(
-                "this safetensors file holds no encoded video (weights, perhaps); name the file that `longvu encode` \
-                 wrote",
+                "this safetensors file holds no encoded video (weights, perhaps); name one that was saved by \
+                 `EncodedVideo::save`",
             ));
         };
         let header: Value = serde_json::from_str(header).map_err(|error| self.unreadable(&error))?;

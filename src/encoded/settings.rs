@@ -29,11 +29,11 @@ impl EncodingSettings {
             "its towers or its connector have other weights; ask the model that encoded it, or encode it again";
         let setting = "ask with the one that it was encoded with, or encode it again";
         let config = "use the config.json that it was encoded with, or encode it again";
-        let stage: &[&str] = &["preset", "dino_threshold"];
+        let stage: &[&str] = &["preset", "dino_threshold", "temporal_stage"];
         [
             ("the checkpoint", self.checkpoint.clone(), weights, &[]),
-            ("dtype", self.dtype.clone(), setting, &["dtype"]),
-            ("quantised weights:", self.quantize.clone(), setting, &["quantize"]),
+            ("dtype", self.dtype.clone(), setting, &["weights"]),
+            ("quantised weights:", self.quantize.clone(), setting, &["weights"]),
             ("the temporal stage", self.temporal_stage.clone(), setting, stage),
             ("a window (max_len) of", self.max_len.to_string(), setting, &["max_len"]),
             ("inference_max_length", self.inference_max_length.to_string(), config, &[]),

@@ -42,7 +42,7 @@ impl LongVu {
 /// What to load, where to, and with which settings; made by [`LongVu::builder`].
 #[derive(Clone)]
 pub struct LongVuBuilder {
-    pub(super) model: PathBuf,
+    pub(crate) model: PathBuf,
     pub(super) towers: Option<PathBuf>,
     pub(super) device: Device,
     pub(super) weights: WeightFormat,
@@ -90,7 +90,8 @@ impl LongVuBuilder {
     }
 
     /// What weights are held in: a [`Dtype`](longvu_core::Dtype), integers for linear layers
-    /// ([`Quantize`](longvu_core::Quantize)), or both; f32 unless set.
+    /// ([`Quantize`](longvu_core::Quantize)), or both ([`WeightFormat`]); f32 unless set. A second call replaces the
+    /// first: integers alone go with f32.
     #[must_use]
     pub fn weights(mut self, format: impl Into<WeightFormat>) -> Self {
         self.weights = format.into();
@@ -114,13 +115,13 @@ impl LongVuBuilder {
     /// Mean similarity from which the temporal stage drops a frame, whatever the preset says.
     #[must_use]
     pub fn dino_threshold(self, threshold: f64) -> Self {
-        self.config_value("dino_threshold", threshold)
+        self.config_value("dino_threshold", number(threshold))
     }
 
     /// Cosine similarity from which the spatial stage drops a token, whatever the preset says.
     #[must_use]
     pub fn drop_threshold(self, threshold: f64) -> Self {
-        self.config_value("drop_threshold", threshold)
+        self.config_value("drop_threshold", number(threshold))
     }
 
     /// Longest prompt in tokens, visual tokens included.
@@ -268,7 +269,7 @@ impl LongVuBuilder {
     /// # Errors
     /// Missing files and inconsistent configurations.
     pub fn files(&self) -> Result<ModelFiles> {
-        let repo = RepoOptions { watch: self.watch.clone(), ..self.repo.clone() };
+        let repo = self.repo.clone().with_watch(self.watch.clone());
         ModelFiles::find_with(&self.model, self.towers.as_deref(), &repo, &self.overrides)
     }
 
@@ -278,4 +279,9 @@ impl LongVuBuilder {
             frames => Ok(frames),
         }
     }
+}
+
+/// `value` for a configuration; JSON has no infinite numbers, and whoever reads this text in one's place says so.
+fn number(value: f64) -> Value {
+    serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
 }

@@ -27,9 +27,7 @@ impl LongVuBuilder {
     /// # Errors
     /// Missing files, unknown or inconsistent configurations, weights that do not fit them, a dtype that the device
     /// lacks, and failed downloads; sizes and shapes are checked before any weight is read.
-    pub fn load(mut self) -> Result<LongVu> {
-        // Parts are read side by side, and stop together.
-        self.watch = self.watch.latched();
+    pub fn load(self) -> Result<LongVu> {
         self.weights.check_supported(&self.device)?;
         let files = self.files()?;
         let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
@@ -127,6 +125,7 @@ impl LongVuBuilder {
         }
         Ok(Stages {
             budget: budget(config),
+            own_selector: self.selector.is_some(),
             selector: self.selector.clone().unwrap_or_else(|| Arc::new(settings.temporal)),
             scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
             pruner: self.pruner.clone().unwrap_or_else(|| Arc::new(settings.spatial)),

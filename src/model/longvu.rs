@@ -1,12 +1,18 @@
 //! A loaded model.
 
-use std::sync::Arc;
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use longvu_checkpoint::config::LongVuConfig;
 use longvu_core::{Device, Watch, WeightFormat, is_cpu};
 
 use crate::{
-    Result,
+    Error, Result,
     compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
     encode::spill::SpillSettings,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
@@ -59,6 +65,8 @@ pub(crate) struct Parts {
 pub(crate) struct Stages {
     pub budget: Budget,
     pub selector: Arc<dyn FrameSelector>,
+    /// Whether the selector is the caller's.
+    pub own_selector: bool,
     pub scorer: Arc<dyn FrameScorer>,
     pub pruner: Arc<dyn TokenPruner>,
     pub tower_batch: usize,
@@ -72,8 +80,8 @@ impl LongVu {
     /// A handle to the same model of which `watch` hears whatever is done through it, and may stop it.
     ///
     /// What has been stopped ends with an error of the kind [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), at the
-    /// next tensor, batch of frames, layer of a chunk of the prompt, or token; nothing of it is left behind. Other handles
-    /// are not concerned.
+    /// next tensor, batch of frames, layer of a chunk of the prompt, or token. Nothing of it is left behind but the part of a
+    /// download that the next attempt goes on from. Other handles are not concerned.
     ///
     /// ```no_run
     /// use std::{ops::ControlFlow, sync::atomic::{AtomicBool, Ordering}, sync::Arc};
@@ -100,12 +108,20 @@ impl LongVu {
     /// Parts are read side by side on the CPU. A GPU's backend may keep a pool of memory for each thread, so there the
     /// thread that computes also loads.
     pub(crate) fn load_parts(&self) -> Result<()> {
+        let failed = Arc::new(AtomicBool::new(false));
+        let (noted, watch) = (Arc::clone(&failed), self.watch.clone());
+        // When one part fails or is stopped, the others read no further tensor.
+        let model = self.watched(Watch::new(move |progress| match noted.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => watch.tell(progress),
+        }));
+        let note = |_: &Error| failed.store(true, Ordering::Relaxed);
         let decoder = || match self.parts.residency {
-            Residency::Whole => self.decoder().map(drop),
+            Residency::Whole => model.decoder().map(drop).inspect_err(note),
             Residency::Towers | Residency::OnDemand => Ok(()),
         };
-        let siglip = || self.siglip().map(drop);
-        let dinov2 = || self.dinov2().map(drop);
+        let siglip = || model.siglip().map(drop).inspect_err(note);
+        let dinov2 = || model.dinov2().map(drop).inspect_err(note);
         if is_cpu(&self.parts.device) {
             return side_by_side(&[&decoder, &siglip, &dinov2]);
         }

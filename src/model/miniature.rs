@@ -1,12 +1,11 @@
 //! The model that ships with the library.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use longvu_checkpoint::atomic::FileDraft;
+use longvu_checkpoint::atomic;
 
 use crate::{Error, LongVu, Result};
 
@@ -47,17 +46,15 @@ impl LongVu {
 ///
 /// # Errors
 /// [`Error::Unpack`] when neither folder can be written to.
-pub fn miniature_folder() -> Result<String> {
+pub fn miniature_folder() -> Result<PathBuf> {
     let bases = dirs::cache_dir().map(|caches| caches.join("longvu")).into_iter();
     let name = concat!("miniature-", env!("CARGO_PKG_VERSION"));
     let mut failure = None;
     for base in bases.chain([std::env::temp_dir().join("longvu")]) {
         let folder = base.join(name);
-        // A model's name is text; a folder that is none cannot be named.
-        let Some(path) = folder.to_str() else { continue };
         match unpack(&folder) {
-            Ok(()) => return Ok(path.to_owned()),
-            Err(source) => failure = Some((folder.clone(), source)),
+            Ok(()) => return Ok(folder),
+            Err(source) => failure = Some((folder, source)),
         }
     }
     let (folder, source) = failure.unwrap_or_else(|| (PathBuf::new(), io::ErrorKind::InvalidFilename.into()));
@@ -76,9 +73,7 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent)?;
-    let draft = FileDraft::new(path)?;
-    draft.file().write_all(bytes)?;
-    draft.commit()
+    atomic::write(path, bytes)
 }
 
 #[cfg(test)]

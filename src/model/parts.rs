@@ -1,16 +1,16 @@
 //! Parts of a model that come into memory when they are needed.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use longvu_checkpoint::{Checkpoint, LoadOptions, Weights, check, load};
-use longvu_core::Watch;
+use longvu_core::{Step, Watch};
 
 use crate::{
-    Residency, Result,
+    ErrorKind, Residency, Result,
     threads::{join, spawn_in, undisturbed},
 };
 
@@ -37,16 +37,59 @@ pub(crate) fn loader<M>(
     }))
 }
 
+/// How often whoever waits for another's load is asked whether they still want to.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
+
+/// One thread loads a part, and the others wait for it.
+#[derive(Default)]
+struct Turn {
+    taken: Mutex<bool>,
+    free: Condvar,
+}
+
+/// The turn of whoever holds it.
+struct Taken<'a>(&'a Turn);
+
+impl Turn {
+    /// Waits for the turn, unless `watch` says that nobody wants it any more.
+    fn take(&self, watch: &Watch) -> Result<Taken<'_>> {
+        let waiting = watch.step(Step::Load, "", None);
+        loop {
+            let (mut taken, _) = self
+                .free
+                .wait_timeout_while(lock(&self.taken), ASKED_EVERY, |taken| *taken)
+                .unwrap_or_else(PoisonError::into_inner);
+            if !*taken {
+                *taken = true;
+                return Ok(Taken(self));
+            }
+            drop(taken);
+            waiting.done(0)?;
+        }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.taken) = false;
+        self.0.free.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A part that stays once it is loaded.
 pub(crate) struct Lasting<M> {
     load: Loader<M>,
-    loading: Mutex<()>,
+    turn: Turn,
     model: OnceLock<Arc<M>>,
 }
 
 impl<M: Send + Sync> Lasting<M> {
     pub fn new(load: Loader<M>) -> Self {
-        Self { load, loading: Mutex::default(), model: OnceLock::new() }
+        Self { load, turn: Turn::default(), model: OnceLock::new() }
     }
 
     /// The part, loaded if it is not there, of which `watch` is told; a failed attempt leaves the next one free.
@@ -54,7 +97,7 @@ impl<M: Send + Sync> Lasting<M> {
         if let Some(model) = self.model.get() {
             return Ok(Arc::clone(model));
         }
-        let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.turn.take(watch)?;
         if let Some(model) = self.model.get() {
             return Ok(Arc::clone(model));
         }
@@ -68,6 +111,8 @@ pub(crate) struct Passing<M> {
     load: Loader<M>,
     /// Whether it stays although nobody uses it.
     stays: bool,
+    turn: Turn,
+    /// Never locked while something is loaded: whoever watches that may ask what is in memory.
     held: Mutex<Held<M>>,
 }
 
@@ -79,27 +124,35 @@ enum Held<M> {
 
 impl<M: Send + Sync> Passing<M> {
     pub fn new(load: Loader<M>, residency: Residency) -> Self {
-        Self { load, stays: residency != Residency::OnDemand, held: Mutex::new(Held::Lent(Weak::new())) }
+        let stays = residency != Residency::OnDemand;
+        Self { load, stays, turn: Turn::default(), held: Mutex::new(Held::Lent(Weak::new())) }
     }
 
     /// The part, loaded if it is not there. It stays at least until the returned reference is dropped.
     pub fn get(&self, watch: &Watch) -> Result<Arc<M>> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = match &*held {
-            Held::Kept(model) => Some(Arc::clone(model)),
-            Held::Lent(model) => model.upgrade(),
-        };
-        if let Some(model) = there {
+        if let Some(model) = self.there() {
+            return Ok(model);
+        }
+        let _one_at_a_time = self.turn.take(watch)?;
+        if let Some(model) = self.there() {
             return Ok(model);
         }
         let model = Arc::new(undisturbed(|| (self.load)(watch))?);
-        *held = if self.stays { Held::Kept(Arc::clone(&model)) } else { Held::Lent(Arc::downgrade(&model)) };
+        *lock(&self.held) =
+            if self.stays { Held::Kept(Arc::clone(&model)) } else { Held::Lent(Arc::downgrade(&model)) };
         Ok(model)
+    }
+
+    fn there(&self) -> Option<Arc<M>> {
+        match &*lock(&self.held) {
+            Held::Kept(model) => Some(Arc::clone(model)),
+            Held::Lent(model) => model.upgrade(),
+        }
     }
 
     /// Lets go of the part as soon as nobody uses it; the next [`Passing::get`] loads it again.
     pub fn release(&self) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         if let Held::Kept(model) = &*held {
             *held = Held::Lent(Arc::downgrade(model));
         }
@@ -107,7 +160,7 @@ impl<M: Send + Sync> Passing<M> {
 
     /// Whether it is in memory.
     pub fn is_loaded(&self) -> bool {
-        match &*self.held.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*lock(&self.held) {
             Held::Kept(_) => true,
             Held::Lent(model) => model.strong_count() > 0,
         }
@@ -117,18 +170,24 @@ impl<M: Send + Sync> Passing<M> {
 /// Something to do that may fail.
 type Job<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 
-/// Runs `jobs` side by side; of several errors the first in the list is returned, whichever came first.
+/// Runs `jobs` side by side. Of several errors the first in the list is returned, whichever came first, and one of those
+/// that were told to stop only where nothing else went wrong.
 pub(crate) fn side_by_side(jobs: &[Job<'_>]) -> Result<()> {
     thread::scope(|scope| {
         let threads: Vec<_> = jobs.iter().map(|&job| spawn_in(scope, job)).collect();
         let outcomes: Vec<Result<()>> = threads.into_iter().map(|thread| join(thread?)).collect();
-        outcomes.into_iter().collect()
+        let (stopped, failed): (Vec<_>, Vec<_>) =
+            outcomes.into_iter().filter_map(Result::err).partition(|error| error.kind() == ErrorKind::Cancelled);
+        failed.into_iter().chain(stopped).next().map_or(Ok(()), Err)
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        ops::ControlFlow,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use super::*;
     use crate::Error;
@@ -182,6 +241,38 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_for_a_load_can_stop_and_whoever_watches_it_can_ask() {
+        let part: Arc<OnceLock<Passing<usize>>> = Arc::default();
+        let asked = Arc::clone(&part);
+        let (began, load_may_end) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (begin, may_end) = (Arc::clone(&began), Arc::clone(&load_may_end));
+        let load = move |watch: &Watch| {
+            begin.store(1, Ordering::SeqCst);
+            while may_end.load(Ordering::SeqCst) == 0 {
+                watch.step(Step::Load, "", None).done(0)?;
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(7)
+        };
+        let part = part.get_or_init(|| Passing::new(Box::new(load), Residency::Whole));
+        let asking = Watch::new(move |_| {
+            let part = asked.get().unwrap();
+            part.release();
+            if part.is_loaded() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        thread::scope(|scope| {
+            let loading = scope.spawn(|| part.get(&asking).map(|model| *model));
+            while began.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            let stopped = part.get(&Watch::new(|_| ControlFlow::Break(()))).unwrap_err();
+            assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+            load_may_end.store(1, Ordering::SeqCst);
+            assert_eq!(loading.join().unwrap().unwrap(), 7);
+        });
+    }
+
+    #[test]
     fn the_first_error_of_the_list_is_reported() {
         let late = || {
             thread::sleep(std::time::Duration::from_millis(30));
@@ -189,7 +280,9 @@ mod tests {
         };
         let early = || Err(Error::NoFrames);
         let fine = || Ok(());
-        assert!(matches!(side_by_side(&[&fine, &late, &early]), Err(Error::EmptyQuestion)));
+        let stopped = || Err(Error::Cancelled(longvu_core::Cancelled));
+        assert!(matches!(side_by_side(&[&stopped, &fine]), Err(Error::Cancelled(_))));
+        assert!(matches!(side_by_side(&[&stopped, &late, &early]), Err(Error::EmptyQuestion)));
         side_by_side(&[&fine, &fine]).unwrap();
     }
 }

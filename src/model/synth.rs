@@ -46,9 +46,9 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, watch: &Watch) -> Res
     let specs = part_specs(files);
     let model: Vec<TensorSpec> = [specs.decoder, specs.connector].concat();
     let parts = [
-        (out.to_owned(), &files.repo, model),
-        (out.join("siglip"), &files.siglip.repo, specs.siglip),
-        (out.join("dinov2"), &files.dinov2.repo, specs.dinov2),
+        ("", &files.repo, model),
+        ("siglip/", &files.siglip.repo, specs.siglip),
+        ("dinov2/", &files.dinov2.repo, specs.dinov2),
     ];
     let bytes = |specs: &[TensorSpec]| {
         let sizes = specs.iter().filter(|s| published(s)).map(|s| s.num_elements().saturating_mul(dtype.size()) as u64);
@@ -57,13 +57,12 @@ fn write_all(files: &ModelFiles, out: &Path, dtype: Dtype, watch: &Watch) -> Res
     let total = parts.iter().map(|(_, _, specs)| bytes(specs)).fold(0, u64::saturating_add);
     check_space(out, total)?;
     let (mut done, start) = (0, Instant::now());
-    for (folder, repo, specs) in &parts {
-        fs::create_dir_all(folder).map_err(checkpoint::Error::write(folder))?;
-        copy(repo, "config.json", folder)?;
-        let file = folder.join("model.safetensors");
-        let item = file.to_string_lossy();
+    for (part, repo, specs) in &parts {
+        let (folder, item) = (out.join(part), format!("{part}model.safetensors"));
+        fs::create_dir_all(&folder).map_err(checkpoint::Error::write(&folder))?;
+        copy(repo, "config.json", &folder)?;
         let writing = watch.step_since(start, Step::Write, &item, Some(total));
-        write_weights(&file, specs, dtype, &mut done, &writing)?;
+        write_weights(&out.join(&item), specs, dtype, &mut done, &writing)?;
     }
     write_preprocessor(&out.join("siglip"), &files.siglip_pixels)?;
     write_preprocessor(&out.join("dinov2"), &files.dinov2_pixels)?;

@@ -34,7 +34,7 @@ impl TowerFiles {
         let candidates =
             || places.iter().flat_map(|place| tower.folder_names().into_iter().map(|n| place.subfolder(&n)));
         // The revision belongs to the model's own repository.
-        let own = Repo::hub(&tower.repo, &RepoOptions { revision: None, ..options.clone() });
+        let own = Repo::hub(&tower.repo, &options.clone().with_revision(None));
         // What is on this machine comes first, and asks nobody.
         for repo in candidates() {
             if repo.without_downloads().try_get("config.json")?.is_some() {
@@ -46,16 +46,20 @@ impl TowerFiles {
         {
             return found(own.clone());
         }
-        let fail = |error: longvu_checkpoint::Error| Error::TowerNotFound {
-            family: tower.family,
-            looked_for: candidates().map(|repo| escape(&repo.describe()).into_owned()).collect(),
-            repo: escape(&tower.repo).into_owned(),
-            source: Box::new(error),
+        let fail = |error: longvu_checkpoint::Error| match error {
+            longvu_checkpoint::Error::Cancelled(stopped) => Error::Cancelled(stopped),
+            error => Error::TowerNotFound {
+                family: tower.family,
+                looked_for: candidates().map(|repo| escape(&repo.describe()).into_owned()).collect(),
+                repo: escape(&tower.repo).into_owned(),
+                source: Box::new(error),
+            },
         };
         for repo in candidates().filter(|repo| repo.as_folder().is_none()) {
             match repo.try_get("config.json") {
                 Ok(Some(_)) => return found(repo),
                 Ok(None) => {}
+                Err(longvu_checkpoint::Error::Cancelled(stopped)) => return Err(Error::Cancelled(stopped)),
                 // The tower's own repository may still be reached.
                 Err(_) => break,
             }

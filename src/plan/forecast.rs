@@ -61,7 +61,7 @@ fn advise(model: &ModelSizes, settings: &PlanSettings, workload: &Workload, avai
 
 /// What could be changed: of each list one at most.
 fn choices(model: &ModelSizes, settings: &PlanSettings, workload: &Workload) -> Vec<Vec<Change>> {
-    let residency = (settings.residency == Residency::Whole).then_some(Change::OnDemand);
+    let residency = (settings.residency != Residency::OnDemand).then_some(Change::OnDemand);
     let batch = (settings.tower_batch > 1 && workload.frames > 1).then_some(Change::TowerBatch(1));
     let mut weights = Vec::new();
     if settings.weights.quantize.is_none() && settings.weights.dtype == Dtype::F32 {

@@ -6,6 +6,7 @@ mod encoded_file;
 mod facade;
 mod several;
 mod stages;
+mod stopped;
 mod streaming;
 mod support;
 mod text_files;

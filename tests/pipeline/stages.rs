@@ -123,3 +123,21 @@ fn spatial_stages() {
     let model = builder("qwen").spatial_stage(Arc::new(OneTooMany)).load().unwrap();
     bad_stage(ask(&model, 30), StageName::Spatial);
 }
+
+#[test]
+fn a_window_may_be_the_whole_video() {
+    for window in [usize::MAX, 1_000_000_000_000] {
+        let model = builder("qwen").temporal_stage(Arc::new(Windows(window))).load().unwrap();
+        assert_eq!(model.encode(frames(5, 16, 16)).unwrap().temporal_report().selected, [0]);
+    }
+}
+
+#[test]
+fn thresholds_that_drop_everything_or_are_no_numbers_are_refused_by_name() {
+    for builder in [builder("qwen").dino_threshold(f64::NAN), builder("qwen").drop_threshold(f64::INFINITY)] {
+        let error = longvu::text::chain(&builder.load().unwrap_err());
+        assert!(error.contains("_threshold") && (error.contains("NaN") || error.contains("inf")), "{error}");
+    }
+    let low = builder("qwen").preset(longvu::Preset::Paper).dino_threshold(-5.0).load().unwrap();
+    assert_eq!(low.encode(frames(3, 16, 16)).unwrap_err().settings(), ["dino_threshold"]);
+}

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use longvu::{
     checkpoint::synthetic_values,
-    compress::{Budget, FrameTokens, QueryStage, SpatialStage, TemporalReduction, TemporalStage, fuse},
+    compress::{self, Budget, FrameTokens, QueryStage, SpatialStage, TemporalReduction, TemporalStage, fuse},
 };
 
 use crate::{Case, Work};
@@ -33,16 +33,16 @@ impl FrameTokens for Frames {
         self.0.dims()[1]
     }
 
-    fn full(&self, frames: Option<&[usize]>) -> Tensor<3> {
-        match frames {
+    fn full(&self, frames: Option<&[usize]>) -> compress::Result<Tensor<3>> {
+        Ok(match frames {
             // The stage asks for neighbours.
             Some(at) if !at.is_empty() => self.0.clone().narrow(0, at[0], at.len()),
             _ => self.0.clone(),
-        }
+        })
     }
 
-    fn low(&self) -> Tensor<3> {
-        self.0.clone()
+    fn low(&self) -> compress::Result<Tensor<3>> {
+        Ok(self.0.clone())
     }
 }
 

@@ -5,7 +5,7 @@
 //! response and with it the receiver; the request's watcher sees that at the next frame, layer of a chunk of the prompt,
 //! or token, and stops.
 
-use std::{convert::Infallible, ops::ControlFlow, path::PathBuf};
+use std::{fmt, ops::ControlFlow, path::PathBuf};
 
 use axum::{
     Json, Router,
@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use longvu::{ErrorKind, GenerationConfig, LongVu, Sampling, Video, VideoOptions, Watch};
+use longvu::{ErrorKind, GenerationConfig, LongVu, Sampling, Video, VideoOptions, Watch, text};
 use serde::Deserialize;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
@@ -40,40 +40,74 @@ pub fn router(model: LongVu) -> Router {
 }
 
 async fn ask(State(model): State<LongVu>, Json(question): Json<Question>) -> Response {
-    let (pieces, receiver) = channel::<String>(64);
-    let work = tokio::task::spawn_blocking(move || answer(&model, &question, &pieces));
+    let (pieces, receiver) = channel(64);
+    let failed = pieces.clone();
+    tokio::spawn(async move {
+        let work = tokio::task::spawn_blocking(move || answer(&model, &question, &pieces)).await;
+        let failure = match work {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => Failure::Refused(error),
+            Err(_) => Failure::Panicked,
+        };
+        let _ = failed.send(Err(failure)).await;
+    });
     let mut stream = ReceiverStream::new(receiver);
-    // The status is decided by whether there is a first piece.
-    if let Some(first) = stream.next().await {
-        let pieces = tokio_stream::once(first).chain(stream);
-        return Body::from_stream(pieces.map(Ok::<_, Infallible>)).into_response();
-    }
-    match work.await {
-        Ok(Err(error)) => refusal(&error),
-        Ok(Ok(())) => StatusCode::OK.into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    // The status is decided by what comes first. An error that comes later breaks the body off, so that nobody takes half
+    // an answer for a whole one.
+    match stream.next().await {
+        Some(Ok(first)) => Body::from_stream(tokio_stream::once(Ok(first)).chain(stream)).into_response(),
+        Some(Err(failure)) => failure.into_response(),
+        None => StatusCode::OK.into_response(),
     }
 }
 
-/// What a client can do about an error.
-fn refusal(error: &longvu::Error) -> Response {
-    let status = match error.kind() {
-        ErrorKind::BadInput => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::DoesNotFit => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    (status, error.to_string()).into_response()
+/// A piece of an answer, or why there are no more.
+type Piece = Result<String, Failure>;
+
+/// Why there is no answer, or no whole one.
+#[derive(Debug)]
+enum Failure {
+    /// The library said so.
+    Refused(longvu::Error),
+    /// It broke down.
+    Panicked,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => f.write_str(&text::chain(error)),
+            Self::Panicked => f.write_str("the server broke down"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl IntoResponse for Failure {
+    /// What a client can do about it.
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Refused(error) => match error.kind() {
+                ErrorKind::BadInput => StatusCode::UNPROCESSABLE_ENTITY,
+                ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                ErrorKind::DoesNotFit => StatusCode::PAYLOAD_TOO_LARGE,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        };
+        (status, self.to_string()).into_response()
+    }
 }
 
 /// Encodes and answers, for as long as somebody listens.
-fn answer(model: &LongVu, question: &Question, pieces: &Sender<String>) -> longvu::Result<()> {
+fn answer(model: &LongVu, question: &Question, pieces: &Sender<Piece>) -> longvu::Result<()> {
     let (client, tell) = (pieces.clone(), question.progress);
     let request = model.watched(Watch::new(move |progress| {
         if tell {
             // A slow reader loses some of these, and no piece of the answer.
             let total = progress.total.unwrap_or_default();
-            let _ = client.try_send(format!(": {:?} {} of {total}\n", progress.step, progress.done));
+            let _ = client.try_send(Ok(format!(": {} {} of {total}\n", progress.step, progress.done)));
         }
         if client.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }));
@@ -82,7 +116,7 @@ fn answer(model: &LongVu, question: &Question, pieces: &Sender<String>) -> longv
     let video = question.video.as_deref().map(|path| request.encode(open(path)?)).transpose()?;
     let visuals: Vec<_> = video.iter().collect();
     for piece in request.stream(&visuals, &question.question, &GenerationConfig::default())? {
-        if pieces.blocking_send(piece?).is_err() {
+        if pieces.blocking_send(Ok(piece?)).is_err() {
             break;
         }
     }

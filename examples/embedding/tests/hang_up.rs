@@ -100,7 +100,7 @@ async fn an_encoding_stops_and_the_other_client_gets_its_answer() {
     )
     .await;
     let staying = send(&address, &json!({ "video": common::video("slow_half_fps.mp4"), "question": "What?" })).await;
-    read_until(leaving, ": Look 3 ").await;
+    read_until(leaving, ": look 3 ").await;
     let response = read_all(staying).await;
     let body = decode(&response);
     assert_eq!(body, expected);

@@ -8,7 +8,7 @@ use hf_hub::{
     HFClient, HFError,
     repository::{HFRepository, RepoTypeModel},
 };
-use longvu_core::{Cancelled, ErrorKind};
+use longvu_core::{Cancelled, ErrorKind, text::chain};
 use reqwest::{
     Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION},
@@ -121,20 +121,6 @@ fn is_malformed(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     error.is_builder()
-}
-
-/// An error with its causes, as one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        if !text.contains(&reason) {
-            text.extend([": ", &reason]);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// What the Hub says about a file before it is fetched.

@@ -95,7 +95,7 @@ fn limits_can_be_raised_and_lowered() {
     let folder = tempfile::tempdir().unwrap();
     pickle::write(&folder.path().join("pytorch_model.bin"), &small(), Dtype::F32);
     let open = |limits: Limits| {
-        let options = RepoOptions { limits, ..RepoOptions::default() };
+        let options = RepoOptions::default().with_limits(limits);
         Checkpoint::open(&Repo::folder(folder.path()).with_options(&options)).map(|c| c.names().len())
     };
     let mut limits = Limits::default();

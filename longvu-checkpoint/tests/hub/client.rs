@@ -17,7 +17,7 @@ use longvu_core::{Step, Watch};
 fn child() {
     let Ok(id) = std::env::var("LONGVU_TEST_REPO") else { return };
     let revision = std::env::var("LONGVU_TEST_REVISION").ok();
-    let mut options = RepoOptions { revision, watch: watch(), ..RepoOptions::default() };
+    let mut options = RepoOptions::default().with_revision(revision).with_watch(watch());
     if let Ok(most) = std::env::var("LONGVU_TEST_UNSTATED") {
         options.limits.unstated_download_bytes = most.parse().unwrap();
     }

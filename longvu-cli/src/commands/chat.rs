@@ -49,7 +49,7 @@ pub struct ChatArgs {
 ///
 /// # Errors
 /// Usage errors, whatever loading and decoding come upon, and a stdout that cannot be written to; a question that
-/// fails is reported and the next one read.
+/// fails is reported and the next one read, and with questions from a file or pipe the command has failed in the end.
 pub fn run(args: &ChatArgs) -> Result<()> {
     let (options, config) = (args.frames.options()?, args.answer.config()?);
     let quiet = args.output.quiet;
@@ -68,7 +68,7 @@ pub fn run(args: &ChatArgs) -> Result<()> {
     if let Some(system) = &args.answer.system {
         chat = chat.with_system(system);
     }
-    Session { chat, decoded, silent: args.output.json, quiet }.run()
+    Session { chat, decoded, silent: args.output.json, quiet, asked: 0, failed: 0 }.run()
 }
 
 /// Bytes of a line that are read: more than any question's.
@@ -80,6 +80,9 @@ struct Session {
     /// Whether answers come in one piece, as JSON.
     silent: bool,
     quiet: bool,
+    /// Questions so far, and how many of them failed.
+    asked: usize,
+    failed: usize,
 }
 
 impl Session {
@@ -97,29 +100,37 @@ impl Session {
             let mut line = Vec::new();
             let mut start = (&mut stdin).take(LONGEST_LINE);
             if start.read_until(b'\n', &mut line).context("cannot read standard input")? == 0 {
-                return Ok(());
+                return self.end(talking);
             }
             if start.limit() == 0 && line.last() != Some(&b'\n') {
                 bail!("a line of standard input is longer than {LONGEST_LINE} bytes, which no question is");
             }
             match String::from_utf8_lossy(&line).trim() {
                 "" => {}
-                "/exit" => return Ok(()),
+                "/exit" | "/quit" => return self.end(talking),
                 "/new" => self.chat.reset(),
                 question => self.turn(question)?,
             }
         }
     }
 
+    /// Whoever types has seen what failed; a script is told by the exit code.
+    fn end(&self, talking: bool) -> Result<()> {
+        match self.failed {
+            failed if failed > 0 && !talking => bail!("{failed} of {} questions failed", self.asked),
+            _ => Ok(()),
+        }
+    }
+
     /// A question and its answer; only a broken stdout ends the chat.
     fn turn(&mut self, question: &str) -> Result<()> {
+        self.asked += 1;
         match self.answer(question) {
             Ok(answer) => self.print(question, &answer),
-            Err(error) if output::is_reader_gone(&error) || error.chain().any(|cause| cause.is::<io::Error>()) => {
-                Err(error)
-            }
+            Err(error) if output::is_output_lost(&error) => Err(error),
             Err(error) => {
                 output::error(&error);
+                self.failed += 1;
                 Ok(())
             }
         }

@@ -2,6 +2,7 @@
 
 use std::{
     num::{NonZeroU64, NonZeroUsize},
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use longvu::{Dtype, video::path_text};
+use longvu::{Dtype, Watch, video::path_text};
 use longvu_train::{
     AdamWSettings, FileSource, Recipe, SampleSource, StageSettings, Start, TrainProgress, TrainingRun, read_records,
 };
@@ -148,6 +149,12 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let interrupted = interruption()?;
     let limit = args.machine.max_minutes.map(|minutes| Duration::from_secs(minutes.get().saturating_mul(60)));
     let progress = Progress::new(args.output.quiet, "preparing");
+    let (shown, quiet) = (progress.clone(), args.output.quiet);
+    let (show, shows) = (progress.watch(), move |step: &TrainProgress| show(&shown, step, quiet));
+    let watch = Watch::new(move |told| {
+        let late = limit.is_some_and(|limit| start.elapsed() > limit);
+        if interrupted.load(Ordering::Relaxed) || late { ControlFlow::Break(()) } else { show.tell(told) }
+    });
     let trained = TrainingRun::new(model, recipe, &args.out)
         .with_towers(args.place.towers.clone())
         .with_revision(args.place.revision.clone())
@@ -157,11 +164,15 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         .with_device(device)
         .with_workers(args.machine.workers.map(NonZeroUsize::get))
         .with_checkpoint_every(Duration::from_secs(args.machine.checkpoint_minutes.get().saturating_mul(60)))
-        .with_on_progress(&|step| show(&progress, step, args.output.quiet))
-        .with_should_stop(&|| interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| start.elapsed() > limit))
+        .with_on_progress(shows)
+        .with_watch(watch)
         .run();
     drop(progress);
-    let trained = trained?;
+    let trained = match trained {
+        Ok(model) => Some(model),
+        Err(longvu_train::Error::Cancelled(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
     if trained.is_none() {
         output::note(&format!("stopped; the same command goes on from {}", args.out.display()));
     }
@@ -207,7 +218,7 @@ fn interruption() -> Result<Arc<AtomicBool>> {
         if seen.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        output::note("stopping after this step");
+        output::note("stopping as soon as a checkpoint is written");
     };
     ctrlc::set_handler(stop).context("cannot watch for Ctrl-C")?;
     Ok(flag)

@@ -2,12 +2,15 @@
 
 use super::time;
 
-/// Reads `24GiB`, `24GB`, `1.5 TiB`, `512MiB` or plain bytes.
+/// The least memory that anything runs in. A smaller number was meant in another unit.
+const LEAST: f64 = 1e6;
+
+/// Reads `24GiB`, `24G` (the same), `24GB`, `1.5 TiB`, `512MiB` or plain bytes, a megabyte or more.
 ///
 /// # Errors
 /// Says what is accepted.
 pub fn memory(text: &str) -> Result<u64, String> {
-    let refuse = || "write a size such as 24GiB, 24GB or 512MiB".to_owned();
+    let refuse = || "write a size such as 24GiB, 24GB or 512MiB, with its unit".to_owned();
     let (number, unit) = split(text.trim());
     let unit = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
@@ -15,15 +18,15 @@ pub fn memory(text: &str) -> Result<u64, String> {
         "mb" => 1e6,
         "gb" => 1e9,
         "tb" => 1e12,
-        "kib" => f64::from(1u32 << 10),
-        "mib" => f64::from(1u32 << 20),
-        "gib" => f64::from(1u32 << 30),
-        "tib" => f64::from(1u32 << 20) * f64::from(1u32 << 20),
+        "k" | "kib" => f64::from(1u32 << 10),
+        "m" | "mib" => f64::from(1u32 << 20),
+        "g" | "gib" => f64::from(1u32 << 30),
+        "t" | "tib" => f64::from(1u32 << 20) * f64::from(1u32 << 20),
         _ => return Err(refuse()),
     };
     let bytes = time::plain_number(number).map(|number| number * unit);
     // Up to 2^53 bytes a float counts each.
-    bytes.filter(|bytes| (1.0..9e15).contains(bytes)).map(|bytes| bytes as u64).ok_or_else(refuse)
+    bytes.filter(|bytes| (LEAST..9e15).contains(bytes)).map(|bytes| bytes as u64).ok_or_else(refuse)
 }
 
 /// Reads `1h`, `90s`, `10m`, `1h30m`, `1.5h`, or a clock's time such as `1:30:00`, as seconds; `None` for anything else.
@@ -72,11 +75,14 @@ mod tests {
             ("100mb", 100_000_000),
             ("2TiB", 2 << 40),
             ("1048576", 1 << 20),
-            (" 7 B ", 7),
+            (" 7000000 B ", 7_000_000),
+            ("24G", 24 << 30),
+            ("512m", 512 << 20),
         ] {
             assert_eq!(memory(text), Ok(bytes), "{text}");
         }
-        for text in ["", "GiB", "24G", "24 GiBs", "-1GB", "1e9", "0GB", "inf", "99999TiB", "1.2.3GB", "é"] {
+        for text in ["", "GiB", "24", "7 B", "900k", "24 GiBs", "-1GB", "1e9", "0GB", "inf", "99999TiB", "1.2.3GB", "é"]
+        {
             assert!(memory(text).unwrap_err().contains("24GiB"), "{text}");
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use longvu::checkpoint::atomic::FileDraft;
+use longvu::checkpoint::atomic::{self, FileDraft};
 use serde::Serialize;
 
 /// A place for a file, found writable.
@@ -65,12 +65,7 @@ impl OutFile {
         if let Some(mut device) = self.device.as_ref() {
             return device.write_all(bytes).with_context(failed);
         }
-        let write = || {
-            let draft = FileDraft::new(&self.path)?;
-            draft.file().write_all(bytes)?;
-            draft.commit()
-        };
-        write().with_context(failed)
+        atomic::write(&self.path, bytes).with_context(failed)
     }
 }
 

@@ -8,23 +8,23 @@ use longvu::{
 use serde::{Serialize, Serializer, ser::Error as _};
 
 /// Settings of the library, and the flags that set them.
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 9] = [
     ("dino_threshold", "--dino-threshold X"),
-    ("dtype", "--dtype TYPE"),
     ("end", "--end TIME"),
     ("max_len", "--max-len N"),
     ("preset", "--preset NAME"),
-    ("quantize", "--quantize BITS"),
     ("start", "--start TIME"),
     ("tower_batch", "--tower-batch N"),
     ("towers", "--towers DIR"),
     ("waiting_frames", "--waiting-frames N"),
+    ("weights", "--dtype TYPE, --quantize BITS"),
 ];
 
 /// What an error and its causes say, with the flags that may help.
 pub fn message(error: &anyhow::Error) -> String {
     match library(error) {
         Some(Error::Memory(plan)) => told(&plan.shortage_with(advice)),
+        Some(Error::BadEncoding { .. }) => format!("{} (longvu encode)", chain(error.as_ref())),
         Some(known) => {
             let flags = known.settings().iter().filter_map(|setting| flag(setting)).collect::<Vec<_>>();
             let said = chain(error.as_ref());

@@ -9,5 +9,5 @@ pub mod summary;
 pub use self::{
     file::OutFile,
     progress::Progress,
-    streams::{error, is_reader_gone, json, line, note, text, warning},
+    streams::{error, is_output_lost, is_reader_gone, json, line, note, text, warning},
 };

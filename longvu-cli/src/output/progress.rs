@@ -1,6 +1,6 @@
 //! Progress bars on stderr; nothing is drawn where stderr is not a terminal.
 
-use std::{ops::ControlFlow, path::Path, sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use longvu::{Progress as Told, Step, Watch};
@@ -54,10 +54,7 @@ impl Progress {
         match (progress.step, progress.total) {
             (Step::Download, Some(total)) => self.show(BYTES, format!("downloading {item}"), done, total),
             (Step::Load, Some(total)) => self.show(COUNT, format!("loading the {item}"), done, total),
-            (Step::Write, Some(total)) => {
-                let folder = Path::new(item).parent().and_then(Path::file_name).unwrap_or_default();
-                self.show(BYTES, format!("writing {}", folder.to_string_lossy()), done, total);
-            }
+            (Step::Write, Some(total)) => self.show(BYTES, format!("writing {item}"), done, total),
             // Damage may cost some of the expected frames, but adds none.
             (Step::Look, Some(total)) => self.show(COUNT, "choosing frames".into(), done, total),
             (Step::Look, None) => self.bar.0.set_message(format!("choosing frames: {done}")),

@@ -37,10 +37,26 @@ pub fn text(text: &str) -> Result<()> {
     written.and_then(|()| stdout.flush()).map_err(unwritten)
 }
 
+/// Standard output that cannot be written to.
+#[derive(Debug)]
+struct Unwritable(io::Error);
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot write to standard output")
+    }
+}
+
+impl std::error::Error for Unwritable {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 fn unwritten(error: io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => ReaderGone.into(),
-        _ => anyhow::Error::new(error).context("cannot write to standard output"),
+        _ => Unwritable(error).into(),
     }
 }
 
@@ -83,6 +99,11 @@ pub fn is_reader_gone(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<ReaderGone>())
 }
 
+/// Whether standard output can't be written to, whatever the reason.
+pub fn is_output_lost(error: &anyhow::Error) -> bool {
+    is_reader_gone(error) || error.chain().any(|cause| cause.is::<Unwritable>())
+}
+
 /// A model's text for a terminal: control characters, which could move the cursor or worse, are replaced.
 fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
@@ -102,6 +123,8 @@ mod tests {
         let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(is_reader_gone(&unwritten(broken()).context("cannot print")));
         assert!(!is_reader_gone(&anyhow::Error::new(broken()).context("the report could not be written")));
-        assert!(!is_reader_gone(&unwritten(io::ErrorKind::StorageFull.into())));
+        let full = unwritten(io::ErrorKind::StorageFull.into());
+        assert!(!is_reader_gone(&full) && is_output_lost(&full));
+        assert!(!is_output_lost(&anyhow::Error::new(broken()).context("the weights cannot be read")));
     }
 }

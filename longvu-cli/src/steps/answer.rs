@@ -24,7 +24,7 @@ pub struct Answerer<'a> {
 pub struct Printed<'a, T> {
     pub question: &'a str,
     pub answer: &'a str,
-    pub finish_reason: longvu::FinishReason,
+    pub finish_reason: Option<longvu::FinishReason>,
     pub prompt_tokens: usize,
     pub cached_tokens: usize,
     pub visual_tokens: usize,

@@ -1,6 +1,6 @@
 //! Loading the model that the flags name.
 
-use std::{num::NonZeroUsize, time::Instant};
+use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
 
 use anyhow::Result;
 use longvu::{
@@ -30,9 +30,9 @@ pub struct Loaded {
 /// # Errors
 /// A usage error in a program without a built-in model, and a built-in model that cannot be unpacked.
 #[cfg(feature = "miniature")]
-pub fn named(args: &PlaceArgs, quiet: bool) -> Result<String> {
+pub fn named(args: &PlaceArgs, quiet: bool) -> Result<PathBuf> {
     if let Some(model) = &args.model {
-        return Ok(model.clone());
+        return Ok(model.into());
     }
     if !quiet {
         output::note(INTRODUCTION);
@@ -45,8 +45,9 @@ const INTRODUCTION: &str = "model: the built-in miniature; it knows drawn videos
                             and nothing else (--model names another)";
 
 #[cfg(not(feature = "miniature"))]
-pub fn named(args: &PlaceArgs, _quiet: bool) -> Result<String> {
-    args.model.clone().ok_or_else(|| usage("no model is built in; name one with --model").into())
+pub fn named(args: &PlaceArgs, _quiet: bool) -> Result<PathBuf> {
+    let model = args.model.as_ref().map(PathBuf::from);
+    model.ok_or_else(|| usage("no model is built in; name one with --model").into())
 }
 
 /// The settings for loading a model as it comes.
@@ -116,7 +117,7 @@ pub fn load((builder, forecast): (LongVuBuilder, MemoryPlan), quiet: bool) -> Re
 
 /// Where and how repositories are reached, for commands that do not load a model.
 pub fn repo_options(place: &PlaceArgs, progress: &Progress) -> RepoOptions {
-    RepoOptions { revision: place.revision.clone(), watch: progress.watch(), ..RepoOptions::default() }
+    RepoOptions::default().with_revision(place.revision.clone()).with_watch(progress.watch())
 }
 
 /// Refuses a question that no prompt can hold, before a video is decoded for it.

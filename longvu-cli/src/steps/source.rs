@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use longvu::{
     Clip, EncodedVideo, IntoClip, LongVu, Video, VideoOptions, open_image,
     video::{self, Frames, Stats, VideoInfo},
@@ -39,8 +39,7 @@ impl Input {
     /// # Errors
     /// A file that is nothing of the kind, and flags that do not fit it.
     pub fn open(path: &Path, args: &FrameArgs, options: VideoOptions) -> Result<Self> {
-        let named = path.extension().is_some_and(|extension| extension == EXTENSION) && path.is_file();
-        if named || EncodedVideo::is_saved_at(path) {
+        if is_encoded(path) {
             args.refuse_sampling()?;
             return Ok(Self::Encoded(path.to_owned()));
         }
@@ -89,6 +88,12 @@ impl Input {
             }
         }
     }
+}
+
+/// Whether `path` is an encoded video, or was one before it was damaged.
+fn is_encoded(path: &Path) -> bool {
+    let named = path.extension().is_some_and(|extension| extension == EXTENSION) && path.is_file();
+    named || EncodedVideo::is_saved_at(path)
 }
 
 /// An opened video or image.
@@ -141,6 +146,9 @@ impl Source {
     /// A file that is neither a readable video nor an image.
     pub fn open(path: &Path, options: VideoOptions) -> Result<Self> {
         let start = Instant::now();
+        if is_encoded(path) {
+            bail!("{} is an encoded video: give it to `longvu ask` or `longvu chat`", path.display());
+        }
         let media = if video::is_image(path) {
             let image = open_image(path)?;
             image.warnings.iter().for_each(|warning| warn(path, warning));

@@ -41,10 +41,11 @@ fn an_error_in_one_question_does_not_end_it() {
     let long = "word ".repeat(2000);
     let input = format!("First\nWhat is <image>?\n{long}\nLast\n");
     let run = chat(input.as_bytes(), &["--json", "--quiet"]);
-    assert_eq!(run.stderr.matches("error: ").count(), 2, "{}", run.stderr);
+    assert_eq!(run.stderr.matches("error: ").count(), 3, "{}", run.stderr);
     assert!(run.stderr.contains("<image>") && run.stderr.contains("shorten the question"), "{}", run.stderr);
-    let questions: Vec<Value> = lines(&run.ok()).iter().map(|line| line["question"].clone()).collect();
+    let questions: Vec<Value> = lines(&run.stdout).iter().map(|line| line["question"].clone()).collect();
     assert_eq!(questions, ["First", "Last"]);
+    assert!(run.code == 1 && run.stderr.contains("2 of 4 questions failed"), "{} {}", run.code, run.stderr);
 }
 
 #[test]
@@ -72,6 +73,6 @@ fn lines_of_megabytes_are_refused() {
     let long = format!("{}\nWhat?\n", "a".repeat(3 << 20));
     let answered = run_with(&mut command, long.as_bytes());
     assert!(answered.stderr.contains("bytes, more than the 1048576 allowed"), "{}", answered.stderr);
-    assert_eq!(answered.ok().lines().count(), 1, "the next question is answered");
+    assert_eq!((answered.code, answered.stdout.lines().count()), (1, 1), "the next question is answered");
     run_with(&mut command, "a".repeat((1 << 24) + 1).as_bytes()).fails(1, &["longer than 16777216 bytes"]);
 }

@@ -74,6 +74,7 @@ fn settings_that_shaped_it_must_be_the_same() {
 #[test]
 fn files_that_cannot_be_used() {
     let (folder, path) = encoded();
+    run(longvu().arg("probe").arg(&path)).fails(1, &["clip.longvu is an encoded video", "longvu ask"]);
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     run(&mut ask(&path, "What?")).fails(1, &["clip.longvu", "cut short", "longvu encode"]);

@@ -89,7 +89,8 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
         return Err(usage("--videos may be 1,048,576 at most, and --first must leave room for them").into());
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-    let builder = model::found(&args.place, args.output.quiet)?;
+    let loading = Progress::new(args.output.quiet, "loading");
+    let builder = model::found(&args.place, args.output.quiet)?.watch(loading.watch());
     let config = builder.files()?.config;
     let bench = Bench { builder, sizes: Sizes::of(&config, SIDE, TEXT_TOKENS), files: args.files };
     let draw = |i| Script::draw(Split::Test.seed(args.first + i), &options);

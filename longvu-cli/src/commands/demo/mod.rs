@@ -77,8 +77,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let progress = Progress::new(args.output.quiet, "drawing a video");
     script.write_mp4(&video)?;
     drop(progress);
-    let model = model::found(&args.place, args.output.quiet)?.load()?;
-    let progress = Progress::new(args.output.quiet, "decoding");
+    let progress = Progress::new(args.output.quiet, "loading");
+    let model = model::found(&args.place, args.output.quiet)?.watch(progress.watch()).load()?;
     let encoded = model.watched(progress.watch()).encode(&Video::open(&video)?)?;
     drop(progress);
 
