@@ -119,11 +119,24 @@ async fn a_prompt_of_eight_thousand_positions_stops() {
     let long = "What is this? ".repeat(560);
     let before = count()[1];
     let leaving = send(&address, &json!({ "question": long, "progress": true })).await;
-    let text = read_until(leaving, ": Prompt ").await;
+    let text = read_until(leaving, ": prompt ").await;
     let total: u64 = text.rsplit(" of ").next().unwrap().trim().parse().unwrap();
     assert!(total > 7_800, "{total} positions");
     let pushed = stopped(|| count()[1]).await - before;
     assert!(pushed < total, "{pushed} of {total} positions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_after_its_first_line_does_not_look_whole() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let address = serve(counted().0).await;
+    let ask = async |question: String| {
+        let question = json!({ "video": common::video("slow_half_fps.mp4"), "question": question, "progress": true });
+        String::from_utf8(read_all(send(&address, &question).await).await).unwrap()
+    };
+    let (whole, broken) = (ask("What?".into()).await, ask("word ".repeat(50_000)).await);
+    assert!(whole.contains(": look ") && whole.ends_with("\r\n0\r\n\r\n"), "{whole}");
+    assert!(broken.contains(": look ") && !broken.ends_with("\r\n0\r\n\r\n"), "{broken}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
