@@ -9,7 +9,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use longvu::{
     checkpoint::config::{PreprocessorConfig, TowerFamily},
-    compress::{FrameSelector, QueryStage, SpatialStage, TemporalStage, TokenPruner, query_guided},
+    compress::{FrameSelector, QueryStage, SpatialStage, TemporalStage, TokenPruner, TopK, query_guided},
     default_device,
     ops::{Interpolation, resample_grid},
     vision::Preprocessor,
@@ -36,7 +36,7 @@ fn stages(c: &mut Criterion) {
     let (low, text) = (random([100, 72, 3584], &device), random([20, 3584], &device));
     group.throughput(bytes(&low));
     group.bench_function("query/100x72x3584", |b| {
-        b.iter(|| query_guided(&QueryStage, black_box(low.clone()), text.clone(), 8100, 156))
+        b.iter(|| query_guided(&QueryStage, &TopK::default(), black_box(low.clone()), text.clone(), 8100, 156))
     });
 
     let tokens = random([8, 156, 3584], &device);

@@ -46,6 +46,14 @@ impl Returned {
         self.positions(kept, self.frames, "frames")
     }
 
+    /// Frames picked, no more than `most` of them.
+    pub fn picked_frames(self, picked: &[usize], most: usize) -> Result<()> {
+        if picked.len() > most {
+            return self.bad(format!("{} picked frames where {most} fit; pick no more", picked.len()));
+        }
+        self.positions(picked, self.frames, "frames")
+    }
+
     /// Positions among `count` things: ascending, each once.
     fn positions(self, kept: &[usize], count: usize, things: &str) -> Result<()> {
         if let Some(pair) = kept.windows(2).find(|pair| pair[0] >= pair[1]) {

@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 use serde::Serialize;
 
 use crate::{
-    Budget, Error, FrameScorer, QueryReport, Result, SpatialReduction, SpatialReport, TokenPruner, query_guided,
+    Budget, Error, FramePicker, FrameScorer, Others, QueryReport, Result, SpatialReduction, SpatialReport, TokenPruner,
+    query::score_and_pick, query_guided,
 };
 
 /// Frames whose tokens can be had at two resolutions.
@@ -37,6 +38,27 @@ pub enum Layout {
     Full,
     /// Every frame at low resolution, the best raised to full.
     QueryGuided,
+    /// Picked frames at full resolution, and none of the others.
+    Picked,
+}
+
+/// The stages that run when a question is known.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct LaterStages<'a> {
+    /// Scores frames against the question.
+    pub scorer: &'a dyn FrameScorer,
+    /// Picks frames by their scores.
+    pub picker: &'a dyn FramePicker,
+    /// Drops tokens that repeat.
+    pub pruner: &'a dyn TokenPruner,
+}
+
+impl<'a> LaterStages<'a> {
+    /// Stage 2 as a score and a choice by it, and stage 3.
+    pub fn new(scorer: &'a dyn FrameScorer, picker: &'a dyn FramePicker, pruner: &'a dyn TokenPruner) -> Self {
+        Self { scorer, picker, pruner }
+    }
 }
 
 /// What stages 2 and 3 did.
@@ -88,8 +110,9 @@ impl VisualTokens {
 
 /// Fits a video's frames into the room that a prompt leaves.
 ///
-/// Few frames go in at full resolution; more at low resolution, the best raised to full by `scorer`; more still at
-/// full resolution with repeated tokens dropped by `pruner`, which also steps in whenever the rest overflows.
+/// Few frames go in at full resolution; more at low resolution, the best raised to full by stage 2; more still at
+/// full resolution with repeated tokens dropped by stage 3, which also steps in whenever the rest overflows. With a picker
+/// that drops the [others](FramePicker::others), frames that do not all fit are as many of the picked ones as do.
 ///
 /// `text_len` is the prompt's length with each placeholder counted as one, `text_ids` its length without them.
 ///
@@ -103,11 +126,15 @@ pub fn fuse<F: FrameTokens>(
     text: Tensor<2>,
     (text_len, text_ids): (usize, usize),
     budget: &Budget,
-    scorer: &dyn FrameScorer,
-    pruner: &dyn TokenPruner,
+    stages: LaterStages<'_>,
 ) -> Result<VisualTokens> {
+    let LaterStages { scorer, picker, pruner } = stages;
     let (count, hidden) = (frames.frames(), text.dims()[1]);
     let room = budget.room(text_ids);
+    let fitting = room / frames.full_len().max(1);
+    if picker.others() == Others::Dropped && (1..count).contains(&fitting) {
+        return picked(frames, text, fitting, scorer, picker);
+    }
     let mixed = budget.highres && (budget.high_frames(text_len)..=budget.low_frames(text_len)).contains(&count);
     if !mixed {
         let len = frames.full_len();
@@ -120,7 +147,7 @@ pub fn fuse<F: FrameTokens>(
     let low = frames.low()?;
     let (len, full_len) = (low.dims()[1], frames.full_len());
     let low = sized(low, [count, len, hidden])?;
-    let query = query_guided(scorer, low.clone(), text, room, full_len)?;
+    let query = query_guided(scorer, picker, low.clone(), text, room, full_len)?;
     if query.full.is_empty() {
         if count * len <= room {
             return Ok(VisualTokens::whole(low, Layout::QueryGuided).with_query(Some(query)));
@@ -130,6 +157,29 @@ pub fn fuse<F: FrameTokens>(
     }
     let full = sized(frames.full(Some(&query.full))?, [query.full.len(), full_len, hidden])?;
     Ok(interleave(low, full, query))
+}
+
+/// `most` frames at full resolution, and no others.
+fn picked<F: FrameTokens>(
+    frames: &F,
+    text: Tensor<2>,
+    most: usize,
+    scorer: &dyn FrameScorer,
+    picker: &dyn FramePicker,
+) -> Result<VisualTokens> {
+    let (count, hidden, len) = (frames.frames(), text.dims()[1], frames.full_len());
+    let low = frames.low()?;
+    let low_len = low.dims()[1];
+    let query = score_and_pick(scorer, picker, sized(low, [count, low_len, hidden])?, text, most)?;
+    let rows = query.full.as_slice();
+    let full = sized(frames.full(Some(rows))?, [rows.len(), len, hidden])?;
+    let mut visual = VisualTokens::whole(full, Layout::Picked);
+    visual.report.frames = count;
+    visual.report.full_frames = rows.len();
+    visual.report.tokens_before = count * len;
+    visual.report.tokens_per_frame =
+        (0..count).map(|frame| if rows.binary_search(&frame).is_ok() { len } else { 0 }).collect();
+    Ok(visual.with_query(Some(query)))
 }
 
 /// The tokens, if they have the shape that was asked for.

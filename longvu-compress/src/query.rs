@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 use longvu_core::ops;
 use serde::Serialize;
 
-use crate::{Error, Result, StageError, StageName, check::Returned};
+use crate::{Candidates, Error, FramePicker, Result, StageError, StageName, check::Returned};
 
 /// Scores frames against a question. The query-guided stage of a pipeline is any such value.
 pub trait FrameScorer: Send + Sync {
@@ -51,16 +51,17 @@ pub struct QueryReport {
 /// Chooses which frames get full resolution.
 ///
 /// With every frame at low resolution the video takes `used` tokens of `room`; each raised frame costs
-/// `full_len - low_len` more. Equal scores go to the earlier frame.
+/// `full_len - low_len` more.
 ///
 /// # Shapes
 /// - `low_tokens`: `[frames, low_len, hidden_size]`
 /// - `text`: `[text_tokens, hidden_size]`
 ///
 /// # Errors
-/// The scorer's own, and scores of another number than frames or that are NaN.
+/// The stages' own, and what they return that does not fit the frames.
 pub fn query_guided(
     scorer: &dyn FrameScorer,
+    picker: &dyn FramePicker,
     low_tokens: Tensor<3>,
     text: Tensor<2>,
     room: usize,
@@ -75,19 +76,32 @@ pub fn query_guided(
     if raised == 0 {
         return Ok(QueryReport::default());
     }
-    let stage = StageName::QueryGuided;
-    let scores = scorer.score(low_tokens, text).map_err(|source| Error::Stage { stage, source })?;
-    Returned::new(stage, frames).scores(&scores)?;
-    let mut order: Vec<usize> = (0..frames).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-    order.truncate(raised);
-    order.sort_unstable();
-    Ok(QueryReport { scores, full: order })
+    score_and_pick(scorer, picker, low_tokens, text, raised)
+}
+
+/// Scores all frames and picks `count` of them, or all if there are no more.
+pub(crate) fn score_and_pick(
+    scorer: &dyn FrameScorer,
+    picker: &dyn FramePicker,
+    low_tokens: Tensor<3>,
+    text: Tensor<2>,
+    count: usize,
+) -> Result<QueryReport> {
+    let (frames, stage) = (low_tokens.dims()[0], StageName::QueryGuided);
+    let count = count.min(frames);
+    let failed = |source| Error::Stage { stage, source };
+    let scores = scorer.score(low_tokens.clone(), text).map_err(failed)?;
+    let returned = Returned::new(stage, frames);
+    returned.scores(&scores)?;
+    let full = picker.pick(&Candidates::new(&scores, low_tokens), count).map_err(failed)?;
+    returned.picked_frames(&full, count)?;
+    Ok(QueryReport { scores, full })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TopK;
     use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
 
@@ -114,7 +128,7 @@ mod tests {
         #[test]
         fn the_room_is_filled(frames in 1usize..9, low in 1usize..8, extra in 1usize..9, room in 0usize..90, seed in any::<u64>()) {
             let (tokens, text) = (tensor([frames, low, 4], seed), tensor([3, 4], seed));
-            let report = query_guided(&QueryStage, tokens, text, room, low + extra).unwrap();
+            let report = query_guided(&QueryStage, &TopK::default(), tokens, text, room, low + extra).unwrap();
             let total = frames * low + report.full.len() * extra;
             prop_assert!(report.full.is_empty() || total <= room);
             if frames * low < room && report.full.len() < frames {

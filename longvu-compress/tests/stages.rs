@@ -3,8 +3,9 @@
 
 use burn::tensor::{Device, Tensor};
 use longvu_compress::{
-    Budget, Error, FrameScorer, FrameSelector, FrameTokens, KeepTokens, QueryStage, Result, ScoreNothing, SpatialStage,
-    StageError, StageName, TemporalReduction, TokenPruner, WindowSelection, fuse, query_guided, spatial_reduction,
+    Budget, Candidates, Error, FramePicker, FrameScorer, FrameSelector, FrameTokens, KeepTokens, LaterStages, Layout,
+    Others, QueryStage, Result, ScoreNothing, SpatialStage, StageError, StageName, TemporalReduction, TokenPruner,
+    TopK, VisualTokens, WindowSelection, fuse, query_guided, spatial_reduction,
 };
 
 /// Stages that return what they are told, or fail.
@@ -119,7 +120,10 @@ fn a_selection_must_be_one_of_its_window() {
 fn each_frame_has_a_score_that_is_a_number() {
     let score = |scores: &[f32]| {
         let stage = Told { at_once: 0, returns: Some(scores.to_vec()) };
-        reason(query_guided(&stage, ones([3, 2, HIDDEN]), ones([5, HIDDEN]), 12, 6), StageName::QueryGuided)
+        reason(
+            query_guided(&stage, &TopK::default(), ones([3, 2, HIDDEN]), ones([5, HIDDEN]), 12, 6),
+            StageName::QueryGuided,
+        )
     };
     for (said, found) in [
         ("4 scores for 3 frames", score(&[0.0; 4])),
@@ -156,7 +160,7 @@ fn a_stage_that_fails_is_the_source_of_the_error() {
     let pruner = Told::<Vec<Vec<usize>>> { at_once: 4, returns: None };
     for (stage, error) in [
         (StageName::Temporal, TemporalReduction::run(&selector, features()).err()),
-        (StageName::QueryGuided, query_guided(&scorer, features(), ones([1, HIDDEN]), 12, 6).err()),
+        (StageName::QueryGuided, query_guided(&scorer, &TopK::default(), features(), ones([1, HIDDEN]), 12, 6).err()),
         (StageName::Spatial, spatial_reduction(&pruner, features(), 1).err()),
     ] {
         let error = error.expect("it failed");
@@ -174,8 +178,9 @@ fn budget(visual_tokens: usize) -> Budget {
 #[test]
 fn stages_are_checked_wherever_frames_are_fused() {
     let fuse = |frames, room, scorer: &dyn FrameScorer, pruner: &dyn TokenPruner| {
-        fuse(&Made { frames, spare: 0 }, ones([1, HIDDEN]), (0, 0), &budget(room), scorer, pruner)
-            .map(|fused| fused.report)
+        let top = TopK::default();
+        let stages = LaterStages::new(scorer, &top, pruner);
+        fuse(&Made { frames, spare: 0 }, ones([1, HIDDEN]), (0, 0), &budget(room), stages).map(|fused| fused.report)
     };
     let too_few = Told { at_once: 0, returns: Some(vec![0.0]) };
     let chunkless = Told { at_once: 0, returns: Some(vec![vec![0]]) };
@@ -190,9 +195,55 @@ fn tokens_have_the_sizes_that_frames_tell() {
     for (frames, room) in [(2, 24), (8, 24), (30, 24)] {
         let fuse = |spare| {
             let frames = Made { frames, spare };
-            fuse(&frames, ones([1, HIDDEN]), (0, 0), &budget(room), &QueryStage, &SpatialStage::default())
+            let (top, spatial) = (TopK::default(), SpatialStage::default());
+            let stages = LaterStages::new(&QueryStage, &top, &spatial);
+            fuse(&frames, ones([1, HIDDEN]), (0, 0), &budget(room), stages)
         };
         assert!(fuse(0).is_ok());
         assert!(matches!(fuse(1), Err(Error::BadTokens { .. })));
     }
+}
+
+/// Picks what it is told to, and drops the others or keeps them.
+struct Picks(Vec<usize>, Others);
+
+impl FramePicker for Picks {
+    fn pick(&self, _: &Candidates<'_>, _: usize) -> Result<Vec<usize>, StageError> {
+        Ok(self.0.clone())
+    }
+
+    fn others(&self) -> Others {
+        self.1
+    }
+}
+
+/// Eight frames of 6 tokens where 24 fit: four of them whole, or two whole and six small.
+fn picked(picks: &[usize], others: Others) -> Result<VisualTokens> {
+    let picker = Picks(picks.to_vec(), others);
+    let stages = LaterStages::new(&QueryStage, &picker, &KeepTokens);
+    fuse(&Made { frames: 8, spare: 0 }, ones([1, HIDDEN]), (0, 0), &budget(24), stages)
+}
+
+#[test]
+fn other_frames_stay_small_or_go() {
+    let small = picked(&[1, 7], Others::LowResolution).unwrap().report;
+    assert_eq!((small.layout, small.tokens_per_frame), (Layout::QueryGuided, vec![2, 6, 2, 2, 2, 2, 2, 6]));
+    let gone = picked(&[0, 3, 4, 7], Others::Dropped).unwrap();
+    assert_eq!(gone.tokens.dims(), [24, HIDDEN]);
+    assert_eq!((gone.report.layout, gone.report.tokens_per_frame), (Layout::Picked, vec![6, 0, 0, 6, 6, 0, 0, 6]));
+    assert_eq!((gone.report.tokens_before, gone.report.tokens_after, gone.report.full_frames), (48, 24, 4));
+}
+
+#[test]
+fn picked_frames_must_be_some_of_those_there() {
+    for (picks, said) in [
+        (&[1, 1][..], "1, 1"),
+        (&[2, 1], "2, 1"),
+        (&[8], "8 among 8"),
+        (&[0, 1, 2, 3, 4], "5 picked frames where 4 fit"),
+    ] {
+        let found = reason(picked(picks, Others::Dropped), StageName::QueryGuided);
+        assert!(found.contains(said), "{found}");
+    }
+    assert!(reason(picked(&[0, 1, 2], Others::LowResolution), StageName::QueryGuided).contains("where 2 fit"));
 }

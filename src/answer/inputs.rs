@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use crate::{
     EncodedVideo, Error, LongVu, Result, VisualKind,
     answer::{projected::ProjectedFrames, shares::Shares},
-    compress::{FusionReport, VisualTokens},
+    compress::{FusionReport, LaterStages, VisualTokens},
     encoded::video::select,
     llm::PromptIds,
     model::budget::text_lengths,
@@ -84,7 +84,7 @@ impl LongVu {
         lengths: (usize, usize),
     ) -> Result<VisualTokens> {
         let stages = &self.parts.stages;
-        let later = (stages.scorer.as_ref(), stages.pruner.as_ref());
+        let later = LaterStages::new(stages.scorer.as_ref(), stages.picker.as_ref(), stages.pruner.as_ref());
         self.project(visual, rows).fit(visual.kind, || self.embed_text(after), lengths, &stages.budget, later)
     }
 

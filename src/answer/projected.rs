@@ -8,7 +8,7 @@ use longvu_core::{Step, Watch};
 
 use crate::{
     VisualKind,
-    compress::{self, Budget, FrameScorer, FrameTokens, Layout, TokenPruner, VisualTokens, fuse},
+    compress::{self, Budget, FrameTokens, LaterStages, Layout, VisualTokens, fuse},
     encoded::video::select,
     vision::{MmProjector, SizePair},
 };
@@ -96,11 +96,11 @@ impl<'a> ProjectedFrames<'a> {
         text: impl FnOnce() -> Result<Tensor<2>, E>,
         lengths: (usize, usize),
         budget: &Budget,
-        (scorer, pruner): (&dyn FrameScorer, &dyn TokenPruner),
+        stages: LaterStages<'_>,
     ) -> Result<VisualTokens, E> {
         Ok(match kind {
             VisualKind::Image => self.image(budget.highres)?,
-            VisualKind::Video => fuse(self, text()?, lengths, budget, scorer, pruner)?,
+            VisualKind::Video => fuse(self, text()?, lengths, budget, stages)?,
         })
     }
 

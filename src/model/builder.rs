@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Result,
-    compress::{FrameScorer, FrameSelector, Preset, TokenPruner},
+    compress::{FramePicker, FrameScorer, FrameSelector, Preset, TokenPruner},
     encode::spill::SpillSettings,
     encoded::limits::ENCODED_BYTES,
     error::Error,
@@ -52,6 +52,7 @@ pub struct LongVuBuilder {
     pub(super) residency: Residency,
     pub(super) selector: Option<Arc<dyn FrameSelector>>,
     pub(super) scorer: Option<Arc<dyn FrameScorer>>,
+    pub(super) picker: Option<Arc<dyn FramePicker>>,
     pub(super) pruner: Option<Arc<dyn TokenPruner>>,
     pub(super) spill: SpillSettings,
     pub(super) encoded_bytes: u64,
@@ -73,6 +74,7 @@ impl LongVuBuilder {
             residency: Residency::Whole,
             selector: None,
             scorer: None,
+            picker: None,
             pruner: None,
             spill: SpillSettings::default(),
             encoded_bytes: ENCODED_BYTES,
@@ -162,6 +164,13 @@ impl LongVuBuilder {
     #[must_use]
     pub fn query_stage(mut self, stage: Arc<dyn FrameScorer>) -> Self {
         self.scorer = Some(stage);
+        self
+    }
+
+    /// Replaces the query-guided stage's choice by that score, and decides what becomes of the other frames.
+    #[must_use]
+    pub fn frame_picker(mut self, picker: Arc<dyn FramePicker>) -> Self {
+        self.picker = Some(picker);
         self
     }
 

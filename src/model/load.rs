@@ -6,7 +6,7 @@ use longvu_checkpoint::{Checkpoint, LoadOptions, check, config::LongVuConfig, lo
 
 use crate::{
     Result,
-    compress::QueryStage,
+    compress::{QueryStage, TopK},
     encoded::fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{
@@ -128,6 +128,7 @@ impl LongVuBuilder {
             own_selector: self.selector.is_some(),
             selector: self.selector.clone().unwrap_or_else(|| Arc::new(settings.temporal)),
             scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
+            picker: self.picker.clone().unwrap_or_else(|| Arc::new(TopK::default())),
             pruner: self.pruner.clone().unwrap_or_else(|| Arc::new(settings.spatial)),
             tower_batch: self.checked_tower_batch()?,
         })

@@ -13,7 +13,7 @@ use longvu_core::{Device, Watch, WeightFormat, is_cpu};
 
 use crate::{
     Error, Result,
-    compress::{Budget, FrameScorer, FrameSelector, TokenPruner},
+    compress::{Budget, FramePicker, FrameScorer, FrameSelector, TokenPruner},
     encode::spill::SpillSettings,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
     model::{
@@ -68,6 +68,7 @@ pub(crate) struct Stages {
     /// Whether the selector is the caller's.
     pub own_selector: bool,
     pub scorer: Arc<dyn FrameScorer>,
+    pub picker: Arc<dyn FramePicker>,
     pub pruner: Arc<dyn TokenPruner>,
     pub tower_batch: usize,
 }

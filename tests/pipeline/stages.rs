@@ -4,8 +4,11 @@ use std::{error::Error as _, sync::Arc};
 
 use burn::tensor::Tensor;
 use longvu::{
-    Error, LongVu,
-    compress::{self, FrameScorer, FrameSelector, StageError, StageName, TokenPruner, WindowSelection},
+    Error, GenerationConfig, LongVu,
+    compress::{
+        self, Bolt, FramePicker, FrameScorer, FrameSelector, Layout, StageError, StageName, TokenPruner, UniformFrames,
+        WindowSelection,
+    },
 };
 
 use crate::support::{builder, features, frames};
@@ -140,4 +143,21 @@ fn thresholds_that_drop_everything_or_are_no_numbers_are_refused_by_name() {
     }
     let low = builder("qwen").preset(longvu::Preset::Paper).dino_threshold(-5.0).load().unwrap();
     assert_eq!(low.encode(frames(3, 16, 16)).unwrap_err().settings(), ["dino_threshold"]);
+}
+
+/// Twelve frames of 156 tokens where 700 fit: four stay, and which ones is the picker's choice.
+#[test]
+fn a_picker_chooses_anew_for_each_question() {
+    let load = |picker: Arc<dyn FramePicker>| builder("qwen").max_len(760).frame_picker(picker).load().unwrap();
+    let model = load(Arc::new(Bolt::default()));
+    let video = features(&model, 12);
+    let config = GenerationConfig::default().with_max_new_tokens(2);
+    let answer = |model: &LongVu, question| model.stream(&[&video], question, &config).unwrap().finish().unwrap();
+    let picked = |answer: &longvu::Answer| answer.reports[0].query.as_ref().unwrap().full.clone();
+    let (first, second) = (answer(&model, "What is it?"), answer(&model, "And how many of them are red?"));
+    let report = &first.reports[0];
+    assert_eq!((report.layout, report.full_frames, report.tokens_after), (Layout::Picked, 4, 4 * 156));
+    assert!(picked(&first) != picked(&second), "scores of two questions give other quantiles");
+    let uniform = answer(&load(Arc::new(UniformFrames::default())), "What is it?");
+    assert_eq!(picked(&uniform), [0, 3, 6, 9]);
 }

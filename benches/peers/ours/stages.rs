@@ -3,7 +3,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use longvu::{
     checkpoint::synthetic_values,
-    compress::{self, Budget, FrameTokens, QueryStage, SpatialStage, TemporalReduction, TemporalStage, fuse},
+    compress::{
+        self, Budget, FrameTokens, LaterStages, QueryStage, SpatialStage, TemporalReduction, TemporalStage, TopK, fuse,
+    },
 };
 
 use crate::{Case, Work};
@@ -53,8 +55,10 @@ pub fn spatial(device: &Device) -> Case {
     let bytes = tokens.shape().num_elements() * size_of::<f32>();
     let budget = Budget::new(400 * 156 - 1).with_inference_max_length(0).with_highres(false);
     let frames = Frames(tokens);
+    let (top, spatial) = (TopK::default(), SpatialStage::default());
     // Looked at once, then read and written once.
     Case::new(Work::Bytes(3 * bytes), move || {
-        fuse(&frames, text.clone(), (0, 0), &budget, &QueryStage, &SpatialStage::default()).map(|fused| fused.tokens)
+        let stages = LaterStages::new(&QueryStage, &top, &spatial);
+        fuse(&frames, text.clone(), (0, 0), &budget, stages).map(|fused| fused.tokens)
     })
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::Tensor;
 use longvu::{ModelFiles, ProjectedFrames, VisualKind};
 use longvu_checkpoint::{TensorLookup, TensorSpec, Weights, build, config::LongVuConfig, declare};
-use longvu_compress::{CompressionSettings, Preset, QueryStage};
+use longvu_compress::{CompressionSettings, LaterStages, Preset, QueryStage, TopK};
 use longvu_core::{Device, ops};
 use longvu_llm::{ChatTemplate, Decoder, PromptIds, Tokenizer};
 use longvu_vision::{AggregatorConfig, MmProjector, SpatialVisionAggregator};
@@ -94,8 +94,10 @@ impl LanguageObjective {
         let on_graph = |x: Tensor<3>| if device.is_autodiff() { x.autodiff() } else { x };
         let aggregated = model.aggregator.forward(on_graph(features.siglip), on_graph(features.dinov2), size);
         let frames = ProjectedFrames::new(&model.projector, &self.config, aggregated, size, features.samples);
+        let top = TopK::default();
+        let stages = LaterStages::new(&QueryStage, &top, &spatial);
         let text = || Ok::<_, crate::Error>(model.decoder.embed(&prompt.ids_after_first_placeholder()));
-        Ok(frames.fit(kind, text, (text_len, text_ids), &budget, (&QueryStage, &spatial))?.tokens)
+        Ok(frames.fit(kind, text, (text_len, text_ids), &budget, stages)?.tokens)
     }
 
     /// Refuses a sample whose text alone is longer than the window.
