@@ -9,7 +9,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use longvu::{
     checkpoint::config::{PreprocessorConfig, TowerFamily},
-    compress::{FrameSelector, QueryStage, SpatialStage, TemporalStage, TokenPruner, TopK, query_guided},
+    compress::{FrameSelector, QueryStage, SpatialStage, TemporalStage, TokenChunk, TokenPruner, TopK, query_guided},
     default_device,
     ops::{Interpolation, resample_grid},
     vision::Preprocessor,
@@ -42,7 +42,9 @@ fn stages(c: &mut Criterion) {
     let tokens = random([8, 156, 3584], &device);
     let spatial = SpatialStage::default();
     group.throughput(bytes(&tokens));
-    group.bench_function("spatial/8x156x3584", |b| b.iter(|| spatial.keep(black_box(tokens.clone()))));
+    group.bench_function("spatial/8x156x3584", |b| {
+        b.iter(|| spatial.prune(black_box(&TokenChunk::new(tokens.clone(), usize::MAX))))
+    });
     group.finish();
 }
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::{FrameScorer, FrameSelector, StageError, TokenPruner, WindowSelection};
+use crate::{FrameScorer, FrameSelector, PrunedTokens, StageError, TokenChunk, TokenPruner, WindowSelection};
 
 /// In place of the temporal stage: every frame stays, or evenly spread ones of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +61,9 @@ impl TokenPruner for KeepTokens {
         8
     }
 
-    fn keep(&self, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError> {
-        let [frames, len, _] = tokens.dims();
-        Ok(vec![(0..len).collect(); frames])
+    fn prune(&self, chunk: &TokenChunk) -> Result<PrunedTokens, StageError> {
+        let [frames, len, _] = chunk.tokens.dims();
+        Ok(PrunedTokens::new(vec![(0..len).collect(); frames]))
     }
 }
 
@@ -80,9 +80,9 @@ mod tests {
         assert_eq!(report.selected, [0, 5, 10, 15, 20, 25, 30, 35]);
         let report = TemporalReduction::run(&KeepFrames { max_frames: 99 }, features.clone()).unwrap();
         assert_eq!(report.selected.len(), 40);
-        let mut reduction = SpatialReduction::new(&KeepTokens).unwrap();
+        let mut reduction = SpatialReduction::new(&KeepTokens, 8, 1000).unwrap();
         reduction.push(features.clone().narrow(0, 0, 8)).unwrap();
-        assert_eq!(reduction.finish(1000).unwrap().1.tokens_after, 32);
+        assert_eq!(reduction.finish().unwrap().1.tokens_after, 32);
         let text = Tensor::ones([2, 3], &Device::default());
         assert_eq!(ScoreNothing.score(features, text).unwrap(), [0.0; 40]);
     }

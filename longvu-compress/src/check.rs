@@ -41,6 +41,14 @@ impl Returned {
         kept.iter().try_for_each(|kept| self.positions(kept, tokens, "tokens"))
     }
 
+    /// Merged tokens of the shape `expected`.
+    pub fn merged_tokens(self, found: [usize; 2], expected: [usize; 2]) -> Result<()> {
+        if found == expected {
+            return Ok(());
+        }
+        self.bad(format!("merged tokens of the shape {found:?} in place of {expected:?}; give each kept position one"))
+    }
+
     /// Kept frames.
     pub fn kept_frames(self, kept: &[usize]) -> Result<()> {
         self.positions(kept, self.frames, "frames")

@@ -16,6 +16,11 @@ pub trait FrameTokens {
     /// Tokens of one frame at full resolution, newlines included.
     fn full_len(&self) -> usize;
 
+    /// Tokens of a row of a frame's grid at full and at low resolution, of which the last is a newline; `None` without newlines.
+    fn row_lens(&self) -> Option<[usize; 2]> {
+        None
+    }
+
     /// All frames, or those at the given positions, at full resolution: `[frames, full_len, hidden_size]`.
     ///
     /// # Errors
@@ -135,14 +140,18 @@ pub fn fuse<F: FrameTokens>(
     if picker.others() == Others::Dropped && (1..count).contains(&fitting) {
         return picked(frames, text, fitting, scorer, picker);
     }
-    let mixed = budget.highres && (budget.high_frames(text_len)..=budget.low_frames(text_len)).contains(&count);
+    let row_lens = frames.row_lens();
+    let mixed = budget.highres
+        && !pruner.always()
+        && (budget.high_frames(text_len)..=budget.low_frames(text_len)).contains(&count);
     if !mixed {
         let len = frames.full_len();
-        if count * len <= room {
+        if count * len <= room && !pruner.always() {
             return Ok(VisualTokens::whole(sized(frames.full(None)?, [count, len, hidden])?, Layout::Full));
         }
         let chunk = |frames_at: &[usize]| sized(frames.full(Some(frames_at))?, [frames_at.len(), len, hidden]);
-        return prune((count, len), chunk, Layout::Full, None, room, pruner);
+        let layout = (Layout::Full, row_lens.map(|[full, _]| full));
+        return prune((count, len), chunk, layout, None, room, pruner);
     }
     let low = frames.low()?;
     let (len, full_len) = (low.dims()[1], frames.full_len());
@@ -153,7 +162,8 @@ pub fn fuse<F: FrameTokens>(
             return Ok(VisualTokens::whole(low, Layout::QueryGuided).with_query(Some(query)));
         }
         let chunk = |frames_at: &[usize]| Ok(low.clone().narrow(0, frames_at[0], frames_at.len()));
-        return prune((count, len), chunk, Layout::QueryGuided, Some(query), room, pruner);
+        let layout = (Layout::QueryGuided, row_lens.map(|[_, low]| low));
+        return prune((count, len), chunk, layout, Some(query), room, pruner);
     }
     let full = sized(frames.full(Some(&query.full))?, [query.full.len(), full_len, hidden])?;
     Ok(interleave(low, full, query))
@@ -240,16 +250,16 @@ fn unreduced(frames: usize, len: usize, layout: Layout) -> FusionReport {
 fn prune(
     (frames, len): (usize, usize),
     chunk: impl Fn(&[usize]) -> Result<Tensor<3>>,
-    layout: Layout,
+    (layout, row_len): (Layout, Option<usize>),
     query: Option<QueryReport>,
     room: usize,
     pruner: &dyn TokenPruner,
 ) -> Result<VisualTokens> {
     let mut report = FusionReport { query, ..unreduced(frames, len, layout) };
-    let mut reduction = SpatialReduction::new(pruner)?;
+    let mut reduction = SpatialReduction::new(pruner, frames, room)?.with_row_len(row_len);
     let all: Vec<usize> = (0..frames).collect();
     all.chunks(reduction.chunk()).try_for_each(|frames_at| reduction.push(chunk(frames_at)?))?;
-    let Some((tokens, spatial)) = reduction.finish(room) else {
+    let Some((tokens, spatial)) = reduction.finish() else {
         return Ok(VisualTokens::whole(chunk(&all)?, layout).with_query(report.query));
     };
     report.tokens_after = spatial.tokens_after;

@@ -9,6 +9,7 @@ mod error;
 mod fusion;
 mod pick;
 mod preset;
+mod prune;
 mod query;
 mod spatial;
 mod temporal;
@@ -19,6 +20,9 @@ pub use error::{Error, Result, StageError, StageName};
 pub use fusion::{FrameTokens, FusionReport, LaterStages, Layout, VisualTokens, fuse};
 pub use pick::{Aks, Bolt, Candidates, FramePicker, KCenter, Mmr, Others, RandomFrames, TopK, UniformFrames};
 pub use preset::{CompressionSettings, Preset, UnknownPreset};
+pub use prune::{DivPrune, DyCoke, Evs, VidCom2};
 pub use query::{FrameScorer, QueryReport, QueryStage, query_guided};
-pub use spatial::{SpatialReduction, SpatialReport, SpatialStage, TokenPruner, spatial_reduction};
+pub use spatial::{
+    PrunedTokens, SpatialReduction, SpatialReport, SpatialStage, TokenChunk, TokenPruner, spatial_reduction,
+};
 pub use temporal::{FrameSelector, TemporalReduction, TemporalReport, TemporalStage, WindowSelection};

@@ -11,19 +11,78 @@ use crate::{
     check::{Returned, frames_at_once},
 };
 
-/// Drops tokens that repeat within a chunk of frames. The spatial stage of a pipeline is any such value.
+/// Tokens that a pruner looks at together.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TokenChunk {
+    /// `[frames, tokens, hidden_size]`
+    pub tokens: Tensor<3>,
+    /// Tokens of a row of each frame's grid, of which the last is a newline; `None` where there are no newlines.
+    pub row_len: Option<usize>,
+    /// Tokens of this chunk that fit: its frames' part of the video's room.
+    pub room: usize,
+}
+
+impl TokenChunk {
+    /// Tokens without newlines, of which `room` fit.
+    pub fn new(tokens: Tensor<3>, room: usize) -> Self {
+        Self { tokens, row_len: None, room }
+    }
+
+    /// Sets [`row_len`](Self::row_len).
+    #[must_use]
+    pub fn with_row_len(mut self, row_len: impl Into<Option<usize>>) -> Self {
+        self.row_len = row_len.into();
+        self
+    }
+
+    /// Places of a frame's tokens that are no newlines.
+    pub fn visual_places(&self) -> Vec<usize> {
+        let count = self.tokens.dims()[1];
+        let newline = |place: &usize| self.row_len.is_some_and(|len| len > 0 && place % len == len - 1);
+        (0..count).filter(|place| !newline(place)).collect()
+    }
+}
+
+/// What a pruner leaves of a chunk.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PrunedTokens {
+    /// For each frame the positions of the tokens that stay, ascending.
+    pub kept: Vec<Vec<usize>>,
+    /// What stands in their places, `[all that stay, hidden_size]`, if a pruner merges tokens; `None` leaves them as they are.
+    pub merged: Option<Tensor<2>>,
+}
+
+impl PrunedTokens {
+    /// Tokens that stay as they are.
+    pub fn new(kept: Vec<Vec<usize>>) -> Self {
+        Self { kept, merged: None }
+    }
+
+    /// Sets [`merged`](Self::merged).
+    #[must_use]
+    pub fn with_merged(mut self, merged: impl Into<Option<Tensor<2>>>) -> Self {
+        self.merged = merged.into();
+        self
+    }
+}
+
+/// Drops or merges visual tokens. The spatial stage of a pipeline is any such value.
 pub trait TokenPruner: Send + Sync {
-    /// Frames per chunk, 1 or more.
+    /// Frames per chunk, 1 or more; `usize::MAX` to see the whole video at once, all of whose tokens are then in memory.
     fn chunk(&self) -> usize;
 
-    /// For each frame of a chunk, the positions of the tokens to keep, ascending.
-    ///
-    /// # Shapes
-    /// - `tokens`: `[frames, tokens, hidden_size]`, at most [`TokenPruner::chunk`] frames
+    /// Whether it runs even when every token fits. Frames are then at full resolution.
+    fn always(&self) -> bool {
+        false
+    }
+
+    /// What stays of a chunk's tokens. What is more than [`TokenChunk::room`] is cut afterwards, from the end.
     ///
     /// # Errors
     /// The pruner's own, which reach the caller of the pipeline as the source of [`Error::Stage`].
-    fn keep(&self, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError>;
+    fn prune(&self, chunk: &TokenChunk) -> Result<PrunedTokens, StageError>;
 }
 
 /// LongVU's spatial reduction: the chunk's first frame stays whole, later frames lose the tokens that look like it.
@@ -64,16 +123,16 @@ impl TokenPruner for SpatialStage {
         self.chunk
     }
 
-    fn keep(&self, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError> {
-        let [frames, count, _] = tokens.dims();
+    fn prune(&self, chunk: &TokenChunk) -> Result<PrunedTokens, StageError> {
+        let [frames, count, _] = chunk.tokens.dims();
         if frames == 0 {
-            return Ok(Vec::new());
+            return Ok(PrunedTokens::new(Vec::new()));
         }
-        let cosine = ops::cosine_with_first(tokens);
+        let cosine = ops::cosine_with_first(chunk.tokens.clone());
         let later = frames - 1;
         let whole = (0..count).collect();
         let kept_of = |frame| (0..count).filter(|i| f64::from(cosine[i * later + frame]) < self.threshold).collect();
-        Ok(std::iter::once(whole).chain((0..later).map(kept_of)).collect())
+        Ok(PrunedTokens::new(std::iter::once(whole).chain((0..later).map(kept_of)).collect()))
     }
 }
 
@@ -102,27 +161,21 @@ pub struct SpatialReport {
 /// # Errors
 /// The pruner's own, and kept tokens that are none of the chunk's.
 pub fn spatial_reduction(pruner: &dyn TokenPruner, tokens: Tensor<3>, room: usize) -> Result<SpatialReport> {
-    let [frames, count, _] = tokens.dims();
-    let chunks = tokens.split(chunk_of(pruner)?, 0).into_iter().map(|chunk| kept_of(pruner, chunk));
-    Ok(fit(chunks.collect::<Result<_>>()?, frames * count, room))
-}
-
-fn chunk_of(pruner: &dyn TokenPruner) -> Result<usize> {
-    frames_at_once(StageName::Spatial, pruner.chunk())
-}
-
-/// What the pruner keeps of each frame of a chunk.
-fn kept_of(pruner: &dyn TokenPruner, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>> {
-    let ([frames, count, _], stage) = (tokens.dims(), StageName::Spatial);
-    let kept = pruner.keep(tokens).map_err(|source| Error::Stage { stage, source })?;
-    Returned::new(stage, frames).kept_tokens(&kept, count)?;
-    Ok(kept)
+    let frames = tokens.dims()[0];
+    let mut reduction = SpatialReduction::new(pruner, frames, room)?;
+    let chunk = reduction.chunk.min(frames.max(1));
+    tokens.split(chunk, 0).into_iter().try_for_each(|chunk| reduction.push(chunk))?;
+    Ok(reduction.finish().map(|(_, report)| report).unwrap_or_default())
 }
 
 /// [`spatial_reduction`] of tokens that come a chunk at a time, of which only the kept ones stay in memory.
 pub struct SpatialReduction<'a> {
     pruner: &'a dyn TokenPruner,
     chunk: usize,
+    /// Frames of the whole video, and tokens of it that fit.
+    frames: usize,
+    room: usize,
+    row_len: Option<usize>,
     /// What each chunk keeps, and those tokens in a row.
     chunks: Vec<(Vec<Vec<usize>>, Tensor<2>)>,
     tokens_before: usize,
@@ -135,12 +188,20 @@ impl fmt::Debug for SpatialReduction<'_> {
 }
 
 impl<'a> SpatialReduction<'a> {
-    /// A reduction of no tokens yet.
+    /// A reduction of a video of `frames`, of which no tokens have come yet and `room` tokens fit.
     ///
     /// # Errors
     /// [`Error::BadStage`] for a pruner whose chunks have no frames.
-    pub fn new(pruner: &'a dyn TokenPruner) -> Result<Self> {
-        Ok(Self { pruner, chunk: chunk_of(pruner)?, chunks: Vec::new(), tokens_before: 0 })
+    pub fn new(pruner: &'a dyn TokenPruner, frames: usize, room: usize) -> Result<Self> {
+        let chunk = frames_at_once(StageName::Spatial, pruner.chunk())?;
+        Ok(Self { pruner, chunk, frames, room, row_len: None, chunks: Vec::new(), tokens_before: 0 })
+    }
+
+    /// Says how many tokens a row of the frames' grid has, of which the last is a newline; none are newlines unless set.
+    #[must_use]
+    pub fn with_row_len(mut self, row_len: Option<usize>) -> Self {
+        self.row_len = row_len;
+        self
     }
 
     /// Frames per chunk.
@@ -156,12 +217,23 @@ impl<'a> SpatialReduction<'a> {
     /// # Errors
     /// The pruner's own, and kept tokens that are none of the chunk's.
     pub fn push(&mut self, tokens: Tensor<3>) -> Result<()> {
-        let [frames, count, hidden] = tokens.dims();
+        let ([frames, count, hidden], stage) = (tokens.dims(), StageName::Spatial);
         self.tokens_before += frames * count;
-        let kept = kept_of(self.pruner, tokens.clone())?;
+        let room = (self.room as u128 * frames as u128 / self.frames.max(1) as u128) as usize;
+        let chunk = TokenChunk { tokens, row_len: self.row_len, room };
+        let PrunedTokens { kept, merged } =
+            self.pruner.prune(&chunk).map_err(|source| Error::Stage { stage, source })?;
+        let returned = Returned::new(stage, frames);
+        returned.kept_tokens(&kept, count)?;
         let rows: Vec<usize> =
             kept.iter().enumerate().flat_map(|(f, kept)| kept.iter().map(move |&i| f * count + i)).collect();
-        let tokens = ops::select_rows(tokens.reshape([frames * count, hidden]), &rows);
+        let tokens = match merged {
+            Some(merged) => {
+                returned.merged_tokens(merged.dims(), [rows.len(), hidden])?;
+                merged.cast(chunk.tokens.dtype())
+            }
+            None => ops::select_rows(chunk.tokens.reshape([frames * count, hidden]), &rows),
+        };
         self.chunks.push((kept, tokens));
         Ok(())
     }
@@ -170,7 +242,8 @@ impl<'a> SpatialReduction<'a> {
     ///
     /// # Shapes
     /// - output: `[tokens_after, hidden_size]`
-    pub fn finish(self, room: usize) -> Option<(Tensor<2>, SpatialReport)> {
+    pub fn finish(self) -> Option<(Tensor<2>, SpatialReport)> {
+        let room = self.room;
         let (kept, rows): (Vec<_>, Vec<_>) = self.chunks.into_iter().unzip();
         let frames: Vec<usize> = kept.iter().map(Vec::len).collect();
         let report = fit(kept, self.tokens_before, room);
@@ -263,9 +336,9 @@ mod tests {
             let stage = SpatialStage { chunk: 8, threshold };
             let all = tokens(frames, count, seed);
             let expected = spatial_reduction(&stage, all.clone(), room).unwrap();
-            let mut reduction = SpatialReduction::new(&stage).unwrap();
+            let mut reduction = SpatialReduction::new(&stage, frames, room).unwrap();
             all.clone().split(8, 0).into_iter().for_each(|chunk| reduction.push(chunk).unwrap());
-            let (left, report) = reduction.finish(room).unwrap();
+            let (left, report) = reduction.finish().unwrap();
             prop_assert_eq!(&report, &expected);
             let rows: Vec<usize> = (0..frames).flat_map(|f| report.kept[f].iter().map(move |&i| f * count + i)).collect();
             let values: Vec<f32> = all.into_data().iter::<f32>().collect();

@@ -4,8 +4,8 @@
 use burn::tensor::{Device, Tensor};
 use longvu_compress::{
     Budget, Candidates, Error, FramePicker, FrameScorer, FrameSelector, FrameTokens, KeepTokens, LaterStages, Layout,
-    Others, QueryStage, Result, ScoreNothing, SpatialStage, StageError, StageName, TemporalReduction, TokenPruner,
-    TopK, VisualTokens, WindowSelection, fuse, query_guided, spatial_reduction,
+    Others, PrunedTokens, QueryStage, Result, ScoreNothing, SpatialStage, StageError, StageName, TemporalReduction,
+    TokenChunk, TokenPruner, TopK, VisualTokens, WindowSelection, fuse, query_guided, spatial_reduction,
 };
 
 /// Stages that return what they are told, or fail.
@@ -50,8 +50,8 @@ impl TokenPruner for Told<Vec<Vec<usize>>> {
         self.at_once
     }
 
-    fn keep(&self, _: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError> {
-        self.returned()
+    fn prune(&self, _: &TokenChunk) -> Result<PrunedTokens, StageError> {
+        self.returned().map(PrunedTokens::new)
     }
 }
 

@@ -121,6 +121,12 @@ impl FrameTokens for ProjectedFrames<'_> {
         self.size.kept_cells(side).tokens_with_newlines()
     }
 
+    fn row_lens(&self) -> Option<[usize; 2]> {
+        let side = self.features.dims()[1].isqrt();
+        let low = self.size.scaled(side, self.low).kept_cells(self.low);
+        Some([self.size.kept_cells(side).columns.len() + 1, low.columns.len() + 1])
+    }
+
     fn full(&self, frames: Option<&[usize]>) -> Result<Tensor<3>, compress::Error> {
         self.going_on(frames.map_or(self.samples.len(), <[usize]>::len))?;
         let features = frames.map_or_else(|| self.features.clone(), |rows| select(self.features.clone(), rows));

@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 use longvu::{
     Error, GenerationConfig, LongVu,
     compress::{
-        self, Bolt, FramePicker, FrameScorer, FrameSelector, Layout, StageError, StageName, TokenPruner, UniformFrames,
-        WindowSelection,
+        self, Bolt, Evs, FramePicker, FrameScorer, FrameSelector, Layout, PrunedTokens, StageError, StageName,
+        TokenChunk, TokenPruner, UniformFrames, WindowSelection,
     },
 };
 
@@ -81,9 +81,9 @@ impl TokenPruner for OneTooMany {
         8
     }
 
-    fn keep(&self, tokens: Tensor<3>) -> Result<Vec<Vec<usize>>, StageError> {
-        let [frames, count, _] = tokens.dims();
-        Ok(vec![(0..=count).collect(); frames])
+    fn prune(&self, chunk: &TokenChunk) -> Result<PrunedTokens, StageError> {
+        let [frames, count, _] = chunk.tokens.dims();
+        Ok(PrunedTokens::new(vec![(0..=count).collect(); frames]))
     }
 }
 
@@ -160,4 +160,17 @@ fn a_picker_chooses_anew_for_each_question() {
     assert!(picked(&first) != picked(&second), "scores of two questions give other quantiles");
     let uniform = answer(&load(Arc::new(UniformFrames::default())), "What is it?");
     assert_eq!(picked(&uniform), [0, 3, 6, 9]);
+}
+
+/// A quarter of twelve frames' 144 tokens, which all would fit, and a newline of each frame.
+#[test]
+fn a_pruner_of_the_whole_video_runs_although_all_fits() {
+    let model = builder("qwen").max_len(2400).spatial_stage(Arc::new(Evs::default())).load().unwrap();
+    let video = features(&model, 12);
+    let config = GenerationConfig::default().with_max_new_tokens(2);
+    let answer = model.stream(&[&video], "What is it?", &config).unwrap().finish().unwrap();
+    let report = &answer.reports[0];
+    assert_eq!((report.layout, report.tokens_before), (Layout::Full, 12 * 156));
+    assert_eq!(answer.visual_tokens, 12 * 144 / 4 + 12);
+    assert_eq!(report.tokens_per_frame[0], 145, "the first frame is new");
 }

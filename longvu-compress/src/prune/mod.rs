@@ -1,0 +1,152 @@
+//! Published ways to drop visual tokens, in place of the spatial stage.
+
+mod divprune;
+mod dycoke;
+mod evs;
+mod vidcom2;
+
+use burn::tensor::{DType, Tensor};
+use longvu_core::ops;
+
+pub use self::{divprune::DivPrune, dycoke::DyCoke, evs::Evs, vidcom2::VidCom2};
+use crate::{PrunedTokens, TokenChunk};
+
+/// A chunk's tokens without its newlines, which are alike in every frame and would win or lose every ranking.
+///
+/// Of a frame that keeps anything, the last newline stays too, and counts: it is what ends the frame.
+struct Visual {
+    /// `[frames, per_frame, hidden_size]`, in f32.
+    tokens: Tensor<3>,
+    frames: usize,
+    /// Visual tokens of a frame.
+    per_frame: usize,
+    /// The place of each of them among all tokens of a frame.
+    places: Vec<usize>,
+    /// The place of a frame's last newline.
+    last_newline: Option<usize>,
+    /// Visual tokens that fit, the newlines that stay with them taken off.
+    room: usize,
+}
+
+impl Visual {
+    fn new(chunk: &TokenChunk) -> Self {
+        let [frames, count, hidden] = chunk.tokens.dims();
+        let places = chunk.visual_places();
+        let per_frame = places.len();
+        let newlines = count > per_frame;
+        let room = if newlines { chunk.room.saturating_sub(frames) } else { chunk.room };
+        let rows: Vec<usize> =
+            (0..frames).flat_map(|frame| places.iter().map(move |place| frame * count + place)).collect();
+        let tokens = chunk.tokens.clone().cast(DType::F32);
+        let tokens = if newlines {
+            ops::select_rows(tokens.reshape([frames * count, hidden]), &rows).reshape([frames, per_frame, hidden])
+        } else {
+            tokens
+        };
+        Self { tokens, frames, per_frame, places, last_newline: newlines.then(|| count - 1), room }
+    }
+
+    fn count(&self) -> usize {
+        self.frames * self.per_frame
+    }
+
+    /// How many visual tokens stay: a share of all, or as many as fit where there is none, and never more than fit.
+    fn budget(&self, share: Option<f64>) -> usize {
+        share.map_or(self.room, |share| (share * self.count() as f64) as usize).min(self.room).min(self.count())
+    }
+
+    /// Tokens of length 1.
+    fn normalised(&self) -> Tensor<3> {
+        let norms = self.tokens.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
+        self.tokens.clone() / norms
+    }
+
+    /// What is kept of a chunk of which these visual tokens of each frame are, ascending.
+    fn kept(&self, visual: Vec<Vec<usize>>) -> PrunedTokens {
+        let frame = |kept: Vec<usize>| {
+            let mut places: Vec<usize> = kept.into_iter().map(|i| self.places[i]).collect();
+            if !places.is_empty() {
+                places.extend(self.last_newline);
+            }
+            places
+        };
+        PrunedTokens::new(visual.into_iter().map(frame).collect())
+    }
+
+    /// The same of visual tokens counted through all frames.
+    fn kept_of_all(&self, mut visual: Vec<usize>) -> PrunedTokens {
+        visual.sort_unstable();
+        let mut frames = vec![Vec::new(); self.frames];
+        visual.into_iter().for_each(|i| frames[i / self.per_frame].push(i % self.per_frame));
+        self.kept(frames)
+    }
+}
+
+/// Positions of the `count` smallest values, the earlier of equal ones first; in no order.
+fn smallest(values: &[f64], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
+    order.truncate(count);
+    order
+}
+
+/// A tensor's values, in f64 to be added up and compared.
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f32>().map(f64::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{SpatialReduction, TokenPruner};
+
+    fn pruners(fill: bool) -> Vec<(&'static str, Box<dyn TokenPruner>)> {
+        let share = |share: f64| (!fill).then_some(share);
+        vec![
+            ("dycoke", Box::new(DyCoke::default().with_k(share(0.7)))),
+            ("evs", Box::new(Evs::default().with_q(share(0.75)))),
+            ("vidcom2", Box::new(VidCom2::default().with_r(share(0.25)))),
+            ("divprune", Box::new(DivPrune::default().with_retained(share(0.098)))),
+        ]
+    }
+
+    /// Frames of a grid of 3 x 2 tokens, each row with a newline.
+    fn tokens(frames: usize, seed: u64) -> Tensor<3> {
+        let value = |i: usize| match (i / 4) % 3 {
+            2 => 1.0,
+            _ => (((i as u64 + 1).wrapping_mul(seed | 1) >> 9) % 1000) as f32 / 500.0 - 1.0,
+        };
+        let values: Vec<f32> = (0..frames * 9 * 4).map(value).collect();
+        Tensor::from_data(TensorData::new(values, [frames, 9, 4]), &Device::default())
+    }
+
+    proptest! {
+        #[test]
+        fn the_room_is_kept_in_order_and_the_same_again(
+            frames in 1usize..14, room in 0usize..130, fill in any::<bool>(), seed in any::<u64>()
+        ) {
+            for (name, pruner) in pruners(fill) {
+                let run = || {
+                    let mut reduction = SpatialReduction::new(&*pruner, frames, room).unwrap().with_row_len(Some(3));
+                    let chunks = tokens(frames, seed).split(reduction.chunk().min(frames), 0);
+                    chunks.into_iter().for_each(|chunk| reduction.push(chunk).unwrap());
+                    reduction.finish().unwrap()
+                };
+                let (left, report) = run();
+                // Nothing is left to be cut from the end.
+                prop_assert!(report.tokens_similar_dropped <= room, "{}: {:?} of {}", name, report, room);
+                prop_assert_eq!(report.tokens_after, report.tokens_similar_dropped, "{}", name);
+                prop_assert_eq!(left.dims()[0], report.tokens_after, "{}", name);
+                prop_assert!(report.kept.iter().all(|kept| kept.is_sorted_by(|a, b| a < b)), "{}", name);
+                prop_assert_eq!(&report, &run().1, "{}", name);
+                // Whatever fits is used, where no share is asked for: but for a frame's newline, and what does not divide.
+                if fill && name != "dycoke" && room >= 9 * frames {
+                    prop_assert_eq!(report.kept.iter().flatten().filter(|&&place| place % 3 != 2).count(), 6 * frames, "{}", name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! VidCom2 (arXiv 2505.14454): tokens that stand out from their frame and from the video, more of frames that stand out.
+
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::{Visual, smallest, values};
+use crate::{PrunedTokens, StageError, TokenChunk, TokenPruner};
+
+/// Tokens are compared by the half of their channels that vary least over the video, normalised to length 1, with
+/// `g(x, c) = sum over k = -3..1 of exp(-|x - c|^2 / (2 * 2^k))`. A token's score is `g` of the video's mean plus `g` of its frame's;
+/// a frame's share is `p = softmax(-mean of the former / 0.01)`, and it keeps its
+/// `clamp(round(N min(1, r (1 + p - mean p))), 1, N)` tokens of the least scores, of equal ones the earlier.
+///
+/// Where that is more than fits, the frames that keep most lose tokens until it does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct VidCom2 {
+    /// Share of tokens that stay, 0.25; `None` leaves as many as fit.
+    pub r: Option<f64>,
+}
+
+impl Default for VidCom2 {
+    fn default() -> Self {
+        Self { r: Some(0.25) }
+    }
+}
+
+impl VidCom2 {
+    /// Sets [`r`](Self::r).
+    #[must_use]
+    pub fn with_r(mut self, r: impl Into<Option<f64>>) -> Self {
+        self.r = r.into();
+        self
+    }
+}
+
+/// How sharply frames that stand out are preferred.
+const TEMPERATURE: f64 = 0.01;
+
+impl TokenPruner for VidCom2 {
+    fn chunk(&self) -> usize {
+        usize::MAX
+    }
+
+    fn always(&self) -> bool {
+        true
+    }
+
+    fn prune(&self, chunk: &TokenChunk) -> Result<PrunedTokens, StageError> {
+        let visual = Visual::new(chunk);
+        let (frames, all) = (visual.frames, visual.per_frame);
+        let steady = steady_channels(&visual);
+        let norms = steady.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
+        let unit = steady / norms;
+        let of_frame = unit.clone().mean_dim(1);
+        let of_video = of_frame.clone().mean_dim(0);
+        let [video, frame] = [of_video, of_frame].map(|centre| {
+            let squared: Tensor<3> = (unit.clone() - centre).powi_scalar(2).sum_dim(2);
+            values(squared).into_iter().map(gaussians).collect::<Vec<f64>>()
+        });
+        let scores: Vec<f64> = video.iter().zip(&frame).map(|(video, frame)| video + frame).collect();
+        let outstanding = video.chunks(all).map(|tokens| -tokens.iter().sum::<f64>() / all as f64).collect();
+        let share = self.r.unwrap_or(visual.room as f64 / visual.count().max(1) as f64);
+        let counts = counts(outstanding, share, all, visual.room);
+        let kept = (0..frames).map(|frame| {
+            let mut least = smallest(&scores[frame * all..][..all], counts[frame]);
+            least.sort_unstable();
+            least
+        });
+        Ok(visual.kept(kept.collect()))
+    }
+}
+
+/// The half of the channels that vary least over all tokens, the earlier of equal ones: `[frames, tokens, channels / 2]`.
+fn steady_channels(visual: &Visual) -> Tensor<3> {
+    let [_, _, channels] = visual.tokens.dims();
+    let all = visual.tokens.clone().reshape([visual.count(), channels]);
+    let mean = all.clone().mean_dim(0);
+    let variance: Tensor<2> = (all - mean).powi_scalar(2).mean_dim(0);
+    let mut steady = smallest(&values(variance), (channels / 2).max(1));
+    steady.sort_unstable();
+    let indices: Vec<i64> = steady.into_iter().map(|channel| channel as i64).collect();
+    let count = indices.len();
+    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [count]), &visual.tokens.device());
+    visual.tokens.clone().select(2, indices)
+}
+
+/// Likeness at five widths, of two tokens whose distance squared is given.
+fn gaussians(squared: f64) -> f64 {
+    (-3..=1).map(|k| (-squared / (2.0 * 2f64.powi(k))).exp()).sum()
+}
+
+/// How many tokens each frame keeps, no more than `room` together.
+fn counts(outstanding: Vec<f64>, share: f64, all: usize, room: usize) -> Vec<usize> {
+    let most = outstanding.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = outstanding.iter().map(|score| ((score - most) / TEMPERATURE).exp()).collect();
+    let (total, frames) = (weights.iter().sum::<f64>(), weights.len() as f64);
+    let count = |weight: &f64| {
+        let scale = (share * (1.0 + weight / total - 1.0 / frames)).min(1.0);
+        ((scale * all as f64).round_ties_even() as usize).clamp(1, all)
+    };
+    let mut counts: Vec<usize> = weights.iter().map(count).collect();
+    while counts.iter().sum::<usize>() > room {
+        // The last of those that keep most: earlier frames are not worth less.
+        let Some(largest) = (0..counts.len()).max_by_key(|&frame| counts[frame]) else { break };
+        counts[largest] -= 1;
+    }
+    counts
+}
