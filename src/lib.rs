@@ -47,7 +47,6 @@ pub use model::files::TEXT_FILES;
 pub use model::inspect::{Inspection, PartSize, inspect};
 pub use model::longvu::LongVu;
 #[cfg(feature = "miniature")]
-#[doc(hidden)]
 pub use model::miniature::miniature_folder;
 pub use model::residency::Residency;
 pub use model::synth::synthesize;

@@ -10,7 +10,6 @@ use std::{
 
 use longvu::{Dtype, LongVu, Watch, synthesize};
 use serde_json::json;
-use tempfile::TempDir;
 
 /// A video of the test data, which stands beside this crate or where `LONGVU_TEST_VIDEOS` says.
 pub fn video(name: &str) -> PathBuf {
@@ -20,13 +19,16 @@ pub fn video(name: &str) -> PathBuf {
 
 /// The folder of the model.
 pub fn folder() -> &'static Path {
-    static FOLDER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let model = folder.path().join("model");
-        write(folder.path(), &model);
-        (folder, model)
+    // A static is never dropped, so that a temporary folder would stay.
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedding");
+        let _ = fs::remove_dir_all(&folder);
+        let model = folder.join("model");
+        fs::create_dir_all(&folder).unwrap();
+        write(&folder, &model);
+        model
     });
-    &FOLDER.1
+    &FOLDER
 }
 
 /// The model.
