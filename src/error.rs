@@ -48,6 +48,10 @@ pub enum Error {
     #[error(transparent)]
     Preset(#[from] compress::UnknownPreset),
 
+    /// A stage by a name or with settings that there are not.
+    #[error(transparent)]
+    StageSpec(#[from] compress::BadStageSpec),
+
     /// A video source of the caller's failed.
     #[error("the frame source failed")]
     Source(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -281,6 +285,7 @@ impl Error {
             Self::Llm(error) => error.kind(),
             Self::Compress(error) => error.kind(),
             Self::Preset(error) => error.kind(),
+            Self::StageSpec(error) => error.kind(),
             // The folder is whoever's the program is, and not of those who ask.
             Self::Spill { source, .. } | Self::Unpack { source, .. } => match source.kind().into() {
                 ErrorKind::DoesNotFit => ErrorKind::DoesNotFit,

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "train")]
 use crate::commands::{accuracy, demo, train};
 use crate::{
-    commands::{ask, chat, devices, encode, formats, inspect, plan, probe, synth},
+    commands::{ask, chat, devices, encode, formats, inspect, plan, probe, stages, synth},
     heap,
 };
 
@@ -39,6 +39,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Devices(devices::DevicesArgs),
     Formats(formats::FormatsArgs),
+    Stages(stages::StagesArgs),
 }
 
 impl Command {
@@ -67,6 +68,7 @@ impl Command {
             Self::Demo(args) => demo::run(args),
             Self::Devices(args) => devices::run(args),
             Self::Formats(args) => formats::run(args),
+            Self::Stages(args) => stages::run(args),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Result,
-    compress::{FramePicker, FrameScorer, FrameSelector, Preset, TokenPruner},
+    compress::{FramePicker, FrameScorer, FrameSelector, Preset, StageName, StageSpec, TokenPruner},
     encode::spill::SpillSettings,
     encoded::limits::ENCODED_BYTES,
     error::Error,
@@ -54,6 +54,7 @@ pub struct LongVuBuilder {
     pub(super) scorer: Option<Arc<dyn FrameScorer>>,
     pub(super) picker: Option<Arc<dyn FramePicker>>,
     pub(super) pruner: Option<Arc<dyn TokenPruner>>,
+    pub(super) named: NamedStages,
     pub(super) spill: SpillSettings,
     pub(super) encoded_bytes: u64,
     pub(super) repo: RepoOptions,
@@ -76,6 +77,7 @@ impl LongVuBuilder {
             scorer: None,
             picker: None,
             pruner: None,
+            named: NamedStages::default(),
             spill: SpillSettings::default(),
             encoded_bytes: ENCODED_BYTES,
             repo: RepoOptions::default(),
@@ -178,6 +180,14 @@ impl LongVuBuilder {
     #[must_use]
     pub fn spatial_stage(mut self, stage: Arc<dyn TokenPruner>) -> Self {
         self.pruner = Some(stage);
+        self
+    }
+
+    /// A stage by its name, with settings over those of the preset: `stages.md` lists them, and [`StageName::known`] does. Stages
+    /// given as values go before.
+    #[must_use]
+    pub fn named_stage(mut self, stage: StageName, spec: StageSpec) -> Self {
+        self.named.set(stage, spec);
         self
     }
 
@@ -287,6 +297,21 @@ impl LongVuBuilder {
             0 => Err(Error::Setting { name: "tower_batch", value: "0".into(), expected: "use 1 or more" }),
             frames => Ok(frames),
         }
+    }
+}
+
+/// Stages that were asked for by name.
+#[derive(Clone, Default)]
+pub(super) struct NamedStages(Vec<(StageName, StageSpec)>);
+
+impl NamedStages {
+    fn set(&mut self, stage: StageName, spec: StageSpec) {
+        self.0.retain(|(known, _)| *known != stage);
+        self.0.push((stage, spec));
+    }
+
+    pub fn get(&self, stage: StageName) -> Option<&StageSpec> {
+        self.0.iter().find(|(known, _)| *known == stage).map(|(_, spec)| spec)
     }
 }
 

@@ -6,7 +6,7 @@ use longvu_checkpoint::{Checkpoint, LoadOptions, check, config::LongVuConfig, lo
 
 use crate::{
     Result,
-    compress::{QueryStage, TopK},
+    compress::{QueryStage, StageName, TopK},
     encoded::fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{
@@ -126,10 +126,22 @@ impl LongVuBuilder {
         Ok(Stages {
             budget: budget(config),
             own_selector: self.selector.is_some(),
-            selector: self.selector.clone().unwrap_or_else(|| Arc::new(settings.temporal)),
+            selector: match (&self.selector, self.named.get(StageName::Temporal)) {
+                (Some(selector), _) => selector.clone(),
+                (None, Some(spec)) => spec.selector(settings.temporal)?,
+                (None, None) => Arc::new(settings.temporal),
+            },
             scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
-            picker: self.picker.clone().unwrap_or_else(|| Arc::new(TopK::default())),
-            pruner: self.pruner.clone().unwrap_or_else(|| Arc::new(settings.spatial)),
+            picker: match (&self.picker, self.named.get(StageName::QueryGuided)) {
+                (Some(picker), _) => picker.clone(),
+                (None, Some(spec)) => spec.picker()?,
+                (None, None) => Arc::new(TopK::default()),
+            },
+            pruner: match (&self.pruner, self.named.get(StageName::Spatial)) {
+                (Some(pruner), _) => pruner.clone(),
+                (None, Some(spec)) => spec.pruner(settings.spatial)?,
+                (None, None) => Arc::new(settings.spatial),
+            },
             tower_batch: self.checked_tower_batch()?,
         })
     }

@@ -11,7 +11,7 @@ use clap::Args;
 use longvu::{
     Answer, EncodedVideo, GenerationConfig, VideoOptions,
     checkpoint::config::LongVuConfig,
-    compress::{Budget, CompressionSettings, FusionReport},
+    compress::{Budget, CompressionSettings, FusionReport, StageSpec},
     video::{VideoInfo, path_text},
 };
 use serde::Serialize;
@@ -102,6 +102,10 @@ struct ModelReport<'a> {
     dtype: String,
     preset: String,
     stages: CompressionSettings,
+    /// Stages that were named, which go before those of `stages`.
+    temporal: Option<String>,
+    query: Option<String>,
+    spatial: Option<String>,
     budget: Budget,
 }
 
@@ -256,6 +260,9 @@ impl Job<'_> {
                 dtype: model.weights().dtype.to_string(),
                 preset: args.frames.preset.to_string(),
                 stages: stages(args, model.config()),
+                temporal: named(&args.model.stages.temporal),
+                query: named(&args.model.stages.query),
+                spatial: named(&args.model.stages.spatial),
                 budget: model.budget(),
             },
             memory: MemoryReport { forecast: Forecast(&loaded.forecast), peak: longvu::peak_memory() },
@@ -271,6 +278,10 @@ impl Job<'_> {
             warnings: &decoded.warnings,
         }
     }
+}
+
+fn named(spec: &Option<StageSpec>) -> Option<String> {
+    spec.as_ref().map(ToString::to_string)
 }
 
 /// The settings that the stages had.

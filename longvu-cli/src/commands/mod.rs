@@ -12,6 +12,7 @@ pub mod formats;
 pub mod inspect;
 pub mod plan;
 pub mod probe;
+pub mod stages;
 pub mod synth;
 #[cfg(feature = "train")]
 pub mod train;

@@ -6,6 +6,7 @@ mod memory;
 mod model;
 mod output;
 pub mod size;
+mod stages;
 pub mod time;
 mod usage;
 

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::{Args, builder::NonEmptyStringValueParser};
 use longvu::{Dtype, Quantize, WeightFormat};
 
-use super::usage::finite;
+use super::{stages::StageArgs, usage::finite};
 
 /// Which model, and where its parts are.
 #[derive(Debug, Args)]
@@ -73,6 +73,9 @@ pub struct ModelArgs {
     /// Similarity from which the spatial stage drops a token, instead of the preset's
     #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = finite)]
     pub drop_threshold: Option<f64>,
+
+    #[command(flatten)]
+    pub stages: StageArgs,
 
     /// Read weights instead of mapping them: slower, and safe when the files may change while the program runs
     #[arg(long)]

@@ -72,7 +72,7 @@ pub fn found(args: &PlaceArgs, quiet: bool) -> Result<LongVuBuilder> {
 pub fn builder(args: &ModelArgs, preset: Preset, quiet: bool) -> Result<LongVuBuilder> {
     let compute = &args.compute;
     let mut builder = found(&args.place, quiet)?.weights(compute.weights()).preset(preset);
-    builder = builder.device(&device(compute.device.as_deref())?);
+    builder = args.stages.apply(builder.device(&device(compute.device.as_deref())?));
     if let Some(threshold) = args.dino_threshold {
         builder = builder.dino_threshold(threshold);
     }

@@ -1,10 +1,10 @@
-//! `longvu probe`, `inspect`, `devices` and `synth`.
+//! `longvu probe`, `inspect`, `devices`, `stages` and `synth`.
 
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::support::{damaged_video, golden, longvu, model, run, video};
+use crate::support::{ask, damaged_video, golden, longvu, model, run, video};
 
 #[test]
 fn probe_shows_what_would_be_sampled() {
@@ -112,4 +112,26 @@ fn synth_leaves_nothing_behind_when_it_fails() {
     fs::remove_file(configs.join("siglip/config.json")).unwrap();
     run(longvu().arg("synth").arg(&configs).arg(&out)).fails(1, &["SigLIP tower was not found"]);
     assert!(!out.exists());
+}
+
+/// Every stage that is listed can be asked with, and the report says which it was.
+#[test]
+fn stages_are_listed_and_can_be_named() {
+    let listed = run(longvu().args(["stages", "--json"])).json();
+    let page = run(longvu().arg("stages")).ok();
+    let report = tempfile::tempdir().unwrap().path().with_extension("json");
+    for place in ["temporal", "query", "spatial"] {
+        for stage in listed[place].as_array().unwrap() {
+            let name = stage["name"].as_str().unwrap();
+            assert!(page.contains(name), "{page}");
+            let mut command = ask(video("video3.mp4"), "What?");
+            command.args(["--uniform", "9", "--max-len", "900", &format!("--{place}"), name, "--report"]).arg(&report);
+            run(&mut command).ok();
+            let written: Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
+            assert_eq!(written["model"][place], name);
+        }
+    }
+    fs::remove_file(&report).unwrap();
+    run(ask(video("video3.mp4"), "What?").args(["--query", "blot"])).fails(2, &["bolt", "--query"]);
+    run(ask(video("video3.mp4"), "What?").args(["--spatial", "evs:p=1"])).fails(2, &["no setting `p`", "q"]);
 }

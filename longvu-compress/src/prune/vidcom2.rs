@@ -59,8 +59,7 @@ impl TokenPruner for VidCom2 {
         });
         let scores: Vec<f64> = video.iter().zip(&frame).map(|(video, frame)| video + frame).collect();
         let outstanding = video.chunks(all).map(|tokens| -tokens.iter().sum::<f64>() / all as f64).collect();
-        let share = self.r.unwrap_or(visual.room as f64 / visual.count().max(1) as f64);
-        let counts = counts(outstanding, share, all, visual.room);
+        let counts = counts(outstanding, self.r, all, visual.room);
         let kept = (0..frames).map(|frame| {
             let mut least = smallest(&scores[frame * all..][..all], counts[frame]);
             least.sort_unstable();
@@ -89,16 +88,24 @@ fn gaussians(squared: f64) -> f64 {
     (-3..=1).map(|k| (-squared / (2.0 * 2f64.powi(k))).exp()).sum()
 }
 
-/// How many tokens each frame keeps, no more than `room` together.
-fn counts(outstanding: Vec<f64>, share: f64, all: usize, room: usize) -> Vec<usize> {
+/// How many tokens each frame keeps, no more than `room` together; where no share is asked for, exactly so many, if there are.
+fn counts(outstanding: Vec<f64>, share: Option<f64>, all: usize, room: usize) -> Vec<usize> {
+    let fill = share.is_none();
+    let share = share.unwrap_or(room as f64 / (all * outstanding.len()).max(1) as f64);
     let most = outstanding.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = outstanding.iter().map(|score| ((score - most) / TEMPERATURE).exp()).collect();
     let (total, frames) = (weights.iter().sum::<f64>(), weights.len() as f64);
-    let count = |weight: &f64| {
-        let scale = (share * (1.0 + weight / total - 1.0 / frames)).min(1.0);
-        ((scale * all as f64).round_ties_even() as usize).clamp(1, all)
-    };
-    let mut counts: Vec<usize> = weights.iter().map(count).collect();
+    let ideal: Vec<f64> =
+        weights.iter().map(|weight| (share * (1.0 + weight / total - 1.0 / frames)).min(1.0) * all as f64).collect();
+    let count = |ideal: &f64| (ideal.round_ties_even() as usize).clamp(1, all);
+    let mut counts: Vec<usize> = ideal.iter().map(count).collect();
+    for _ in counts.iter().sum::<usize>()..if fill { room } else { 0 } {
+        // To the frame that is farthest from its share, the earlier of equal ones.
+        let short = |&frame: &usize| ideal[frame] - counts[frame] as f64;
+        let free = (0..counts.len()).rev().filter(|&frame| counts[frame] < all);
+        let Some(next) = free.max_by(|a, b| short(a).total_cmp(&short(b))) else { break };
+        counts[next] += 1;
+    }
     while counts.iter().sum::<usize>() > room {
         // The last of those that keep most: earlier frames are not worth less.
         let Some(largest) = (0..counts.len()).max_by_key(|&frame| counts[frame]) else { break };

@@ -1,0 +1,343 @@
+//! Stages by name, with settings as text: `bolt`, or `bolt:power=2,others=low`.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use longvu_core::ErrorKind;
+
+use crate::{
+    Aks, Bolt, DivPrune, DyCoke, Evs, FramePicker, FrameSelector, KCenter, KeepFrames, KeepTokens, Mmr, Others,
+    RandomFrames, SpatialStage, StageName, TemporalStage, TokenPruner, TopK, UniformFrames, VidCom2,
+};
+
+/// A stage that can be had by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct NamedStage {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// Its settings, each with what it is unless it is set.
+    pub settings: &'static [(&'static str, &'static str)],
+}
+
+const fn stage(
+    name: &'static str,
+    about: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+) -> NamedStage {
+    NamedStage { name, about, settings }
+}
+
+const OTHERS: (&str, &str) = ("others", "dropped");
+
+const TEMPORAL: [NamedStage; 2] = [
+    stage(
+        "long-vu",
+        "drops frames that look like their window, by DINOv2 (LongVU)",
+        &[
+            ("window", "the preset's"),
+            ("threshold", "the preset's"),
+            ("count_self", "the preset's"),
+            ("always", "the preset's"),
+            ("max_frames", "400"),
+        ],
+    ),
+    stage("uniform", "keeps evenly spread frames", &[("max_frames", "400")]),
+];
+
+const QUERY: [NamedStage; 7] = [
+    stage("long-vu", "the frames of the highest scores at full resolution (LongVU)", &[("others", "low")]),
+    stage("bolt", "frames at even quantiles of the scores (BOLT)", &[("power", "3"), OTHERS]),
+    stage("aks", "the highest of the video, or of halves of it (AKS)", &[("threshold", "0.8"), ("depth", "5"), OTHERS]),
+    stage("mmr", "high scores that differ (maximal marginal relevance)", &[("lambda", "0.5"), OTHERS]),
+    stage("k-center", "frames that differ most", &[OTHERS]),
+    stage("uniform", "evenly spread frames", &[OTHERS]),
+    stage("random", "frames drawn at random", &[("seed", "0"), OTHERS]),
+];
+
+const SPATIAL: [NamedStage; 6] = [
+    stage(
+        "long-vu",
+        "drops tokens like the first frame's of their chunk (LongVU)",
+        &[("chunk", "8"), ("threshold", "the preset's")],
+    ),
+    stage("none", "keeps all tokens, up to where the prompt is full", &[]),
+    stage("dycoke", "of each four frames one whole, and what changes (DyCoke)", &[("k", "0.7")]),
+    stage("evs", "what differs from the frame before (EVS)", &[("q", "0.75")]),
+    stage("vidcom2", "what stands out from its frame and the video (VidCom2)", &[("r", "0.25")]),
+    stage("divprune", "tokens that differ most (DivPrune)", &[("chunk", "8"), ("retained", "0.098")]),
+];
+
+impl StageName {
+    /// The stages that can be had by name in this place.
+    pub fn known(self) -> &'static [NamedStage] {
+        match self {
+            Self::Temporal => &TEMPORAL,
+            Self::QueryGuided => &QUERY,
+            Self::Spatial => &SPATIAL,
+        }
+    }
+}
+
+/// A stage's name and settings as somebody wrote them: `NAME`, or `NAME:SETTING=VALUE,…`.
+///
+/// A share that a pruner keeps or drops may be `fit`: as many tokens as fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageSpec {
+    name: String,
+    settings: Vec<(String, String)>,
+}
+
+/// Why a [`StageSpec`] is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{spec}: {reason}")]
+#[non_exhaustive]
+pub struct BadStageSpec {
+    /// What was written.
+    pub spec: String,
+    /// What is wrong with it, and what would do.
+    pub reason: String,
+}
+
+impl BadStageSpec {
+    /// What a caller can do something about.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::BadInput
+    }
+}
+
+impl FromStr for StageSpec {
+    type Err = BadStageSpec;
+
+    fn from_str(text: &str) -> Result<Self, BadStageSpec> {
+        let bad = |reason: String| BadStageSpec { spec: text.to_owned(), reason };
+        let (name, rest) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        if name.trim().is_empty() {
+            return Err(bad("write NAME, or NAME:SETTING=VALUE,SETTING=VALUE".into()));
+        }
+        let mut settings: Vec<(String, String)> = Vec::new();
+        for part in rest.into_iter().flat_map(|rest| rest.split(',')) {
+            let Some((key, value)) = part.split_once('=') else {
+                return Err(bad(format!("`{part}` is no setting; write SETTING=VALUE")));
+            };
+            let key = key.trim().to_owned();
+            if settings.iter().any(|(known, _)| *known == key) {
+                return Err(bad(format!("`{key}` is set twice")));
+            }
+            settings.push((key, value.trim().to_owned()));
+        }
+        Ok(Self { name: name.trim().to_owned(), settings })
+    }
+}
+
+impl fmt::Display for StageSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for (i, (key, value)) in self.settings.iter().enumerate() {
+            write!(f, "{}{key}={value}", if i == 0 { ':' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
+impl StageSpec {
+    /// The temporal stage of this name; what LongVU's leaves unsaid is taken from `preset`.
+    ///
+    /// # Errors
+    /// Unknown names and settings, and values that make no sense.
+    pub fn selector(&self, preset: TemporalStage) -> Result<Arc<dyn FrameSelector>, BadStageSpec> {
+        self.check(StageName::Temporal)?;
+        Ok(match self.name.as_str() {
+            "uniform" => Arc::new(KeepFrames::new(self.count("max_frames", 400)?)),
+            _ => Arc::new(
+                TemporalStage::default()
+                    .with_window(self.count("window", preset.window)?)
+                    .with_threshold(self.number("threshold", preset.threshold, f64::NEG_INFINITY..=f64::INFINITY)?)
+                    .with_count_self(self.get("count_self", preset.count_self, "true or false")?)
+                    .with_always(self.get("always", preset.always, "true or false")?)
+                    .with_max_frames(self.count("max_frames", preset.max_frames)?),
+            ),
+        })
+    }
+
+    /// The choice of frames of this name.
+    ///
+    /// # Errors
+    /// As [`StageSpec::selector`].
+    pub fn picker(&self) -> Result<Arc<dyn FramePicker>, BadStageSpec> {
+        self.check(StageName::QueryGuided)?;
+        let dropped = || self.others(Others::Dropped);
+        let any = 0.0..=f64::INFINITY;
+        Ok(match self.name.as_str() {
+            "bolt" => Arc::new(Bolt::default().with_power(self.number("power", 3.0, any)?).with_others(dropped()?)),
+            "aks" => {
+                let picker = Aks::default().with_threshold(self.number("threshold", 0.8, any)?);
+                Arc::new(picker.with_depth(self.get("depth", 5, "a whole number")?).with_others(dropped()?))
+            }
+            "mmr" => {
+                Arc::new(Mmr::default().with_lambda(self.number("lambda", 0.5, 0.0..=1.0)?).with_others(dropped()?))
+            }
+            "k-center" => Arc::new(KCenter::default().with_others(dropped()?)),
+            "uniform" => Arc::new(UniformFrames::default().with_others(dropped()?)),
+            "random" => {
+                let seed = self.get("seed", 0, "a whole number")?;
+                Arc::new(RandomFrames::default().with_seed(seed).with_others(dropped()?))
+            }
+            _ => Arc::new(TopK::default().with_others(self.others(Others::LowResolution)?)),
+        })
+    }
+
+    /// The spatial stage of this name; what LongVU's leaves unsaid is taken from `preset`.
+    ///
+    /// # Errors
+    /// As [`StageSpec::selector`].
+    pub fn pruner(&self, preset: SpatialStage) -> Result<Arc<dyn TokenPruner>, BadStageSpec> {
+        self.check(StageName::Spatial)?;
+        Ok(match self.name.as_str() {
+            "none" => Arc::new(KeepTokens),
+            "dycoke" => Arc::new(DyCoke::default().with_k(self.share("k", 0.7)?)),
+            "evs" => Arc::new(Evs::default().with_q(self.share("q", 0.75)?)),
+            "vidcom2" => Arc::new(VidCom2::default().with_r(self.share("r", 0.25)?)),
+            "divprune" => {
+                let pruner = DivPrune::default().with_chunk(self.count("chunk", 8)?);
+                Arc::new(pruner.with_retained(self.share("retained", 0.098)?))
+            }
+            _ => {
+                let all = f64::NEG_INFINITY..=f64::INFINITY;
+                let stage = SpatialStage::default().with_chunk(self.count("chunk", preset.chunk)?);
+                Arc::new(stage.with_threshold(self.number("threshold", preset.threshold, all)?))
+            }
+        })
+    }
+
+    fn bad(&self, reason: String) -> BadStageSpec {
+        BadStageSpec { spec: self.to_string(), reason }
+    }
+
+    /// Refuses names and settings that are not known.
+    fn check(&self, stage: StageName) -> Result<(), BadStageSpec> {
+        let known = stage.known();
+        let Some(named) = known.iter().find(|named| named.name == self.name) else {
+            let names: Vec<&str> = known.iter().map(|named| named.name).collect();
+            return Err(self.bad(format!("no {stage} stage is called that; there are {}", names.join(", "))));
+        };
+        let unknown = |(key, _): &&(String, String)| !named.settings.iter().any(|(name, _)| name == key);
+        match self.settings.iter().find(unknown) {
+            Some((key, _)) if named.settings.is_empty() => {
+                Err(self.bad(format!("`{}` has no settings, and so no `{key}`", named.name)))
+            }
+            Some((key, _)) => {
+                let names: Vec<&str> = named.settings.iter().map(|(name, _)| *name).collect();
+                Err(self.bad(format!("`{}` has no setting `{key}`; it has {}", named.name, names.join(", "))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn get<T: FromStr>(&self, name: &str, default: T, expected: &str) -> Result<T, BadStageSpec> {
+        let Some(value) = self.value(name) else { return Ok(default) };
+        value.parse().map_err(|_| self.bad(format!("{name} is {value}; write {expected}")))
+    }
+
+    fn count(&self, name: &str, default: usize) -> Result<usize, BadStageSpec> {
+        match self.get(name, default, "a whole number from 1 on")? {
+            0 => Err(self.bad(format!("{name} is 0; write a whole number from 1 on"))),
+            count => Ok(count),
+        }
+    }
+
+    fn number(&self, name: &str, default: f64, range: std::ops::RangeInclusive<f64>) -> Result<f64, BadStageSpec> {
+        let number: f64 = self.get(name, default, "a number")?;
+        if number.is_finite() && range.contains(&number) {
+            return Ok(number);
+        }
+        let bounded = range.end().is_finite();
+        let expected = if bounded {
+            format!("from {} to {}", range.start(), range.end())
+        } else {
+            "that is finite, and not negative where that makes no sense".into()
+        };
+        Err(self.bad(format!("{name} is {number}; write a number {expected}")))
+    }
+
+    /// A share of tokens; `None` for as many as fit.
+    fn share(&self, name: &str, default: f64) -> Result<Option<f64>, BadStageSpec> {
+        match self.value(name) {
+            Some("fit") => Ok(None),
+            _ => self.number(name, default, 0.0..=1.0).map(Some),
+        }
+    }
+
+    fn others(&self, default: Others) -> Result<Others, BadStageSpec> {
+        match self.value("others") {
+            None => Ok(default),
+            Some("low") => Ok(Others::LowResolution),
+            Some("dropped") => Ok(Others::Dropped),
+            Some(value) => Err(self.bad(format!("others is {value}; write low or dropped"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> StageSpec {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_name_is_a_stage_and_every_setting_one_of_its() {
+        for stage in [StageName::Temporal, StageName::QueryGuided, StageName::Spatial] {
+            for named in stage.known() {
+                for (setting, default) in [("", "")].iter().chain(named.settings) {
+                    let text = match *default {
+                        "" | "the preset's" => named.name.to_owned(),
+                        default => format!("{}:{setting}={default}", named.name),
+                    };
+                    let made = match stage {
+                        StageName::Temporal => spec(&text).selector(TemporalStage::default()).map(drop),
+                        StageName::QueryGuided => spec(&text).picker().map(drop),
+                        StageName::Spatial => spec(&text).pruner(SpatialStage::default()).map(drop),
+                    };
+                    made.unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn settings_go_before_the_preset() {
+        let preset = TemporalStage::default().with_threshold(0.5).with_window(8);
+        let made = spec("long-vu:threshold=0.7, always=true").selector(preset).unwrap();
+        assert_eq!(made.describe(), format!("{:?}", preset.with_threshold(0.7).with_always(true)));
+        assert_eq!(spec("bolt:others=low").picker().unwrap().others(), Others::LowResolution);
+        assert_eq!(spec("bolt").picker().unwrap().others(), Others::Dropped);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_what_would() {
+        let picker = |text: &str| spec(text).picker().err().unwrap().to_string();
+        let pruner = |text: &str| spec(text).pruner(SpatialStage::default()).err().unwrap().to_string();
+        for (found, said) in [
+            (picker("blot"), "there are long-vu, bolt"),
+            (picker("bolt:pwer=2"), "it has power, others"),
+            (picker("bolt:power=NaN"), "power is NaN"),
+            (picker("bolt:others=gone"), "low or dropped"),
+            (picker("mmr:lambda=2"), "from 0 to 1"),
+            (pruner("evs:q=much"), "q is much; write a number"),
+            (pruner("none:q=1"), "has no settings"),
+            (pruner("divprune:chunk=0"), "chunk is 0"),
+        ] {
+            assert!(found.contains(said), "{found}");
+        }
+        for text in ["", ":q=1", "evs:q", "evs:q=1,q=2", "evs:"] {
+            assert!(text.parse::<StageSpec>().is_err(), "{text}");
+        }
+    }
+}
