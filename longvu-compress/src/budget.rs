@@ -19,13 +19,22 @@ pub struct Budget {
     pub lowres_token: usize,
     /// Whether frames may be kept at low resolution.
     pub highres: bool,
+    /// Most visual tokens, newline tokens included, whatever the window has room for.
+    pub visual_tokens: Option<usize>,
 }
 
 impl Budget {
     /// The published sizes with a window of `max_len` tokens: 16 of them for the answer, frames of 144 tokens, or of 8 x 8 at
     /// low resolution.
     pub fn new(max_len: usize) -> Self {
-        Self { max_len, inference_max_length: 16, image_token_len: 144, lowres_token: 8, highres: true }
+        Self {
+            max_len,
+            inference_max_length: 16,
+            image_token_len: 144,
+            lowres_token: 8,
+            highres: true,
+            visual_tokens: None,
+        }
     }
 
     /// Sets [`max_len`](Self::max_len).
@@ -63,6 +72,19 @@ impl Budget {
         self
     }
 
+    /// Sets [`visual_tokens`](Self::visual_tokens).
+    #[must_use]
+    pub fn with_visual_tokens(mut self, visual_tokens: impl Into<Option<usize>>) -> Self {
+        self.visual_tokens = visual_tokens.into();
+        self
+    }
+
+    /// The budget of what is left beside so many visual tokens of other videos and images, which the prompt's lengths count.
+    #[must_use]
+    pub fn beside(self, others: usize) -> Self {
+        Self { visual_tokens: self.visual_tokens.map(|most| most.saturating_sub(others)), ..self }
+    }
+
     /// The budget of a window that leaves no more than `visual_tokens` for frames, beside a prompt of `text_len`.
     #[must_use]
     pub fn at_most(self, visual_tokens: usize, text_len: usize) -> Self {
@@ -72,7 +94,11 @@ impl Budget {
 
     /// Tokens left for frames: the window less the prompt and the answer.
     pub fn tokens(&self, text_len: usize) -> usize {
-        self.max_len.saturating_sub(text_len).saturating_sub(self.inference_max_length)
+        self.capped(self.max_len.saturating_sub(text_len).saturating_sub(self.inference_max_length))
+    }
+
+    fn capped(&self, tokens: usize) -> usize {
+        self.visual_tokens.map_or(tokens, |most| tokens.min(most))
     }
 
     /// Nominal tokens of a low-resolution frame: 64.
@@ -98,7 +124,7 @@ impl Budget {
 
     /// Tokens that the visual part of the prompt may take once newline tokens count.
     pub fn room(&self, text_ids: usize) -> usize {
-        self.max_len.saturating_sub(self.inference_max_length).saturating_sub(text_ids)
+        self.capped(self.max_len.saturating_sub(self.inference_max_length).saturating_sub(text_ids))
     }
 
     fn frames(&self, text_len: usize, frame: usize) -> usize {
@@ -129,6 +155,16 @@ mod tests {
         fn a_smaller_window_leaves_what_is_asked(text in 0usize..20_000, visual_tokens in 0usize..20_000) {
             let smaller = released().at_most(visual_tokens, text);
             prop_assert_eq!(smaller.tokens(text), released().tokens(text).min(visual_tokens));
+        }
+
+        /// Fewer visual tokens are as many for every prompt that leaves room for them.
+        #[test]
+        fn fewer_visual_tokens_are_the_same_for_every_prompt(text in 0usize..9000, most in 1usize..9000, others in 0usize..900) {
+            let (whole, less) = (released(), released().with_visual_tokens(most));
+            prop_assert_eq!(less.room(text), whole.room(text).min(most));
+            prop_assert_eq!(less.tokens(text), whole.tokens(text).min(most));
+            prop_assert_eq!(less.beside(others).room(text), whole.room(text).min(most.saturating_sub(others)));
+            prop_assert_eq!(whole.beside(others), whole);
         }
 
         /// A longer prompt never leaves more room, and no prompt makes the arithmetic fail.

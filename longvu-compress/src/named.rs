@@ -211,6 +211,19 @@ impl StageSpec {
         })
     }
 
+    /// The same with `fit` for the pruner's share, where none is named: how much stays is the budget's business then.
+    #[must_use]
+    pub fn fitting(mut self) -> Self {
+        const SHARES: [&str; 4] = ["k", "q", "r", "retained"];
+        let named = SPATIAL.iter().find(|named| named.name == self.name);
+        let settings = named.map_or(&[][..], |named| named.settings);
+        if let Some((share, _)) = settings.iter().find(|(name, _)| SHARES.contains(name) && self.value(name).is_none())
+        {
+            self.settings.push(((*share).to_owned(), "fit".to_owned()));
+        }
+        self
+    }
+
     fn bad(&self, reason: String) -> BadStageSpec {
         BadStageSpec { spec: self.to_string(), reason }
     }
@@ -318,6 +331,18 @@ mod tests {
         assert_eq!(made.describe(), format!("{:?}", preset.with_threshold(0.7).with_always(true)));
         assert_eq!(spec("bolt:others=low").picker().unwrap().others(), Others::LowResolution);
         assert_eq!(spec("bolt").picker().unwrap().others(), Others::Dropped);
+    }
+
+    #[test]
+    fn shares_that_are_not_named_fit_a_budget() {
+        for (text, fitting) in [
+            ("evs", "evs:q=fit"),
+            ("evs:q=0.5", "evs:q=0.5"),
+            ("divprune:chunk=4", "divprune:chunk=4,retained=fit"),
+            ("none", "none"),
+        ] {
+            assert_eq!(spec(text).fitting().to_string(), fitting);
+        }
     }
 
     #[test]

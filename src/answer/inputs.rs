@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use crate::{
     EncodedVideo, Error, LongVu, Result, VisualKind,
     answer::{projected::ProjectedFrames, shares::Shares},
-    compress::{FusionReport, LaterStages, VisualTokens},
+    compress::{Budget, FusionReport, LaterStages, VisualTokens},
     encoded::video::select,
     llm::PromptIds,
     model::budget::text_lengths,
@@ -62,8 +62,9 @@ impl LongVu {
         for (i, visual) in visuals.iter().enumerate() {
             let others = shares.of_others(i);
             let lengths = (text_len + others, text_ids + others);
-            let rows = self.rows(visual, lengths.0);
-            let VisualTokens { tokens, report, .. } = self.fit(visual, &rows, &segments[places], lengths)?;
+            let budget = budget.beside(others);
+            let rows = self.rows(visual, &budget, lengths.0);
+            let VisualTokens { tokens, report, .. } = self.fit(visual, &rows, &segments[places], lengths, &budget)?;
             shares.settle(i, report.tokens_after);
             parts.push(tokens);
             parts.push(self.embed_text(&segments[i + 1])?);
@@ -82,16 +83,17 @@ impl LongVu {
         rows: &[usize],
         after: &[u32],
         lengths: (usize, usize),
+        budget: &Budget,
     ) -> Result<VisualTokens> {
         let stages = &self.parts.stages;
         let later = LaterStages::new(stages.scorer.as_ref(), stages.picker.as_ref(), stages.pruner.as_ref());
-        self.project(visual, rows).fit(visual.kind, || self.embed_text(after), lengths, &stages.budget, later)
+        self.project(visual, rows).fit(visual.kind, || self.embed_text(after), lengths, budget, later)
     }
 
     /// Rows of a video's features that a prompt of this length uses.
-    pub(crate) fn rows(&self, visual: &EncodedVideo, text_len: usize) -> Vec<usize> {
+    pub(crate) fn rows(&self, visual: &EncodedVideo, budget: &Budget, text_len: usize) -> Vec<usize> {
         let stages = &self.parts.stages;
-        let limit = stages.budget.temporal_limit(text_len);
+        let limit = budget.temporal_limit(text_len);
         if visual.kind == VisualKind::Video && stages.selector.applies(visual.samples.len(), limit) {
             visual.reduced.clone()
         } else {

@@ -37,7 +37,12 @@ impl Shares {
         }
         let needs: Vec<usize> = videos
             .iter()
-            .map(|v| model.rows(v, text_len.saturating_add(image_tokens)).len().saturating_mul(frame(v).full))
+            .map(|v| {
+                model
+                    .rows(v, &budget.beside(image_tokens), text_len.saturating_add(image_tokens))
+                    .len()
+                    .saturating_mul(frame(v).full)
+            })
             .collect();
         let (mut images, mut videos) = (images.into_iter(), divide(room - image_tokens, &needs).into_iter());
         let next = |visual: &&EncodedVideo| if is_image(visual) { images.next() } else { videos.next() };

@@ -20,11 +20,14 @@ pub(crate) struct EncodingSettings {
     pub inference_max_length: usize,
     /// Tokens of a frame that the temporal stage reckons with.
     pub frame_tokens: usize,
+    /// Most visual tokens, if they are bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visual_tokens: Option<usize>,
 }
 
 impl EncodingSettings {
     /// Each setting with its value, what to do when it differs, and the names under which it is set.
-    fn entries(&self) -> [(&'static str, String, &'static str, &'static [&'static str]); 7] {
+    fn entries(&self) -> [(&'static str, String, &'static str, &'static [&'static str]); 8] {
         let weights =
             "its towers or its connector have other weights; ask the model that encoded it, or encode it again";
         let setting = "ask with the one that it was encoded with, or encode it again";
@@ -38,6 +41,12 @@ impl EncodingSettings {
             ("a window (max_len) of", self.max_len.to_string(), setting, &["max_len"]),
             ("inference_max_length", self.inference_max_length.to_string(), config, &[]),
             ("tokens a frame", self.frame_tokens.to_string(), config, &[]),
+            (
+                "at most as many visual tokens as",
+                self.visual_tokens.map_or_else(|| "fit".to_owned(), |tokens| tokens.to_string()),
+                setting,
+                &["visual_tokens"],
+            ),
         ]
     }
 
@@ -75,6 +84,7 @@ impl LongVu {
             max_len: budget.max_len,
             inference_max_length: budget.inference_max_length,
             frame_tokens: if budget.highres { budget.low_frame() } else { budget.image_token_len },
+            visual_tokens: budget.visual_tokens,
         }
     }
 }

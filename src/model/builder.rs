@@ -55,6 +55,7 @@ pub struct LongVuBuilder {
     pub(super) picker: Option<Arc<dyn FramePicker>>,
     pub(super) pruner: Option<Arc<dyn TokenPruner>>,
     pub(super) named: NamedStages,
+    pub(super) visual_tokens: Option<usize>,
     pub(super) spill: SpillSettings,
     pub(super) encoded_bytes: u64,
     pub(super) repo: RepoOptions,
@@ -78,6 +79,7 @@ impl LongVuBuilder {
             picker: None,
             pruner: None,
             named: NamedStages::default(),
+            visual_tokens: None,
             spill: SpillSettings::default(),
             encoded_bytes: ENCODED_BYTES,
             repo: RepoOptions::default(),
@@ -180,6 +182,14 @@ impl LongVuBuilder {
     #[must_use]
     pub fn spatial_stage(mut self, stage: Arc<dyn TokenPruner>) -> Self {
         self.pruner = Some(stage);
+        self
+    }
+
+    /// Most visual tokens of a prompt, newline tokens included: one knob for every combination of stages. As many as the window
+    /// has room for unless set.
+    #[must_use]
+    pub fn visual_tokens(mut self, tokens: usize) -> Self {
+        self.visual_tokens = Some(tokens);
         self
     }
 

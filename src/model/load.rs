@@ -124,7 +124,7 @@ impl LongVuBuilder {
             settings.spatial.threshold = config.drop_threshold;
         }
         Ok(Stages {
-            budget: budget(config),
+            budget: budget(config).with_visual_tokens(self.visual_tokens),
             own_selector: self.selector.is_some(),
             selector: match (&self.selector, self.named.get(StageName::Temporal)) {
                 (Some(selector), _) => selector.clone(),

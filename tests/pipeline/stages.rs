@@ -174,3 +174,27 @@ fn a_pruner_of_the_whole_video_runs_although_all_fits() {
     assert_eq!(answer.visual_tokens, 12 * 144 / 4 + 12);
     assert_eq!(report.tokens_per_frame[0], 145, "the first frame is new");
 }
+
+/// One number bounds every combination of stages, and the videos of a prompt together.
+#[test]
+fn a_budget_of_visual_tokens_holds_whatever_the_stages() {
+    let config = GenerationConfig::default().with_max_new_tokens(2);
+    for (query, spatial) in [("long-vu", "long-vu"), ("bolt", "none"), ("long-vu:others=dropped", "none")]
+        .into_iter()
+        .chain(["evs:q=fit", "dycoke:k=fit", "vidcom2:r=fit", "divprune:retained=fit"].map(|name| ("long-vu", name)))
+    {
+        let stages = builder("qwen")
+            .named_stage(StageName::QueryGuided, query.parse().unwrap())
+            .named_stage(StageName::Spatial, spatial.parse().unwrap());
+        let model = stages.visual_tokens(700).load().unwrap();
+        let videos = [features(&model, 9), features(&model, 4)];
+        for videos in [vec![&videos[0]], vec![&videos[0], &videos[1]]] {
+            let answer = model.stream(&videos, "What is it?", &config).unwrap().finish().unwrap();
+            let used = answer.visual_tokens;
+            assert!(used <= 700 && used > 350, "{query} {spatial}: {used} of {} videos", videos.len());
+        }
+    }
+    let (bounded, free) = (builder("qwen").visual_tokens(700).load().unwrap(), builder("qwen").load().unwrap());
+    let error = free.ask(&features(&bounded, 3), "What?").unwrap_err();
+    assert_eq!(error.settings(), ["visual_tokens"], "{error}");
+}

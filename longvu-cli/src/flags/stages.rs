@@ -1,5 +1,7 @@
 //! Which stages run, by name.
 
+use std::num::NonZeroUsize;
+
 use clap::Args;
 use longvu::{
     LongVuBuilder,
@@ -21,18 +23,29 @@ pub struct StageArgs {
     /// Spatial stage: evs, or evs:q=fit for as many tokens as fit
     #[arg(long, value_name = "NAME[:K=V,…]", value_parser = spatial, hide_short_help = true)]
     pub spatial: Option<StageSpec>,
+
+    /// Most visual tokens of a prompt; shares that `--spatial` does not name give way to it [default: what the window holds]
+    #[arg(long, value_name = "TOKENS", hide_short_help = true)]
+    pub budget: Option<NonZeroUsize>,
 }
 
 impl StageArgs {
     /// The builder with these stages.
     pub fn apply(&self, mut builder: LongVuBuilder) -> LongVuBuilder {
+        if let Some(tokens) = self.budget {
+            builder = builder.visual_tokens(tokens.get());
+        }
+        let spatial = match self.budget {
+            Some(_) => self.spatial.clone().map(StageSpec::fitting),
+            None => self.spatial.clone(),
+        };
         for (stage, spec) in [
-            (StageName::Temporal, &self.temporal),
-            (StageName::QueryGuided, &self.query),
-            (StageName::Spatial, &self.spatial),
+            (StageName::Temporal, self.temporal.clone()),
+            (StageName::QueryGuided, self.query.clone()),
+            (StageName::Spatial, spatial),
         ] {
             if let Some(spec) = spec {
-                builder = builder.named_stage(stage, spec.clone());
+                builder = builder.named_stage(stage, spec);
             }
         }
         builder

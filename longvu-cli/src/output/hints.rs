@@ -8,7 +8,7 @@ use longvu::{
 use serde::{Serialize, Serializer, ser::Error as _};
 
 /// Settings of the library, and the flags that set them.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 10] = [
     ("dino_threshold", "--dino-threshold X"),
     ("end", "--end TIME"),
     ("max_len", "--max-len N"),
@@ -16,6 +16,7 @@ const FLAGS: [(&str, &str); 9] = [
     ("start", "--start TIME"),
     ("tower_batch", "--tower-batch N"),
     ("towers", "--towers DIR"),
+    ("visual_tokens", "--budget TOKENS"),
     ("waiting_frames", "--waiting-frames N"),
     ("weights", "--dtype TYPE, --quantize BITS"),
 ];

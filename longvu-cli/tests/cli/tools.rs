@@ -132,6 +132,12 @@ fn stages_are_listed_and_can_be_named() {
         }
     }
     fs::remove_file(&report).unwrap();
+    let few = |spatial| {
+        let mut command = ask(video("video3.mp4"), "What?");
+        let flags = ["--uniform", "9", "--budget", "300", "--temporal", "uniform", "--spatial", spatial, "--json"];
+        run(command.args(flags)).json()["visual_tokens"].as_u64().unwrap()
+    };
+    assert!((150..=300).contains(&few("evs")) && few("evs:q=0.9") < few("evs"));
     run(ask(video("video3.mp4"), "What?").args(["--query", "blot"])).fails(2, &["bolt", "--query"]);
     run(ask(video("video3.mp4"), "What?").args(["--spatial", "evs:p=1"])).fails(2, &["no setting `p`", "q"]);
 }
