@@ -162,7 +162,7 @@ fn a_picker_chooses_anew_for_each_question() {
     assert_eq!(picked(&uniform), [0, 3, 6, 9]);
 }
 
-/// A quarter of twelve frames' 144 tokens, which all would fit, and a newline of each frame.
+/// A quarter of twelve frames' 144 tokens, which all would fit, and the newlines of rows that have any.
 #[test]
 fn a_pruner_of_the_whole_video_runs_although_all_fits() {
     let model = builder("qwen").max_len(2400).spatial_stage(Arc::new(Evs::default())).load().unwrap();
@@ -171,8 +171,8 @@ fn a_pruner_of_the_whole_video_runs_although_all_fits() {
     let answer = model.stream(&[&video], "What is it?", &config).unwrap().finish().unwrap();
     let report = &answer.reports[0];
     assert_eq!((report.layout, report.tokens_before), (Layout::Full, 12 * 156));
-    assert_eq!(answer.visual_tokens, 12 * 144 / 4 + 12);
-    assert_eq!(report.tokens_per_frame[0], 145, "the first frame is new");
+    assert!((432..=432 + 12 * 12).contains(&answer.visual_tokens), "{}", answer.visual_tokens);
+    assert_eq!(report.tokens_per_frame[0], 156, "the first frame is new");
 }
 
 /// One number bounds every combination of stages, and the videos of a prompt together.

@@ -13,7 +13,8 @@ use crate::{PrunedTokens, TokenChunk};
 
 /// A chunk's tokens without its newlines, which are alike in every frame and would win or lose every ranking.
 ///
-/// Of a frame that keeps anything, the last newline stays too, and counts: it is what ends the frame.
+/// The newline of a row that keeps anything stays too, and counts: it says where the row's tokens lie. Of a room too small for
+/// all of those, newlines have the part that they have of whole frames, and rows that keep most go first.
 struct Visual {
     /// `[frames, per_frame, hidden_size]`, in f32.
     tokens: Tensor<3>,
@@ -22,9 +23,10 @@ struct Visual {
     per_frame: usize,
     /// The place of each of them among all tokens of a frame.
     places: Vec<usize>,
-    /// The place of a frame's last newline.
-    last_newline: Option<usize>,
-    /// Visual tokens that fit, the newlines that stay with them taken off.
+    /// Tokens of a row, its newline included.
+    row_len: Option<usize>,
+    /// Tokens that fit, and visual tokens of them.
+    all_room: usize,
     room: usize,
 }
 
@@ -33,17 +35,17 @@ impl Visual {
         let [frames, count, hidden] = chunk.tokens.dims();
         let places = chunk.visual_places();
         let per_frame = places.len();
-        let newlines = count > per_frame;
-        let room = if newlines { chunk.room.saturating_sub(frames) } else { chunk.room };
+        let row_len = chunk.row_len.filter(|_| count > per_frame);
+        let room = chunk.room - row_len.map_or(0, |len| chunk.room.div_ceil(len));
         let rows: Vec<usize> =
             (0..frames).flat_map(|frame| places.iter().map(move |place| frame * count + place)).collect();
         let tokens = chunk.tokens.clone().cast(DType::F32);
-        let tokens = if newlines {
+        let tokens = if row_len.is_some() {
             ops::select_rows(tokens.reshape([frames * count, hidden]), &rows).reshape([frames, per_frame, hidden])
         } else {
             tokens
         };
-        Self { tokens, frames, per_frame, places, last_newline: newlines.then(|| count - 1), room }
+        Self { tokens, frames, per_frame, places, row_len, all_room: chunk.room, room }
     }
 
     fn count(&self) -> usize {
@@ -63,14 +65,16 @@ impl Visual {
 
     /// What is kept of a chunk of which these visual tokens of each frame are, ascending.
     fn kept(&self, visual: Vec<Vec<usize>>) -> PrunedTokens {
-        let frame = |kept: Vec<usize>| {
-            let mut places: Vec<usize> = kept.into_iter().map(|i| self.places[i]).collect();
-            if !places.is_empty() {
-                places.extend(self.last_newline);
+        let mut kept: Vec<Vec<usize>> =
+            visual.into_iter().map(|frame| frame.into_iter().map(|i| self.places[i]).collect()).collect();
+        if let Some(len) = self.row_len {
+            let fitting = self.all_room.saturating_sub(kept.iter().map(Vec::len).sum());
+            for (frame, row) in fullest_rows(&kept, len, fitting) {
+                kept[frame].push(row * len + len - 1);
             }
-            places
-        };
-        PrunedTokens::new(visual.into_iter().map(frame).collect())
+            kept.iter_mut().for_each(|frame| frame.sort_unstable());
+        }
+        PrunedTokens::new(kept)
     }
 
     /// The same of visual tokens counted through all frames.
@@ -80,6 +84,19 @@ impl Visual {
         visual.into_iter().for_each(|i| frames[i / self.per_frame].push(i % self.per_frame));
         self.kept(frames)
     }
+}
+
+/// Frame and number of `most` of the rows that keep anything, those that keep most, and of equal ones the earlier.
+fn fullest_rows(kept: &[Vec<usize>], len: usize, most: usize) -> Vec<(usize, usize)> {
+    let mut rows: Vec<(usize, (usize, usize))> = Vec::new();
+    for (frame, places) in kept.iter().enumerate() {
+        for row in places.chunk_by(|a, b| a / len == b / len) {
+            rows.push((row.len(), (frame, row[0] / len)));
+        }
+    }
+    rows.sort_by(|(many, a), (more, b)| more.cmp(many).then(a.cmp(b)));
+    rows.truncate(most);
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 /// Positions of the `count` smallest values, the earlier of equal ones first; in no order.

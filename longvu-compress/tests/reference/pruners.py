@@ -73,9 +73,10 @@ def divprune(v, retained, chunk):
 
 
 def places(kept):
-    """Among a frame's tokens with a newline after each row; the last one stays with whatever stays."""
-    of = lambda own: [int(i // COLUMNS * (COLUMNS + 1) + i % COLUMNS) for i in own]
-    return [of(own) + [ROWS * (COLUMNS + 1) - 1] if len(own) else [] for own in kept]
+    """Among a frame's tokens with a newline after each row, which stays where anything of the row does."""
+    row = COLUMNS + 1
+    of = lambda own: {int(i // COLUMNS * row + i % COLUMNS) for i in own} | {int(i // COLUMNS * row + COLUMNS) for i in own}
+    return [sorted(of(own)) for own in kept]
 
 
 cases = []

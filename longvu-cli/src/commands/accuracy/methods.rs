@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use longvu::{
     LongVu, LongVuBuilder,
     checkpoint::config::LongVuConfig,
-    compress::{KeepFrames, KeepTokens, ScoreNothing, TemporalStage},
+    compress::{KeepFrames, KeepTokens, ScoreNothing, StageName, StageSpec, TemporalStage},
     vision::SizePair,
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -29,6 +29,22 @@ pub enum Method {
     LongVu,
     /// Every frame at full resolution, whatever the budget
     Everything,
+    /// Frames picked by BOLT, at full resolution
+    Bolt,
+    /// Frames picked by AKS, at full resolution
+    Aks,
+    /// Frames picked by maximal marginal relevance, at full resolution
+    Mmr,
+    /// Frames that differ most, at full resolution
+    KCenter,
+    /// Tokens of every frame that DyCoke leaves
+    Dycoke,
+    /// Tokens of every frame that EVS leaves
+    Evs,
+    /// Tokens of every frame that VidCom2 leaves
+    Vidcom2,
+    /// Tokens of every frame that DivPrune leaves
+    Divprune,
 }
 
 impl Method {
@@ -41,6 +57,14 @@ impl Method {
             Self::TemporalQuery => "temporal-query",
             Self::LongVu => "long-vu",
             Self::Everything => "everything",
+            Self::Bolt => "bolt",
+            Self::Aks => "aks",
+            Self::Mmr => "mmr",
+            Self::KCenter => "k-center",
+            Self::Dycoke => "dycoke",
+            Self::Evs => "evs",
+            Self::Vidcom2 => "vidcom2",
+            Self::Divprune => "divprune",
         }
     }
 }
@@ -100,6 +124,15 @@ pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes)
         Method::Uniform => keep(builder.max_len(window).config_value("highres", false), full),
         Method::Random => keep(builder.max_len(window).config_value("highres", false), usize::MAX),
         Method::Downsampled => keep(builder.max_len(window), low).query_stage(Arc::new(ScoreNothing)),
+        Method::Bolt | Method::Aks | Method::Mmr | Method::KCenter => {
+            let builder = keep(builder.max_len(window).visual_tokens(budget), usize::MAX);
+            builder.named_stage(StageName::QueryGuided, method.name().parse()?)
+        }
+        Method::Dycoke | Method::Evs | Method::Vidcom2 | Method::Divprune => {
+            let builder = builder.max_len(window).visual_tokens(budget);
+            let builder = builder.temporal_stage(Arc::new(KeepFrames::new(usize::MAX)));
+            builder.named_stage(StageName::Spatial, method.name().parse::<StageSpec>()?.fitting())
+        }
         Method::Everything => keep(builder.max_len(UNLIMITED).config_value("highres", false), usize::MAX),
     };
     Ok(builder.load()?)
