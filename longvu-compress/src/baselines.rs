@@ -20,8 +20,9 @@ impl KeepFrames {
 }
 
 impl FrameSelector for KeepFrames {
+    /// No more than are kept: a video shorter than a window is never thinned.
     fn window(&self) -> usize {
-        16
+        self.max_frames.clamp(1, 16)
     }
 
     fn applies(&self, frames: usize, _: usize) -> bool {
@@ -78,6 +79,8 @@ mod tests {
         let features = Tensor::<3>::ones([40, 4, 3], &Device::default());
         let report = TemporalReduction::run(&KeepFrames { max_frames: 8 }, features.clone()).unwrap();
         assert_eq!(report.selected, [0, 5, 10, 15, 20, 25, 30, 35]);
+        let few = features.clone().narrow(0, 0, 10);
+        assert_eq!(TemporalReduction::run(&KeepFrames { max_frames: 5 }, few).unwrap().selected, [0, 2, 4, 6, 8]);
         let report = TemporalReduction::run(&KeepFrames { max_frames: 99 }, features.clone()).unwrap();
         assert_eq!(report.selected.len(), 40);
         let mut reduction = SpatialReduction::new(&KeepTokens, 8, 1000).unwrap();
