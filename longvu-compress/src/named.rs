@@ -149,7 +149,7 @@ impl StageSpec {
     pub fn selector(&self, preset: TemporalStage) -> Result<Arc<dyn FrameSelector>, BadStageSpec> {
         self.check(StageName::Temporal)?;
         Ok(match self.name.as_str() {
-            "uniform" => Arc::new(KeepFrames::new(self.count("max_frames", 400)?)),
+            "uniform" => Arc::new(KeepFrames::new(self.count("max_frames", TemporalStage::default().max_frames)?)),
             _ => Arc::new(
                 TemporalStage::default()
                     .with_window(self.count("window", preset.window)?)
@@ -170,18 +170,26 @@ impl StageSpec {
         let dropped = || self.others(Others::Dropped);
         let any = 0.0..=f64::INFINITY;
         Ok(match self.name.as_str() {
-            "bolt" => Arc::new(Bolt::default().with_power(self.number("power", 3.0, any)?).with_others(dropped()?)),
+            "bolt" => Arc::new(
+                Bolt::default().with_power(self.number("power", Bolt::default().power, any)?).with_others(dropped()?),
+            ),
             "aks" => {
-                let picker = Aks::default().with_threshold(self.number("threshold", 0.8, any)?);
-                Arc::new(picker.with_depth(self.get("depth", 5, "a whole number")?).with_others(dropped()?))
+                let picker = Aks::default().with_threshold(self.number("threshold", Aks::default().threshold, any)?);
+                Arc::new(
+                    picker
+                        .with_depth(self.get("depth", Aks::default().depth, "a whole number")?)
+                        .with_others(dropped()?),
+                )
             }
-            "mmr" => {
-                Arc::new(Mmr::default().with_lambda(self.number("lambda", 0.5, 0.0..=1.0)?).with_others(dropped()?))
-            }
+            "mmr" => Arc::new(
+                Mmr::default()
+                    .with_lambda(self.number("lambda", Mmr::default().lambda, 0.0..=1.0)?)
+                    .with_others(dropped()?),
+            ),
             "k-center" => Arc::new(KCenter::default().with_others(dropped()?)),
             "uniform" => Arc::new(UniformFrames::default().with_others(dropped()?)),
             "random" => {
-                let seed = self.get("seed", 0, "a whole number")?;
+                let seed = self.get("seed", RandomFrames::default().seed, "a whole number")?;
                 Arc::new(RandomFrames::default().with_seed(seed).with_others(dropped()?))
             }
             _ => Arc::new(TopK::default().with_others(self.others(Others::LowResolution)?)),
@@ -196,12 +204,12 @@ impl StageSpec {
         self.check(StageName::Spatial)?;
         Ok(match self.name.as_str() {
             "none" => Arc::new(KeepTokens),
-            "dycoke" => Arc::new(DyCoke::default().with_k(self.share("k", 0.7)?)),
-            "evs" => Arc::new(Evs::default().with_q(self.share("q", 0.75)?)),
-            "vidcom2" => Arc::new(VidCom2::default().with_r(self.share("r", 0.25)?)),
+            "dycoke" => Arc::new(DyCoke::default().with_k(self.share("k", DyCoke::default().k)?)),
+            "evs" => Arc::new(Evs::default().with_q(self.share("q", Evs::default().q)?)),
+            "vidcom2" => Arc::new(VidCom2::default().with_r(self.share("r", VidCom2::default().r)?)),
             "divprune" => {
-                let pruner = DivPrune::default().with_chunk(self.count("chunk", 8)?);
-                Arc::new(pruner.with_retained(self.share("retained", 0.098)?))
+                let pruner = DivPrune::default().with_chunk(self.count("chunk", DivPrune::default().chunk)?);
+                Arc::new(pruner.with_retained(self.share("retained", DivPrune::default().retained)?))
             }
             _ => {
                 let all = f64::NEG_INFINITY..=f64::INFINITY;
@@ -279,10 +287,11 @@ impl StageSpec {
     }
 
     /// A share of tokens; `None` for as many as fit.
-    fn share(&self, name: &str, default: f64) -> Result<Option<f64>, BadStageSpec> {
+    fn share(&self, name: &str, default: Option<f64>) -> Result<Option<f64>, BadStageSpec> {
         match self.value(name) {
+            None => Ok(default),
             Some("fit") => Ok(None),
-            _ => self.number(name, default, 0.0..=1.0).map(Some),
+            Some(_) => self.number(name, 0.0, 0.0..=1.0).map(Some),
         }
     }
 

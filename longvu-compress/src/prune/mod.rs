@@ -59,8 +59,7 @@ impl Visual {
 
     /// Tokens of length 1.
     fn normalised(&self) -> Tensor<3> {
-        let norms = self.tokens.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
-        self.tokens.clone() / norms
+        normalised(self.tokens.clone())
     }
 
     /// What is kept of a chunk of which these visual tokens of each frame are, ascending.
@@ -105,6 +104,12 @@ fn smallest(values: &[f64], count: usize) -> Vec<usize> {
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
     order.truncate(count);
     order
+}
+
+/// Tokens divided by their lengths: `[frames, tokens, channels]`.
+fn normalised(tokens: Tensor<3>) -> Tensor<3> {
+    let norms = tokens.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
+    tokens / norms
 }
 
 /// A tensor's values, in f64 to be added up and compared.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{Visual, smallest, values};
+use super::{Visual, normalised, smallest, values};
 use crate::{PrunedTokens, StageError, TokenChunk, TokenPruner};
 
 /// Tokens are compared by the half of their channels that vary least over the video, normalised to length 1, with
@@ -48,9 +48,7 @@ impl TokenPruner for VidCom2 {
     fn prune(&self, chunk: &TokenChunk) -> Result<PrunedTokens, StageError> {
         let visual = Visual::new(chunk);
         let (frames, all) = (visual.frames, visual.per_frame);
-        let steady = steady_channels(&visual);
-        let norms = steady.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
-        let unit = steady / norms;
+        let unit = normalised(steady_channels(&visual));
         let of_frame = unit.clone().mean_dim(1);
         let of_video = of_frame.clone().mean_dim(0);
         let [video, frame] = [of_video, of_frame].map(|centre| {
