@@ -26,7 +26,7 @@ const MIB: u128 = 1 << 20;
 const MOST: usize = 1 << 34;
 
 /// Code, libraries, threads, buffers of matrix products, what the allocator keeps.
-const PROGRAM: u128 = 64 * MIB;
+const PROGRAM: u128 = 96 * MIB;
 /// Pictures that a video decoder holds: references, and those its threads are at; a byte and a half a pixel.
 const DECODER_PICTURES: u128 = 24;
 /// Outputs of a linear layer whose weights are widened at a time.
