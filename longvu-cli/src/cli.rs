@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "train")]
 use crate::commands::{accuracy, demo, train};
 use crate::{
-    commands::{ask, chat, devices, encode, formats, inspect, plan, probe, stages, synth},
+    commands::{ask, chat, devices, encode, eval, formats, inspect, plan, probe, stages, synth},
     heap,
 };
 
@@ -27,6 +27,7 @@ pub enum Command {
     Ask(Box<ask::AskArgs>),
     Chat(Box<chat::ChatArgs>),
     Encode(Box<encode::EncodeArgs>),
+    Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
     Plan(plan::PlanArgs),
     Probe(probe::ProbeArgs),
@@ -49,13 +50,14 @@ impl Command {
     /// Wrong usage as [`clap::Error`], and whatever the command comes upon.
     pub fn run(&self) -> Result<()> {
         // Those that look at videos.
-        if matches!(self, Self::Ask(_) | Self::Chat(_) | Self::Encode(_)) {
+        if matches!(self, Self::Ask(_) | Self::Chat(_) | Self::Encode(_) | Self::Eval(_)) {
             heap::share();
         }
         match self {
             Self::Ask(args) => ask::run(args),
             Self::Chat(args) => chat::run(args),
             Self::Encode(args) => encode::run(args),
+            Self::Eval(args) => eval::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Probe(args) => probe::run(args),

@@ -2,6 +2,7 @@
 
 use crate::options::{Sampling, VideoOptions};
 use crate::timeline::Timeline;
+use crate::{Error, Result};
 
 /// The indices to take, ascending and distinct; empty if the range holds no frame.
 pub(crate) fn sampled_indices(options: &VideoOptions, timeline: &Timeline, average_fps: f64) -> Vec<usize> {
@@ -26,6 +27,19 @@ pub(crate) fn sampled_indices(options: &VideoOptions, timeline: &Timeline, avera
             spread(indices.len(), cap).filter_map(|i| indices.get(i).copied()).collect()
         }
         _ => indices,
+    }
+}
+
+/// Refuses a caller's choice that does not ascend or goes beyond the video's `frames`.
+pub(crate) fn check_choice(indices: &[usize], frames: usize) -> Result<()> {
+    let wrong = |value: String, expected| Err(Error::InvalidOption { option: "a chosen frame", value, expected });
+    if let Some(pair) = indices.windows(2).find(|pair| pair[0] >= pair[1]) {
+        return wrong(format!("{} after {}", pair[1], pair[0]), "indices in ascending order, each once");
+    }
+    match indices.last() {
+        None => wrong(format!("none of {frames}"), "one frame at least"),
+        Some(last) if *last >= frames => wrong(format!("{last} of {frames}"), "an index below the number of frames"),
+        Some(_) => Ok(()),
     }
 }
 

@@ -51,13 +51,54 @@ impl Video {
     /// [`Error::FileTooLarge`] over the [`limits`](VideoOptions::limits); [`Error::OutOfRange`] if no frame lies in the
     /// asked-for range.
     pub fn open_with(path: impl AsRef<Path>, options: VideoOptions) -> Result<Self> {
-        let path = path.as_ref();
         options.validate()?;
+        Self::open_choosing_by(path.as_ref(), &options, |_, timeline, rate| {
+            Ok(sampling::sampled_indices(&options, timeline, rate))
+        })
+    }
+
+    /// Opens a video of which the caller chooses frames, by what the file is: `choose` gets [`Self::info`] and returns
+    /// indices of frames, counted in displayed frames from 0, ascending.
+    ///
+    /// Of `options` the settings [`sampling`](VideoOptions::sampling), `start`, `end` and `max_frames` do not matter.
+    ///
+    /// ```no_run
+    /// use longvu_video::{Video, VideoOptions};
+    /// // The last frame of each second, by the file's rate.
+    /// let video = Video::open_choosing("clip.mp4", VideoOptions::default(), |info| {
+    ///     let rate = (info.average_fps.round() as usize).max(1);
+    ///     (rate - 1..info.frame_count).step_by(rate).collect()
+    /// })?;
+    /// # Ok::<(), longvu_video::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open_with`](Self::open_with), and [`Error::InvalidOption`] for no indices at all, or such as do not ascend or
+    /// the video does not have.
+    pub fn open_choosing(
+        path: impl AsRef<Path>,
+        options: VideoOptions,
+        choose: impl FnOnce(&VideoInfo) -> Vec<usize>,
+    ) -> Result<Self> {
+        let options = VideoOptions { sampling: Sampling::default(), start: None, end: None, ..options };
+        options.validate()?;
+        Self::open_choosing_by(path.as_ref(), &options, |info, timeline, _| {
+            let indices = choose(info);
+            sampling::check_choice(&indices, timeline.len()).map(|()| indices)
+        })
+    }
+
+    fn open_choosing_by(
+        path: &Path,
+        options: &VideoOptions,
+        choose: impl FnOnce(&VideoInfo, &Timeline, f64) -> Result<Vec<usize>>,
+    ) -> Result<Self> {
         let facts = picture::look(path, &options.limits)?;
         if let Some(facts) = &facts
             && facts.has_own_decoder()
         {
-            return Self::of_pictures(path, &options, facts);
+            return Self::of_pictures(path, options, facts, choose);
         }
         let mut demuxer = Demuxer::open(path, &options.limits)?;
         let (mut info, coded_size, mut warnings) = describe(&demuxer, path, &options.limits)?;
@@ -94,8 +135,8 @@ impl Video {
             tracing::warn!(path = %path.display(), "{warning}");
         }
 
-        let indices = sampling::sampled_indices(&options, &scan.timeline, scan.rate.sampling);
-        check_range(&options, &indices, path, scan.duration)?;
+        let indices = choose(&info, &scan.timeline, scan.rate.sampling)?;
+        check_range(options, &indices, path, scan.duration)?;
         let timestamps = indices.iter().map(|index| scan.timeline.time(*index)).collect();
         let known = scan.known.filter(|_| options.decoding == Decoding::Sparse);
         let is_sampled = |pts| scan.timeline.indices_of(pts).any(|index| indices.binary_search(&index).is_ok());
@@ -116,7 +157,12 @@ impl Video {
     }
 
     /// A still picture as a video of one frame, or an animation that FFmpeg does not decode.
-    fn of_pictures(path: &Path, options: &VideoOptions, facts: &Facts) -> Result<Self> {
+    fn of_pictures(
+        path: &Path,
+        options: &VideoOptions,
+        facts: &Facts,
+        choose: impl FnOnce(&VideoInfo, &Timeline, f64) -> Result<Vec<usize>>,
+    ) -> Result<Self> {
         if facts.size.0 == 0 || facts.size.1 == 0 {
             // The decoder says best what is wrong.
             let read = picture::read_first(path, &mut facts.clone(), &options.limits);
@@ -137,9 +183,6 @@ impl Video {
         for warning in &warnings {
             tracing::warn!(path = %path.display(), "{warning}");
         }
-        let indices = sampling::sampled_indices(options, &timeline, average_fps);
-        check_range(options, &indices, path, duration)?;
-        let timestamps = indices.iter().map(|index| timeline.time(*index)).collect();
         let turn = if options.autorotate { facts.orientation } else { Orientation::NoTransforms };
         let (width, height) = orientation::turned_size(turn, facts.size);
         let (rotation, mirrored) = orientation::describe(facts.orientation);
@@ -157,6 +200,9 @@ impl Video {
             mirrored,
             has_audio: false,
         };
+        let indices = choose(&info, &timeline, average_fps)?;
+        check_range(options, &indices, path, duration)?;
+        let timestamps = indices.iter().map(|index| timeline.time(*index)).collect();
         let plan = Plan {
             indices,
             timeline,

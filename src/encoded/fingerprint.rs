@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Result,
+    llm::Decoder,
     model::files::ModelFiles,
     vision::{Dinov2, Siglip},
 };
@@ -23,9 +24,22 @@ pub(crate) fn fingerprint(files: &ModelFiles) -> Result<String> {
     add(&mut hash, &files.siglip.repo, &declare(|w| Siglip::new(&files.siglip_config, w)))?;
     add(&mut hash, &files.dinov2.repo, &declare(|w| Dinov2::new(&files.dinov2_config, w)))?;
     add(&mut hash, &files.repo, &connector)?;
+    Ok(text(hash))
+}
+
+/// The fingerprint of the whole model: the language model's sizes and a sample of its tensors, beside what `vision`, the
+/// [`fingerprint`] of the rest, is of.
+pub(crate) fn whole_fingerprint(files: &ModelFiles, vision: &str) -> Result<String> {
+    let (config, mut hash) = (&files.config, Sha256::new());
+    hash.update(format!("{vision} {:?}", config.decoder));
+    add(&mut hash, &files.repo, &declare(|w| Decoder::new(&config.decoder, config.language_model(), w)))?;
+    Ok(text(hash))
+}
+
+fn text(hash: Sha256) -> String {
     let mut text = format!("{:x}", hash.finalize());
     text.truncate(DIGITS);
-    Ok(text)
+    text
 }
 
 fn add(hash: &mut Sha256, repo: &Repo, specs: &[TensorSpec]) -> Result<()> {

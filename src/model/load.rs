@@ -7,7 +7,7 @@ use longvu_checkpoint::{Checkpoint, LoadOptions, check, config::LongVuConfig, lo
 use crate::{
     Result,
     compress::{QueryStage, StageName, TopK},
-    encoded::fingerprint::fingerprint,
+    encoded::fingerprint::{fingerprint, whole_fingerprint},
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{
         budget::budget,
@@ -39,6 +39,7 @@ impl LongVuBuilder {
         let (siglip, dinov2) = (self.siglip(&files)?, self.dinov2(&files)?);
         let (aggregator, projector) = load(checkpoint, &connector, |w| files.build_connector(w))?.0;
         let fingerprint = fingerprint(&files)?;
+        let whole_fingerprint = whole_fingerprint(&files, &fingerprint)?;
         let model = LongVu::from_parts(Parts {
             device: self.device,
             weights: self.weights,
@@ -55,6 +56,7 @@ impl LongVuBuilder {
             spill: self.spill,
             encoded_bytes: self.encoded_bytes,
             fingerprint,
+            whole_fingerprint,
             work: Arc::default(),
             config: files.config,
         });

@@ -58,6 +58,8 @@ pub(crate) struct Parts {
     pub encoded_bytes: u64,
     /// Tells the towers' and the connector's weights from others.
     pub fingerprint: String,
+    /// Tells whole models apart.
+    pub whole_fingerprint: String,
     pub work: Arc<Work>,
 }
 
@@ -150,6 +152,12 @@ impl LongVu {
     /// The work done so far.
     pub fn work_counters(&self) -> WorkCounters {
         self.parts.work.read()
+    }
+
+    /// Tells models apart by their sizes and a sample of every tensor: 32 hexadecimal digits. Where the files are and what
+    /// they are called does not matter.
+    pub fn fingerprint(&self) -> &str {
+        &self.parts.whole_fingerprint
     }
 
     /// The checkpoint's configuration, replaced values included.

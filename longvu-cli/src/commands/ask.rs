@@ -10,7 +10,6 @@ use anyhow::Result;
 use clap::Args;
 use longvu::{
     Answer, EncodedVideo, GenerationConfig, VideoOptions,
-    checkpoint::config::LongVuConfig,
     compress::{Budget, CompressionSettings, FusionReport, StageSpec},
     video::{VideoInfo, path_text},
 };
@@ -25,6 +24,7 @@ use crate::{
     },
     steps::{
         answer::{self, Answerer},
+        described::stages,
         memory,
         model::{self, Loaded},
         source::{DecodeStats, Decoded, Input},
@@ -259,7 +259,7 @@ impl Job<'_> {
                 device: format!("{:?}", model.device()),
                 dtype: model.weights().dtype.to_string(),
                 preset: args.frames.preset.to_string(),
-                stages: stages(args, model.config()),
+                stages: stages(model, &args.model, args.frames.preset),
                 temporal: named(&args.model.stages.temporal),
                 query: named(&args.model.stages.query),
                 spatial: named(&args.model.stages.spatial),
@@ -282,14 +282,6 @@ impl Job<'_> {
 
 fn named(spec: &Option<StageSpec>) -> Option<String> {
     spec.as_ref().map(ToString::to_string)
-}
-
-/// The settings that the stages had.
-fn stages(args: &AskArgs, config: &LongVuConfig) -> CompressionSettings {
-    let mut settings = args.frames.preset.settings(config.dino_threshold, config.drop_threshold);
-    settings.temporal.threshold = args.model.dino_threshold.unwrap_or(settings.temporal.threshold);
-    settings.spatial.threshold = args.model.drop_threshold.unwrap_or(settings.spatial.threshold);
-    settings
 }
 
 fn frame_reports(encoded: &EncodedVideo, answer: &Answer) -> Vec<FrameReport> {

@@ -8,6 +8,7 @@ pub mod chat;
 pub mod demo;
 pub mod devices;
 pub mod encode;
+pub mod eval;
 pub mod formats;
 pub mod inspect;
 pub mod plan;

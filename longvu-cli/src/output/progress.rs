@@ -81,6 +81,20 @@ impl Progress {
         self.show(COUNT, "decoding".into(), done as u64, total as u64);
     }
 
+    /// Shows how many questions are answered, and how well.
+    pub fn evaluating(&self, score: &str, done: usize, total: usize) {
+        let bar = &self.bar.0;
+        bar.set_message(score.to_owned());
+        if bar.length() != Some(total as u64) {
+            bar.set_length(total as u64);
+            bar.set_style(style(COUNT));
+            // What an earlier run has done says nothing of the time that is left.
+            bar.set_position(done as u64);
+            bar.reset_eta();
+        }
+        bar.set_position(done as u64);
+    }
+
     /// Shows how far a stage of training is.
     #[cfg(feature = "train")]
     pub fn training(&self, step: &longvu_train::TrainProgress) {

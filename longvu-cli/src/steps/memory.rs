@@ -26,7 +26,21 @@ pub fn settle(
         Some((text, max_new_tokens)) => workload(frames, size, text, max_new_tokens),
         None => Workload::encoding(frames, size),
     };
-    let builder = if args.low_memory || encoded { builder.residency(Residency::OnDemand) } else { builder };
+    let builder = if encoded { builder.residency(Residency::OnDemand) } else { builder };
+    settle_for(builder, args, model, workload)
+}
+
+/// The same for work of this size, whatever it is on.
+///
+/// # Errors
+/// As [`settle`].
+pub fn settle_for(
+    builder: LongVuBuilder,
+    args: &MemoryArgs,
+    model: &ModelArgs,
+    workload: Workload,
+) -> Result<(LongVuBuilder, MemoryPlan)> {
+    let builder = if args.low_memory { builder.residency(Residency::OnDemand) } else { builder };
     let available = available(args.device_memory, compute(model.compute.device.as_deref()));
     let builder = match available {
         Some(available) if !args.no_memory_check => builder.fit_memory(workload, available)?,

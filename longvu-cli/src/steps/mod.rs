@@ -1,6 +1,7 @@
 //! What several commands do on their way: fit into memory, load a model, open a file, answer a question.
 
 pub mod answer;
+pub mod described;
 pub mod memory;
 pub mod model;
 pub mod source;

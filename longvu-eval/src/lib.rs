@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod answer;
+mod asking;
+mod compare;
+mod datasets;
+mod error;
+mod evaluation;
+mod frames;
+mod journal;
+mod letter;
+mod merge;
+mod prompt;
+mod question;
+mod run;
+mod score;
+mod shard;
+mod statistics;
+mod subtitles;
+mod visual;
+
+pub use answer::{AnswerLine, FrameCount, Seconds};
+pub use asking::Choose;
+pub use compare::{Comparison, compare};
+pub use datasets::{
+    DataSet, EgoSchema, Json, Mlvu, MvBench, NAMES as DATA_SETS, OverallRule, Published, VideoMme, by_name,
+};
+pub use error::{Error, Result};
+pub use evaluation::{EvalProgress, Evaluation, Selection};
+pub use frames::FrameRule;
+pub use merge::merge;
+pub use prompt::{PromptStyle, prompt};
+pub use question::{Question, VideoRef};
+pub use run::{EvalSettings, RunFolder};
+pub use score::{EvalResult, Score};
+pub use shard::Shard;
+pub use statistics::{McNemar, mcnemar, wilson};
+pub use subtitles::Subtitles;

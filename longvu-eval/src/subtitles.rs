@@ -1,0 +1,123 @@
+//! Subtitles of the frames that are looked at.
+
+use std::path::Path;
+
+use srtlib::Timestamp;
+
+use crate::{Error, Result};
+
+/// A file of subtitles.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subtitles {
+    /// Start and end in seconds, and text, in the file's order.
+    cues: Vec<(f64, f64, String)>,
+}
+
+/// More tokens than this are thinned.
+const MOST_TOKENS: usize = 6000;
+
+/// To lines of about this number.
+const THINNED: usize = 200;
+
+/// What is said of sounds and not spoken.
+const SOUNDS: [&str; 2] = ["[Music]", "[Applause]"];
+
+impl Subtitles {
+    /// Reads an `.srt` file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no SubRip.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::read(path))?;
+        Self::parse(&String::from_utf8_lossy(&bytes)).map_err(|reason| Error::BadData { path: path.to_owned(), reason })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+        let read = srtlib::Subtitles::parse_from_str(text).map_err(|error| format!("it is no SubRip file: {error}"))?;
+        let mut cues: Vec<_> = read
+            .to_vec()
+            .into_iter()
+            .map(|cue| (seconds(cue.start_time), seconds(cue.end_time), cue.text.trim().to_owned()))
+            .collect();
+        cues.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(Self { cues })
+    }
+
+    /// The lines of frames at these indices, as the package's script for VideoMME takes them.
+    ///
+    /// For each frame the first cue that covers its time, which is its index over the rounded `rate`; without cues of
+    /// sounds, and without those that the one before contains. Lines of more than 6,000 tokens together are thinned to
+    /// every `n / 200`-th.
+    pub fn lines(&self, indices: &[usize], rate: f64, tokens: impl Fn(&str) -> usize) -> Vec<String> {
+        let rate = rate.round_ties_even().max(1.0);
+        let mut lines: Vec<&str> = Vec::new();
+        for &index in indices {
+            let time = index as f64 / rate;
+            let Some((.., text)) = self.cues.iter().find(|(start, end, _)| (*start..=*end).contains(&time)) else {
+                continue;
+            };
+            let is_sound = SOUNDS.iter().any(|sound| text.contains(sound));
+            let is_said = lines.last().is_some_and(|last| last.contains(text.as_str()));
+            if !text.is_empty() && !is_sound && !is_said {
+                lines.push(text);
+            }
+        }
+        if tokens(&lines.join("\n")) > MOST_TOKENS {
+            let step = (lines.len() / THINNED).max(1);
+            lines = lines.into_iter().step_by(step).collect();
+        }
+        lines.into_iter().map(str::to_owned).collect()
+    }
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    let (hours, minutes, seconds, milliseconds) = time.get();
+    f64::from(hours) * 3600.0 + f64::from(minutes) * 60.0 + f64::from(seconds) + f64::from(milliseconds) / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "\u{feff}1\r\n00:00:00,000 --> 00:00:02,000\r\nhello there\r\n\r\n2\r\n00:00:02,500 --> 00:00:04,500\r\n\
+                        hello\r\n\r\n3\r\n00:00:05,000 --> 00:00:06,999\r\n[Music]\r\n\r\n4\r\n00:00:07,000 --> 00:00:09,000\r\n\
+                        two\r\nlines\r\n\r\n";
+
+    #[test]
+    fn each_frame_has_the_cue_that_covers_it() {
+        let subtitles = Subtitles::parse(FILE).unwrap();
+        let at = |indices: &[usize], rate| subtitles.lines(indices, rate, |text| text.split_whitespace().count());
+        // At 0, 2, 4, 6, 8 s: the second is contained in the first, the third is music.
+        assert_eq!(at(&[0, 50, 100, 150, 200], 25.0), ["hello there", "two\nlines"]);
+        // 24.6 counts as 25.
+        assert_eq!(at(&[75], 24.6), ["hello"]);
+        assert_eq!(at(&[57], 25.0), [""; 0], "2.28 s, between two cues");
+    }
+
+    #[test]
+    fn many_tokens_are_thinned() {
+        let cues: String = (0..1000)
+            .map(|i| {
+                format!(
+                    "{}\n00:{:02}:{:02},000 --> 00:{:02}:{:02},900\nline {i}.\n\n",
+                    i + 1,
+                    i / 60,
+                    i % 60,
+                    i / 60,
+                    i % 60
+                )
+            })
+            .collect();
+        let subtitles = Subtitles::parse(&cues).unwrap();
+        let frames: Vec<usize> = (0..1000).collect();
+        assert_eq!(subtitles.lines(&frames, 1.0, |_| 6000).len(), 1000);
+        let thinned = subtitles.lines(&frames, 1.0, |_| 6001);
+        assert_eq!((thinned.len(), thinned[1].as_str()), (200, "line 5."));
+    }
+
+    #[test]
+    fn what_is_no_subtitle_file_is_refused() {
+        assert!(Subtitles::parse("1\nnot a time\ntext\n\n").unwrap_err().contains("SubRip"));
+    }
+}
