@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "train")]
 use crate::commands::{accuracy, demo, train};
 use crate::{
-    commands::{ask, chat, devices, encode, eval, formats, inspect, plan, probe, stages, synth},
+    commands::{ask, batch, chat, devices, encode, eval, formats, inspect, plan, probe, stages, synth},
     heap,
 };
 
@@ -28,6 +28,7 @@ pub enum Command {
     Chat(Box<chat::ChatArgs>),
     Encode(Box<encode::EncodeArgs>),
     Eval(eval::EvalArgs),
+    Batch(Box<batch::BatchArgs>),
     Inspect(inspect::InspectArgs),
     Plan(plan::PlanArgs),
     Probe(probe::ProbeArgs),
@@ -50,7 +51,7 @@ impl Command {
     /// Wrong usage as [`clap::Error`], and whatever the command comes upon.
     pub fn run(&self) -> Result<()> {
         // Those that look at videos.
-        if matches!(self, Self::Ask(_) | Self::Chat(_) | Self::Encode(_) | Self::Eval(_)) {
+        if matches!(self, Self::Ask(_) | Self::Chat(_) | Self::Encode(_) | Self::Eval(_) | Self::Batch(_)) {
             heap::share();
         }
         match self {
@@ -58,6 +59,7 @@ impl Command {
             Self::Chat(args) => chat::run(args),
             Self::Encode(args) => encode::run(args),
             Self::Eval(args) => eval::run(args),
+            Self::Batch(args) => batch::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Probe(args) => probe::run(args),

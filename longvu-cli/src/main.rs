@@ -21,10 +21,13 @@ use std::{
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Cli;
+use crate::{cli::Cli, commands::batch::SomeFailed};
 
 /// The exit code for everything but wrong usage, which has clap's 2.
 const FAILED: u8 = 1;
+
+/// The exit code for a part of a batch that was written, though some of its rows have errors.
+const SOME_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
             Some(usage) => usage.exit(),
             None => {
                 output::error(&error);
-                ExitCode::from(FAILED)
+                ExitCode::from(if error.is::<SomeFailed>() { SOME_FAILED } else { FAILED })
             }
         },
     }

@@ -79,10 +79,3 @@ pub struct Seconds {
     /// From the prompt to the end of the answer.
     pub answer: f64,
 }
-
-impl AnswerLine {
-    /// Whether the prompt was answered, however badly.
-    pub fn is_answered(&self) -> bool {
-        self.error.is_none()
-    }
-}

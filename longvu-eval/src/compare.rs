@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{AnswerLine, McNemar, Result, RunFolder, mcnemar};
+use crate::{
+    AnswerLine, McNemar, Result, RunFolder, mcnemar,
+    run::{RunSpec, difference},
+};
 
 /// How two runs differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,7 +49,7 @@ impl Comparison {
 /// # Errors
 /// A folder that holds no run, and runs over different data sets or without a question in common.
 pub fn compare(first: &RunFolder, second: &RunFolder) -> Result<Comparison> {
-    let (a, b) = (first.spec()?, second.spec()?);
+    let (a, b): (RunSpec, RunSpec) = (first.spec()?, second.spec()?);
     if a.data_set != b.data_set {
         return Err(second.bad(format!("is a run over {}, and the other over {}", b.data_set, a.data_set)));
     }
@@ -54,7 +57,7 @@ pub fn compare(first: &RunFolder, second: &RunFolder) -> Result<Comparison> {
     let comparison = pair(&ours, &theirs);
     match comparison.questions {
         0 => Err(second.bad("and the other run have no question in common that both could be asked")),
-        _ => Ok(Comparison { setting: a.whole().difference(&b.whole()), ..comparison }),
+        _ => Ok(Comparison { setting: difference(&a.whole(), &b.whole()), ..comparison }),
     }
 }
 

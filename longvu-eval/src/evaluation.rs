@@ -6,16 +6,17 @@ use std::{
     time::Instant,
 };
 
-use longvu::{EncodedVideo, LongVu};
+use longvu::LongVu;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AnswerLine, DataSet, Error, EvalResult, EvalSettings, FrameCount, Question, Result, RunFolder, Seconds, Shard,
-    Subtitles, asking, datasets,
+    AnswerLine, DataSet, Encodings, Error, EvalResult, EvalSettings, FrameCount, Question, Result, RunFolder, Seconds,
+    Shard, Subtitles, asking, datasets,
+    looked::{Looked, Source, is_of_the_video},
     prompt::prompt,
     run::RunSpec,
-    visual::{self, Stamp, Visual},
+    visual::{self, Stamp},
 };
 
 /// Which questions are asked, and what happens where that cannot be.
@@ -58,6 +59,7 @@ pub struct Evaluation {
     /// Of all parts, with their places in the data set.
     questions: Vec<(usize, Question)>,
     missing: Vec<String>,
+    encodings: Option<Encodings>,
 }
 
 impl Evaluation {
@@ -91,7 +93,14 @@ impl Evaluation {
                 format!("none of its questions can be asked: the videos of all are missing ({})", missing.len());
             return Err(Error::BadData { path: root.to_owned(), reason });
         }
-        Ok(Self { data_set, settings, selection, questions, missing: missing.into_keys().collect() })
+        Ok(Self { data_set, settings, selection, questions, missing: missing.into_keys().collect(), encodings: None })
+    }
+
+    /// Keeps encodings of the videos, and takes those that are there.
+    #[must_use]
+    pub fn with_encodings(mut self, encodings: Option<Encodings>) -> Self {
+        self.encodings = encodings;
+        self
     }
 
     /// The data set.
@@ -136,7 +145,7 @@ impl Evaluation {
             ..RunSpec::new(self.data_set(), &self.settings, model_settings, self.selection.shard)
         }
         .with_questions(self.questions.iter().map(|(_, question)| question));
-        let (_lock, mut journal, answered) = out.start(&spec)?;
+        let (_lock, mut journal, answered) = out.start::<_, AnswerLine>(&spec)?;
         let mut tally = Tally { done: 0, questions: self.mine().count(), right: 0, scored: 0 };
         answered.iter().for_each(|line| tally.add(line));
         let answered: HashSet<&str> = answered.iter().map(|line| line.id.as_str()).collect();
@@ -175,13 +184,16 @@ impl Evaluation {
     ) -> Result<()> {
         let Some((_, first)) = questions.first() else { return Ok(()) };
         let (start, stamp) = (Instant::now(), visual::stamp(&first.video));
-        let looked = Looked::at(model, first, &self.settings);
+        let source = Source::Ruled { video: &first.video, rule: &self.settings.frames };
+        let looked = Looked::at(model, &source, self.encodings.as_ref());
         let mut encode = start.elapsed().as_secs_f64();
         for (place, question) in questions {
             let mut line = line(*place, question, stamp);
             match &looked {
                 Ok(looked) => self.ask(model, question, looked, &mut line)?,
-                Err(error) if is_of_the_video(error) && !self.selection.strict => line.error = Some(chain(error)),
+                Err(error) if is_of_the_video(error) && !self.selection.strict => {
+                    line.error = Some(longvu::text::chain(error))
+                }
                 Err(_) => break,
             }
             line.seconds.encode = std::mem::take(&mut encode);
@@ -201,7 +213,7 @@ impl Evaluation {
             None => Vec::new(),
             Some(path) => {
                 let tokens = |text: &str| model.tokenizer().encode(text).map_or(usize::MAX, |ids| ids.len());
-                Subtitles::open(path)?.lines(&looked.indices, looked.rate, tokens)
+                Subtitles::open(path)?.lines(&looked.indices(), looked.rate, tokens)
             }
         };
         let text = prompt(self.data_set(), self.settings.prompt, question, &subtitles);
@@ -219,50 +231,12 @@ impl Evaluation {
             }
             // A prompt that does not fit, say: of this question, and no reason to give up the others.
             Err(Error::Model(error)) if is_of_the_video(&error) && !self.selection.strict => {
-                line.error = Some(chain(&error));
+                line.error = Some(longvu::text::chain(&error));
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
-}
-
-/// A video that was encoded.
-struct Looked {
-    encoded: EncodedVideo,
-    indices: Vec<usize>,
-    rate: f64,
-    warnings: Vec<String>,
-}
-
-impl Looked {
-    fn at(model: &LongVu, question: &Question, settings: &EvalSettings) -> longvu::Result<Self> {
-        let visual = Visual::open(&question.video, &settings.frames)?;
-        let warnings = visual.warnings();
-        let (indices, rate) = (visual.indices, visual.rate);
-        let encoded = model.encode(visual.clip)?;
-        Ok(Self { encoded, indices, rate, warnings: warnings() })
-    }
-}
-
-/// Whether an error is this video's or this question's, and not the model's, the machine's, or a wish to stop.
-fn is_of_the_video(error: &longvu::Error) -> bool {
-    use longvu::ErrorKind;
-    match error {
-        longvu::Error::Spill { .. } | longvu::Error::Compress(_) | longvu::Error::Core(_) => false,
-        error => matches!(error.kind(), ErrorKind::BadInput | ErrorKind::NotFound | ErrorKind::DoesNotFit),
-    }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn line(place: usize, question: &Question, stamp: Stamp) -> AnswerLine {

@@ -4,6 +4,7 @@
 
 mod answer;
 mod asking;
+mod batch;
 mod compare;
 mod datasets;
 mod error;
@@ -11,6 +12,7 @@ mod evaluation;
 mod frames;
 mod journal;
 mod letter;
+mod looked;
 mod merge;
 mod prompt;
 mod question;
@@ -23,6 +25,7 @@ mod visual;
 
 pub use answer::{AnswerLine, FrameCount, Seconds};
 pub use asking::Choose;
+pub use batch::{Batch, BatchItem, BatchProgress, BatchRow, BatchSettings, BatchSummary, SCHEMA_VERSION};
 pub use compare::{Comparison, compare};
 pub use datasets::{
     DataSet, EgoSchema, Json, Mlvu, MvBench, NAMES as DATA_SETS, OverallRule, Published, VideoMme, by_name,
@@ -30,6 +33,7 @@ pub use datasets::{
 pub use error::{Error, Result};
 pub use evaluation::{EvalProgress, Evaluation, Selection};
 pub use frames::FrameRule;
+pub use looked::Encodings;
 pub use merge::merge;
 pub use prompt::{PromptStyle, prompt};
 pub use question::{Question, VideoRef};

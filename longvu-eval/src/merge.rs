@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{AnswerLine, Error, EvalResult, Result, RunFolder, by_name};
+use crate::{
+    AnswerLine, Error, EvalResult, Result, RunFolder, by_name,
+    run::{RunSpec, difference},
+};
 
 /// Puts the parts of a run together in `out`. The result is that of a run in one part.
 ///
@@ -14,13 +17,13 @@ pub fn merge(parts: &[RunFolder], out: &RunFolder) -> Result<EvalResult> {
         let expected = "name the folders of all parts".into();
         return Err(Error::Setting { setting: "the list of parts", value: "empty".into(), expected });
     };
-    let spec = first.spec()?.whole();
+    let spec: RunSpec = first.spec::<RunSpec>()?.whole();
     let mut seen = BTreeSet::new();
-    let of = first.spec()?.shard.of();
+    let of = first.spec::<RunSpec>()?.shard.of();
     let mut answers: Vec<AnswerLine> = Vec::new();
     for part in parts {
-        let theirs = part.spec()?;
-        if let Some(difference) = spec.difference(&theirs.whole()) {
+        let theirs: RunSpec = part.spec()?;
+        if let Some(difference) = difference(&spec, &theirs.whole()) {
             return Err(part.bad(format!("is a part of another run: {difference}")));
         }
         if theirs.shard.of() != of {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use longvu::checkpoint::atomic::FolderLock;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -99,12 +99,29 @@ impl RunSpec {
     pub fn whole(&self) -> Self {
         Self { shard: Shard::WHOLE, ..self.clone() }
     }
+}
 
-    /// The first setting in which another run differs, with both values.
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        let (ours, theirs) = (serde_json::to_value(self).ok()?, serde_json::to_value(other).ok()?);
-        first_difference("", &ours, &theirs)
+/// What a run is of: two with equal ones have equal results.
+pub(crate) trait Spec: Serialize + DeserializeOwned {}
+
+impl Spec for RunSpec {}
+
+/// What is written down of a question.
+pub(crate) trait Line: Serialize + DeserializeOwned {
+    /// Whether it was answered, however badly.
+    fn is_answered(&self) -> bool;
+}
+
+impl Line for AnswerLine {
+    fn is_answered(&self) -> bool {
+        self.error.is_none()
     }
+}
+
+/// The first setting in which another run differs, with both values.
+pub(crate) fn difference<S: Spec>(ours: &S, theirs: &S) -> Option<String> {
+    let (ours, theirs) = (serde_json::to_value(ours).ok()?, serde_json::to_value(theirs).ok()?);
+    first_difference("", &ours, &theirs)
 }
 
 fn first_difference(name: &str, ours: &Value, theirs: &Value) -> Option<String> {
@@ -149,13 +166,17 @@ impl RunFolder {
     /// # Errors
     /// A folder that is no run's.
     pub fn answers(&self) -> Result<Vec<AnswerLine>> {
-        self.spec()?;
-        let mut answers: Vec<AnswerLine> = journal::read(&self.path.join(ANSWERS))?;
+        self.spec::<RunSpec>()?;
+        let mut answers: Vec<AnswerLine> = self.lines()?;
         answers.sort_by_key(|answer| answer.place);
         Ok(answers)
     }
 
-    pub(crate) fn spec(&self) -> Result<RunSpec> {
+    pub(crate) fn lines<L: Line>(&self) -> Result<Vec<L>> {
+        journal::read(&self.path.join(ANSWERS))
+    }
+
+    pub(crate) fn spec<S: Spec>(&self) -> Result<S> {
         let path = self.path.join(SPEC);
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => self.bad("holds no run: there is no run.json in it"),
@@ -168,18 +189,17 @@ impl RunFolder {
         Error::BadRun { path: self.path.clone(), reason: reason.into() }
     }
 
-    /// Begins the run, or goes on with it: the file of answers, and those that stand. Questions of which nothing could be
-    /// asked are asked again.
+    /// Begins the run, or goes on with it: the file of answers, and those that stand. What failed is tried again.
     ///
     /// # Errors
     /// A folder in which another process works, or that holds another run.
-    pub(crate) fn start(&self, spec: &RunSpec) -> Result<(FolderLock, Journal, Vec<AnswerLine>)> {
+    pub(crate) fn start<S: Spec, L: Line>(&self, spec: &S) -> Result<(FolderLock, Journal, Vec<L>)> {
         fs::create_dir_all(&self.path).map_err(Error::write(&self.path))?;
         let lock = FolderLock::try_new(&self.path).map_err(Error::write(&self.path))?;
         let lock = lock.ok_or_else(|| self.bad("is being written by another process; wait for it, or name another"))?;
         let answers = self.path.join(ANSWERS);
         if self.path.join(SPEC).exists() {
-            if let Some(difference) = spec.difference(&self.spec()?) {
+            if let Some(difference) = difference(spec, &self.spec::<S>()?) {
                 let advice = "name another folder, or ask as the run there does";
                 return Err(self.bad(format!("holds a run with other settings: {difference}; {advice}")));
             }
@@ -188,14 +208,15 @@ impl RunFolder {
         } else {
             journal::write_json(&self.path.join(SPEC), spec)?;
         }
-        let (journal, lines) = Journal::open::<AnswerLine>(&answers)?;
-        let whole: Vec<AnswerLine> = lines.iter().filter(|line| line.is_answered()).cloned().collect();
-        if whole.len() == lines.len() {
+        let (journal, lines) = Journal::open::<L>(&answers)?;
+        let count = lines.len();
+        let whole: Vec<L> = lines.into_iter().filter(L::is_answered).collect();
+        if whole.len() == count {
             return Ok((lock, journal, whole));
         }
         drop(journal);
         journal::rewrite(&answers, &whole)?;
-        let (journal, _) = Journal::open::<AnswerLine>(&answers)?;
+        let (journal, _) = Journal::open::<L>(&answers)?;
         Ok((lock, journal, whole))
     }
 

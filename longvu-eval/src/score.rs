@@ -6,7 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{AnswerLine, DataSet, OverallRule, Published, run::RunSpec, wilson};
+use crate::{
+    AnswerLine, DataSet, OverallRule, Published,
+    run::{Line, RunSpec},
+    wilson,
+};
 
 /// A share of right answers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

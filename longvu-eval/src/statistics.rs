@@ -14,7 +14,10 @@ pub fn wilson(right: usize, of: usize) -> (f64, f64) {
     let z2 = Z * Z;
     let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt() / (1.0 + z2 / n);
-    ((centre - half).max(0.0), (centre + half).min(1.0))
+    // Exact where rounding would not be.
+    let low = if right == 0 { 0.0 } else { (centre - half).max(0.0) };
+    let high = if right == of { 1.0 } else { (centre + half).min(1.0) };
+    (low, high)
 }
 
 /// A paired comparison of two runs over the same questions.

@@ -9,7 +9,7 @@ use std::{
 
 use longvu::{
     Clip, Frame, IntoClip, Video, VideoOptions, open_image,
-    video::{self, Warning},
+    video::{self, VideoInfo, Warning},
 };
 
 use crate::{Error, FrameRule, Result, VideoRef};
@@ -17,8 +17,6 @@ use crate::{Error, FrameRule, Result, VideoRef};
 /// A video about to be encoded.
 pub struct Visual {
     pub clip: Clip,
-    /// Indices of the sampled frames.
-    pub indices: Vec<usize>,
     /// Frames a second.
     pub rate: f64,
     warnings: Arc<Mutex<Vec<String>>>,
@@ -45,6 +43,17 @@ impl Visual {
         }
     }
 
+    /// Opens a video or image to be sampled as the program samples.
+    ///
+    /// # Errors
+    /// As [`Visual::open`].
+    pub fn sampled(path: &Path, options: &VideoOptions) -> longvu::Result<Self> {
+        if video::is_image(path) {
+            return Self::image(path);
+        }
+        Self::video(&Video::open_with(path, options.clone())?)
+    }
+
     /// What was wrong with the video, once it has been encoded.
     pub fn warnings(&self) -> impl FnOnce() -> Vec<String> + use<> {
         let warnings = Arc::clone(&self.warnings);
@@ -52,9 +61,12 @@ impl Visual {
     }
 
     fn file(path: &Path, rule: Bounded<'_>) -> longvu::Result<Self> {
-        let video =
-            Video::open_choosing(path, VideoOptions::default(), |info| rule.of(info.frame_count, info.average_fps))?;
-        let (indices, rate) = (video.sampled_indices().to_vec(), video.info().average_fps);
+        let choose = |info: &VideoInfo| rule.of(info.frame_count, info.average_fps);
+        Self::video(&Video::open_choosing(path, VideoOptions::default(), choose)?)
+    }
+
+    fn video(video: &Video) -> longvu::Result<Self> {
+        let (expected, rate) = (video.sampled_indices().len(), video.info().average_fps);
         let warnings = Arc::new(Mutex::new(texts(video.warnings())));
         let mut frames = video.frames()?;
         let heard = Arc::clone(&warnings);
@@ -67,13 +79,13 @@ impl Visual {
             }
             next.map(|frame| Ok(Frame::from(frame?)))
         });
-        Ok(Self { clip: Clip::from_frames(frames, Some(indices.len())), indices, rate, warnings })
+        Ok(Self { clip: Clip::from_frames(frames, Some(expected)), rate, warnings })
     }
 
     fn image(path: &Path) -> longvu::Result<Self> {
         let image = open_image(path)?;
         let warnings = Arc::new(Mutex::new(texts(&image.warnings)));
-        Ok(Self { clip: image.into_clip()?, indices: vec![0], rate: 1.0, warnings })
+        Ok(Self { clip: image.into_clip()?, rate: 1.0, warnings })
     }
 
     fn folder(path: &Path, rule: Bounded<'_>, rate: f64) -> longvu::Result<Self> {
@@ -90,7 +102,7 @@ impl Visual {
             let frame = Frame::from(image.frame);
             Frame::new(index, index as f64 / rate, frame.width, frame.height, frame.rgb)
         });
-        Ok(Self { clip: Clip::from_frames(frames, Some(indices.len())), indices, rate, warnings })
+        Ok(Self { clip: Clip::from_frames(frames, Some(indices.len())), rate, warnings })
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "train")]
 pub mod accuracy;
 pub mod ask;
+pub mod batch;
 pub mod chat;
 #[cfg(feature = "train")]
 pub mod demo;

@@ -6,6 +6,7 @@ mod bad_model;
 mod bad_video;
 mod chat;
 mod encode;
+mod eval;
 mod killed;
 mod memory;
 mod miniature;

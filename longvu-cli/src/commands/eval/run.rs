@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use longvu::Preset;
 use longvu_eval::{
-    Choose, DataSet, EvalProgress, EvalSettings, Evaluation, PromptStyle, RunFolder, Selection, Shard, by_name,
+    Choose, DataSet, Encodings, EvalProgress, EvalSettings, Evaluation, PromptStyle, RunFolder, Selection, Shard,
+    by_name,
 };
 
 use super::table;
@@ -45,6 +46,10 @@ pub struct RunArgs {
     /// Stop at a video that cannot be read, instead of noting it
     #[arg(long, help_heading = "Questions")]
     pub strict: bool,
+
+    /// Keep encoded videos here by content, so that other questions later do no work of the towers
+    #[arg(long, value_name = "DIR", help_heading = "Frames")]
+    pub encodings: Option<PathBuf>,
 
     /// Whose prompts: package or lmms-eval
     #[arg(long, default_value_t = PromptStyle::Package, help_heading = "Prompt")]
@@ -113,6 +118,8 @@ impl RunArgs {
         let loaded = model::load(memory::settle_for(builder, &self.memory, &self.model, workload)?, quiet)?;
         let about = serde_json::to_value(described(&loaded.model, &self.model, preset))
             .context("the model's settings cannot be put as JSON")?;
+        let encodings = self.encodings.as_ref().map(|folder| Encodings::new(folder, &about)).transpose()?;
+        let evaluation = evaluation.with_encodings(encodings);
         let progress = Progress::new(quiet, "asking");
         let told = |told: EvalProgress<'_>| progress.evaluating(&score(&told), told.done, told.questions);
         let result = evaluation.run(&loaded.model, about, &RunFolder::new(&self.out), told)?;
