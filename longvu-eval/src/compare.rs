@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     AnswerLine, McNemar, Result, RunFolder, mcnemar,
-    run::{RunSpec, difference},
+    run::{RunSpec, first_differing},
 };
 
 /// How two runs differ.
@@ -57,7 +57,11 @@ pub fn compare(first: &RunFolder, second: &RunFolder) -> Result<Comparison> {
     let comparison = pair(&ours, &theirs);
     match comparison.questions {
         0 => Err(second.bad("and the other run have no question in common that both could be asked")),
-        _ => Ok(Comparison { setting: difference(&a.whole(), &b.whole()), ..comparison }),
+        _ => {
+            let differing = first_differing(&a.whole(), &b.whole());
+            let setting = differing.map(|(name, first, second)| format!("`{name}` is {first}, then {second}"));
+            Ok(Comparison { setting, ..comparison })
+        }
     }
 }
 

@@ -120,11 +120,17 @@ impl Line for AnswerLine {
 
 /// The first setting in which another run differs, with both values.
 pub(crate) fn difference<S: Spec>(ours: &S, theirs: &S) -> Option<String> {
+    let (name, ours, theirs) = first_differing(ours, theirs)?;
+    Some(format!("`{name}` is {theirs}, and here it is {ours}"))
+}
+
+/// Its name, and both values.
+pub(crate) fn first_differing<S: Spec>(ours: &S, theirs: &S) -> Option<(String, Value, Value)> {
     let (ours, theirs) = (serde_json::to_value(ours).ok()?, serde_json::to_value(theirs).ok()?);
     first_difference("", &ours, &theirs)
 }
 
-fn first_difference(name: &str, ours: &Value, theirs: &Value) -> Option<String> {
+fn first_difference(name: &str, ours: &Value, theirs: &Value) -> Option<(String, Value, Value)> {
     if ours == theirs {
         return None;
     }
@@ -138,7 +144,7 @@ fn first_difference(name: &str, ours: &Value, theirs: &Value) -> Option<String> 
             }
         }
     }
-    Some(format!("`{name}` is {theirs}, and here it is {ours}"))
+    Some((name.to_owned(), ours.clone(), theirs.clone()))
 }
 
 /// The folder of a run.

@@ -74,9 +74,6 @@ pub struct ModelArgs {
     #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = finite)]
     pub drop_threshold: Option<f64>,
 
-    #[command(flatten)]
-    pub stages: StageArgs,
-
     /// Read weights instead of mapping them: slower, and safe when the files may change while the program runs
     #[arg(long)]
     pub no_mmap: bool,
@@ -84,4 +81,7 @@ pub struct ModelArgs {
     /// Frames of a long video that wait in memory until it is known which are kept, the others on disk [default: 16]
     #[arg(long, value_name = "N")]
     pub waiting_frames: Option<usize>,
+
+    #[command(flatten)]
+    pub stages: StageArgs,
 }

@@ -4,6 +4,7 @@
 mod ask;
 mod bad_model;
 mod bad_video;
+mod batch;
 mod chat;
 mod encode;
 mod eval;

@@ -110,7 +110,7 @@ fn print(compared: &Comparison) -> Result<()> {
     };
     output::line(verdict)?;
     match &compared.setting {
-        Some(setting) => output::line(&format!("the runs differ in a setting: in the second {setting} in the first")),
+        Some(setting) => output::line(&format!("the runs differ in a setting: {setting}")),
         None => output::line("the runs have the same settings"),
     }
 }

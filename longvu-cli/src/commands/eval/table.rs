@@ -28,7 +28,7 @@ fn lines(result: &EvalResult) -> Vec<String> {
         lines.extend(groups.iter().map(|(name, score)| row(&format!("  {name}"), score, &published(result, name))));
     }
     let rule = match result.rule {
-        OverallRule::MeanOf(kind) => format!("overall (mean of each {kind})"),
+        OverallRule::MeanOf(kind) => format!("overall (mean of the {kind}s)"),
         _ => "overall (all questions)".to_owned(),
     };
     lines.push(row(&rule, &result.overall, &published(result, "overall")));
