@@ -1,45 +1,10 @@
 //! Asking a question about an encoded video, and reading which option the model means.
 
-use std::{fmt, str::FromStr, time::Instant};
+use std::time::Instant;
 
 use longvu::{EncodedVideo, GenerationConfig, LongVu, compress::Layout, llm::Conversation};
-use serde::{Deserialize, Serialize};
 
-use crate::{Error, EvalSettings, FrameCount, Result, datasets, letter};
-
-/// How an option is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Choose {
-    /// A letter is read from a generated answer, as the published scripts do.
-    #[default]
-    Letter,
-    /// The letter with the highest score as the prompt's next token; nothing is generated.
-    Likelihood,
-}
-
-impl fmt::Display for Choose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Letter => "letter",
-            Self::Likelihood => "likelihood",
-        })
-    }
-}
-
-impl FromStr for Choose {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let found = [Self::Letter, Self::Likelihood].into_iter().find(|way| way.to_string() == text);
-        found.ok_or_else(|| Error::Setting {
-            setting: "the way to choose",
-            value: format!("`{text}`"),
-            expected: "use letter or likelihood".into(),
-        })
-    }
-}
+use crate::{Choose, Error, EvalSettings, FrameCount, Result, datasets, letter};
 
 /// What came of a question.
 #[derive(Debug, Clone, Default, PartialEq)]

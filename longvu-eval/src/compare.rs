@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     AnswerLine, McNemar, Result, RunFolder, mcnemar,
-    run::{RunSpec, first_differing},
+    spec::{RunSpec, first_differing},
 };
 
 /// How two runs differ.

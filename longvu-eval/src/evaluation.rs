@@ -15,7 +15,7 @@ use crate::{
     Shard, Subtitles, asking, datasets,
     looked::{Looked, Source, is_of_the_video},
     prompt::prompt,
-    run::RunSpec,
+    spec::RunSpec,
     visual::{self, Stamp},
 };
 

@@ -18,13 +18,14 @@ mod prompt;
 mod question;
 mod run;
 mod score;
+mod settings;
 mod shard;
+mod spec;
 mod statistics;
 mod subtitles;
 mod visual;
 
 pub use answer::{AnswerLine, FrameCount, Seconds};
-pub use asking::Choose;
 pub use batch::{Batch, BatchItem, BatchProgress, BatchRow, BatchSettings, BatchSummary, SCHEMA_VERSION};
 pub use compare::{Comparison, compare};
 pub use datasets::{
@@ -37,8 +38,9 @@ pub use looked::Encodings;
 pub use merge::merge;
 pub use prompt::{PromptStyle, prompt};
 pub use question::{Question, VideoRef};
-pub use run::{EvalSettings, RunFolder};
+pub use run::RunFolder;
 pub use score::{EvalResult, Score};
+pub use settings::{Choose, EvalSettings};
 pub use shard::Shard;
 pub use statistics::{McNemar, mcnemar, wilson};
 pub use subtitles::Subtitles;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     AnswerLine, Error, EvalResult, Result, RunFolder, by_name,
-    run::{RunSpec, difference},
+    spec::{RunSpec, difference},
 };
 
 /// Puts the parts of a run together in `out`. The result is that of a run in one part.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     AnswerLine, DataSet, OverallRule, Published,
-    run::{Line, RunSpec},
+    spec::{Line, RunSpec},
     wilson,
 };
 

@@ -16,7 +16,7 @@ const DIGITS: usize = 32;
 /// The fingerprint of both towers and the connector: their sizes, their preprocessing, and a sample of every tensor.
 ///
 /// Whole weights are not read. Where the files are, what they are called and how old they are does not matter.
-pub(crate) fn fingerprint(files: &ModelFiles) -> Result<String> {
+pub(crate) fn vision_fingerprint(files: &ModelFiles) -> Result<String> {
     let mut hash = Sha256::new();
     let connector = declare(|w| files.build_connector(w));
     let configs = (&files.siglip_config, &files.siglip_pixels, &files.dinov2_config, &files.dinov2_pixels);
@@ -28,8 +28,8 @@ pub(crate) fn fingerprint(files: &ModelFiles) -> Result<String> {
 }
 
 /// The fingerprint of the whole model: the language model's sizes and a sample of its tensors, beside what `vision`, the
-/// [`fingerprint`] of the rest, is of.
-pub(crate) fn whole_fingerprint(files: &ModelFiles, vision: &str) -> Result<String> {
+/// [`vision_fingerprint`] of the rest, is of.
+pub(crate) fn fingerprint(files: &ModelFiles, vision: &str) -> Result<String> {
     let (config, mut hash) = (&files.config, Sha256::new());
     hash.update(format!("{vision} {:?}", config.decoder));
     add(&mut hash, &files.repo, &declare(|w| Decoder::new(&config.decoder, config.language_model(), w)))?;

@@ -77,7 +77,7 @@ impl LongVu {
         let parts = &self.parts;
         let budget = parts.stages.budget;
         EncodingSettings {
-            checkpoint: parts.fingerprint.clone(),
+            checkpoint: parts.vision_fingerprint.clone(),
             dtype: parts.weights.dtype.to_string(),
             quantize: parts.weights.quantize.map_or_else(|| "none".to_owned(), |quantize| quantize.to_string()),
             temporal_stage: parts.stages.selector.describe(),

@@ -7,7 +7,7 @@ use longvu_checkpoint::{Checkpoint, LoadOptions, check, config::LongVuConfig, lo
 use crate::{
     Result,
     compress::{QueryStage, StageName, TopK},
-    encoded::fingerprint::{fingerprint, whole_fingerprint},
+    encoded::fingerprint::{fingerprint, vision_fingerprint},
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{
         budget::budget,
@@ -38,8 +38,8 @@ impl LongVuBuilder {
         let decoder = self.decoder(&files, &checkpoint)?;
         let (siglip, dinov2) = (self.siglip(&files)?, self.dinov2(&files)?);
         let (aggregator, projector) = load(checkpoint, &connector, |w| files.build_connector(w))?.0;
-        let fingerprint = fingerprint(&files)?;
-        let whole_fingerprint = whole_fingerprint(&files, &fingerprint)?;
+        let vision_fingerprint = vision_fingerprint(&files)?;
+        let fingerprint = fingerprint(&files, &vision_fingerprint)?;
         let model = LongVu::from_parts(Parts {
             device: self.device,
             weights: self.weights,
@@ -55,8 +55,8 @@ impl LongVuBuilder {
             stages,
             spill: self.spill,
             encoded_bytes: self.encoded_bytes,
+            vision_fingerprint,
             fingerprint,
-            whole_fingerprint,
             work: Arc::default(),
             config: files.config,
         });

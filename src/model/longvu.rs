@@ -57,9 +57,9 @@ pub(crate) struct Parts {
     /// Bytes that a saved encoded video may have.
     pub encoded_bytes: u64,
     /// Tells the towers' and the connector's weights from others.
-    pub fingerprint: String,
+    pub vision_fingerprint: String,
     /// Tells whole models apart.
-    pub whole_fingerprint: String,
+    pub fingerprint: String,
     pub work: Arc<Work>,
 }
 
@@ -157,7 +157,7 @@ impl LongVu {
     /// Tells models apart by their sizes and a sample of every tensor: 32 hexadecimal digits. Where the files are and what
     /// they are called does not matter.
     pub fn fingerprint(&self) -> &str {
-        &self.parts.whole_fingerprint
+        &self.parts.fingerprint
     }
 
     /// The checkpoint's configuration, replaced values included.

@@ -19,7 +19,7 @@ pub use self::{list::BatchItem, parquet::SCHEMA_VERSION, row::BatchRow};
 use crate::{
     Encodings, Error, Result, RunFolder, Shard,
     looked::{Looked, Source, is_of_the_video},
-    run::{Line, Spec},
+    spec::{Line, Spec},
 };
 
 /// How videos are looked at and questions answered, beside what the model itself is set to.

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use longvu::Preset;
 use serde::Deserialize;
 
-use super::{DataSet, LLAMA, Published, QWEN, letters, published, read};
+use super::{
+    data_set::{DataSet, LLAMA, Published, QWEN, letters, published},
+    read,
+};
 use crate::{AnswerLine, FrameRule, Question, Result, VideoRef};
 
 /// EgoSchema (arXiv 2308.09126). Scored are the questions whose answers are published; all go into `submission.csv`.
@@ -67,8 +70,12 @@ impl DataSet for EgoSchema {
     }
 
     fn lmms_eval_prompt(&self, question: &Question) -> String {
-        let options: Vec<String> =
-            question.options.iter().enumerate().map(|(i, text)| format!("{}. {text}", super::letter(i))).collect();
+        let options: Vec<String> = question
+            .options
+            .iter()
+            .enumerate()
+            .map(|(i, text)| format!("{}. {text}", super::data_set::letter(i)))
+            .collect();
         let ending = "Answer with the option's letter from the given choices directly.";
         format!("{}\n{}\n{ending}", question.text, options.join("\n"))
     }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use longvu::Preset;
 use serde::Deserialize;
 
-use super::{DataSet, letters, read};
+use super::{
+    data_set::{DataSet, letters},
+    read,
+};
 use crate::{FrameRule, Question, Result, VideoRef};
 
 /// A list of `{"video", "question", "options", "answer", "category"}`: `questions.json` or `questions.jsonl` in the folder,
@@ -108,7 +111,7 @@ fn items(path: &Path) -> Result<Vec<Item>> {
 
 /// An answer's position: an option's text, or a letter where no option has that text.
 fn position(path: &Path, id: &str, answer: &str, options: &[String]) -> Result<usize> {
-    let lettered = (0..options.len()).find(|&i| super::letter(i).to_string() == answer);
+    let lettered = (0..options.len()).find(|&i| super::data_set::letter(i).to_string() == answer);
     match (read::position(path, id, answer, options), lettered) {
         (Err(_), Some(place)) => Ok(place),
         (found, _) => found,

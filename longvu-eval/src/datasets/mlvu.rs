@@ -5,7 +5,10 @@ use std::path::Path;
 use longvu::Preset;
 use serde::Deserialize;
 
-use super::{DataSet, LLAMA, OverallRule, Published, QWEN, letters, published, read};
+use super::{
+    data_set::{DataSet, LLAMA, OverallRule, Published, QWEN, letters, published},
+    read,
+};
 use crate::{FrameRule, Question, Result, VideoRef};
 
 /// MLVU (arXiv 2406.04264), the development set's seven tasks of multiple choice.

@@ -5,7 +5,10 @@ use std::path::Path;
 use longvu::Preset;
 use serde::Deserialize;
 
-use super::{DataSet, LLAMA, Published, QWEN, published, read};
+use super::{
+    data_set::{DataSet, LLAMA, Published, QWEN, published},
+    read,
+};
 use crate::{FrameRule, Question, Result, VideoRef};
 
 /// MVBench (arXiv 2311.17005).

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fs, path::Path};
 
 use serde::de::DeserializeOwned;
 
-use super::MOST_OPTIONS;
+use super::data_set::MOST_OPTIONS;
 use crate::{Error, Question, Result};
 
 /// A file's bytes.

@@ -7,7 +7,10 @@ use longvu::Preset;
 use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
 use serde_json::{Value, json};
 
-use super::{DataSet, LLAMA, Published, QWEN, letter, published, read};
+use super::{
+    data_set::{DataSet, LLAMA, Published, QWEN, letter, published},
+    read,
+};
 use crate::{AnswerLine, Error, FrameRule, Question, Result, VideoRef};
 
 /// VideoMME (arXiv 2405.21075).

@@ -21,8 +21,11 @@ pub struct Made {
     pub groups: BTreeMap<String, String>,
 }
 
+/// Makes one of the data sets.
+pub type Make = fn() -> Made;
+
 /// The five data sets.
-pub const ALL: [(&str, fn() -> Made); 5] =
+pub const ALL: [(&str, Make); 5] =
     [("videomme", videomme), ("mlvu", mlvu), ("mvbench", mvbench), ("egoschema", egoschema), ("json", json_list)];
 
 impl Made {
