@@ -106,7 +106,7 @@ fn frames_of_real_files_are_the_scripts() {
         };
         let every = |first: usize, last: usize, step: f64| -> Vec<usize> {
             let step = (step as usize).max(1);
-            (first..last).filter(|i| (i - first) % step == 0).collect()
+            (first..last).filter(|i| (i - first).is_multiple_of(step)).collect()
         };
         let round = |x: f64| {
             // Halves to even, as Python does.
