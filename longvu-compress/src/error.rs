@@ -47,6 +47,18 @@ pub enum Error {
         /// Shape that they should have.
         expected: [usize; 3],
     },
+
+    /// Attention that does not belong to the tokens it came with.
+    #[error(
+        "attention of the shape {found:?} came with tokens of the shape {expected:?}, frames and tokens of each; give each \
+         token one number, newlines too"
+    )]
+    BadAttention {
+        /// Shape of the attention.
+        found: [usize; 2],
+        /// Shape that it should have.
+        expected: [usize; 2],
+    },
 }
 
 impl Error {
@@ -55,7 +67,9 @@ impl Error {
         match self {
             Self::Cancelled(_) => ErrorKind::Cancelled,
             // Whoever wrote the stage can do something, and nobody who asks.
-            Self::Stage { .. } | Self::BadStage { .. } | Self::BadTokens { .. } => ErrorKind::Internal,
+            Self::Stage { .. } | Self::BadStage { .. } | Self::BadTokens { .. } | Self::BadAttention { .. } => {
+                ErrorKind::Internal
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 use longvu_core::ErrorKind;
 
 use crate::{
-    Aks, Bolt, DivPrune, DyCoke, Evs, FramePicker, FrameSelector, KCenter, KeepFrames, KeepTokens, Mmr, Others,
-    RandomFrames, SpatialStage, StageName, TemporalStage, TokenPruner, TopK, UniformFrames, VidCom2,
+    Aks, Bolt, FramePicker, FrameSelector, KCenter, KeepFrames, Mmr, Others, RandomFrames, StageName, TemporalStage,
+    TopK, UniformFrames,
 };
 
 /// A stage that can be had by name.
@@ -56,7 +56,7 @@ const QUERY: [NamedStage; 7] = [
     stage("random", "frames drawn at random", &[("seed", "0"), OTHERS]),
 ];
 
-const SPATIAL: [NamedStage; 6] = [
+const SPATIAL: [NamedStage; 7] = [
     stage(
         "long-vu",
         "drops tokens like the first frame's of their chunk (LongVU)",
@@ -67,6 +67,11 @@ const SPATIAL: [NamedStage; 6] = [
     stage("evs", "what differs from the frame before (EVS)", &[("q", "0.75")]),
     stage("vidcom2", "what stands out from its frame and the video (VidCom2)", &[("r", "0.25")]),
     stage("divprune", "tokens that differ most (DivPrune)", &[("chunk", "8"), ("retained", "0.098")]),
+    stage(
+        "fastvid",
+        "of each segment the most attended tokens, and density peaks that take in others (FastVID)",
+        &[("retained", "0.1"), ("d", "0.4"), ("segments", "8"), ("tau", "0.9"), ("p", "4"), ("beta", "0.6")],
+    ),
 ];
 
 impl StageName {
@@ -196,29 +201,6 @@ impl StageSpec {
         })
     }
 
-    /// The spatial stage of this name; what LongVU's leaves unsaid is taken from `preset`.
-    ///
-    /// # Errors
-    /// As [`StageSpec::selector`].
-    pub fn pruner(&self, preset: SpatialStage) -> Result<Arc<dyn TokenPruner>, BadStageSpec> {
-        self.check(StageName::Spatial)?;
-        Ok(match self.name.as_str() {
-            "none" => Arc::new(KeepTokens),
-            "dycoke" => Arc::new(DyCoke::default().with_k(self.share("k", DyCoke::default().k)?)),
-            "evs" => Arc::new(Evs::default().with_q(self.share("q", Evs::default().q)?)),
-            "vidcom2" => Arc::new(VidCom2::default().with_r(self.share("r", VidCom2::default().r)?)),
-            "divprune" => {
-                let pruner = DivPrune::default().with_chunk(self.count("chunk", DivPrune::default().chunk)?);
-                Arc::new(pruner.with_retained(self.share("retained", DivPrune::default().retained)?))
-            }
-            _ => {
-                let all = f64::NEG_INFINITY..=f64::INFINITY;
-                let stage = SpatialStage::default().with_chunk(self.count("chunk", preset.chunk)?);
-                Arc::new(stage.with_threshold(self.number("threshold", preset.threshold, all)?))
-            }
-        })
-    }
-
     /// The same with `fit` for the pruner's share, where none is named: how much stays is the budget's business then.
     #[must_use]
     pub fn fitting(mut self) -> Self {
@@ -232,12 +214,16 @@ impl StageSpec {
         self
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn bad(&self, reason: String) -> BadStageSpec {
         BadStageSpec { spec: self.to_string(), reason }
     }
 
     /// Refuses names and settings that are not known.
-    fn check(&self, stage: StageName) -> Result<(), BadStageSpec> {
+    pub(crate) fn check(&self, stage: StageName) -> Result<(), BadStageSpec> {
         let known = stage.known();
         let Some(named) = known.iter().find(|named| named.name == self.name) else {
             let names: Vec<&str> = known.iter().map(|named| named.name).collect();
@@ -265,14 +251,19 @@ impl StageSpec {
         value.parse().map_err(|_| self.bad(format!("{name} is {value}; write {expected}")))
     }
 
-    fn count(&self, name: &str, default: usize) -> Result<usize, BadStageSpec> {
+    pub(crate) fn count(&self, name: &str, default: usize) -> Result<usize, BadStageSpec> {
         match self.get(name, default, "a whole number from 1 on")? {
             0 => Err(self.bad(format!("{name} is 0; write a whole number from 1 on"))),
             count => Ok(count),
         }
     }
 
-    fn number(&self, name: &str, default: f64, range: std::ops::RangeInclusive<f64>) -> Result<f64, BadStageSpec> {
+    pub(crate) fn number(
+        &self,
+        name: &str,
+        default: f64,
+        range: std::ops::RangeInclusive<f64>,
+    ) -> Result<f64, BadStageSpec> {
         let number: f64 = self.get(name, default, "a number")?;
         if number.is_finite() && range.contains(&number) {
             return Ok(number);
@@ -287,7 +278,7 @@ impl StageSpec {
     }
 
     /// A share of tokens; `None` for as many as fit.
-    fn share(&self, name: &str, default: Option<f64>) -> Result<Option<f64>, BadStageSpec> {
+    pub(crate) fn share(&self, name: &str, default: Option<f64>) -> Result<Option<f64>, BadStageSpec> {
         match self.value(name) {
             None => Ok(default),
             Some("fit") => Ok(None),
@@ -308,6 +299,7 @@ impl StageSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SpatialStage;
 
     fn spec(text: &str) -> StageSpec {
         text.parse().unwrap()

@@ -21,18 +21,27 @@ pub struct TokenChunk {
     pub row_len: Option<usize>,
     /// Tokens of this chunk that fit: its frames' part of the video's room.
     pub room: usize,
+    /// Attention that each token received in the vision tower, `[frames, tokens]`, 0 for newlines; `None` where it isn't known.
+    pub attention: Option<Tensor<2>>,
 }
 
 impl TokenChunk {
     /// Tokens without newlines, of which `room` fit.
     pub fn new(tokens: Tensor<3>, room: usize) -> Self {
-        Self { tokens, row_len: None, room }
+        Self { tokens, row_len: None, room, attention: None }
     }
 
     /// Sets [`row_len`](Self::row_len).
     #[must_use]
     pub fn with_row_len(mut self, row_len: impl Into<Option<usize>>) -> Self {
         self.row_len = row_len.into();
+        self
+    }
+
+    /// Sets [`attention`](Self::attention).
+    #[must_use]
+    pub fn with_attention(mut self, attention: impl Into<Option<Tensor<2>>>) -> Self {
+        self.attention = attention.into();
         self
     }
 
@@ -75,6 +84,11 @@ pub trait TokenPruner: Send + Sync {
 
     /// Whether it runs even when every token fits. Frames are then at full resolution.
     fn always(&self) -> bool {
+        false
+    }
+
+    /// Whether it goes by [`TokenChunk::attention`], which is taken from the vision tower for stages that say so.
+    fn needs_attention(&self) -> bool {
         false
     }
 
@@ -217,10 +231,25 @@ impl<'a> SpatialReduction<'a> {
     /// # Errors
     /// The pruner's own, and kept tokens that are none of the chunk's.
     pub fn push(&mut self, tokens: Tensor<3>) -> Result<()> {
+        self.push_with(tokens, None)
+    }
+
+    /// [`SpatialReduction::push`] of tokens whose [attention](TokenChunk::attention) is known.
+    ///
+    /// # Shapes
+    /// - `tokens`: `[frames, tokens, hidden_size]`
+    /// - `attention`: `[frames, tokens]`
+    ///
+    /// # Errors
+    /// As [`SpatialReduction::push`], and attention of another shape.
+    pub fn push_with(&mut self, tokens: Tensor<3>, attention: Option<Tensor<2>>) -> Result<()> {
         let ([frames, count, hidden], stage) = (tokens.dims(), StageName::Spatial);
+        if let Some(found) = attention.as_ref().map(Tensor::dims).filter(|&dims| dims != [frames, count]) {
+            return Err(Error::BadAttention { found, expected: [frames, count] });
+        }
         self.tokens_before += frames * count;
         let room = (self.room as u128 * frames as u128 / self.frames.max(1) as u128) as usize;
-        let chunk = TokenChunk { tokens, row_len: self.row_len, room };
+        let chunk = TokenChunk { tokens, row_len: self.row_len, room, attention };
         let PrunedTokens { kept, merged } =
             self.pruner.prune(&chunk).map_err(|source| Error::Stage { stage, source })?;
         let returned = Returned::new(stage, frames);

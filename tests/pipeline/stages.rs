@@ -179,9 +179,11 @@ fn a_pruner_of_the_whole_video_runs_although_all_fits() {
 #[test]
 fn a_budget_of_visual_tokens_holds_whatever_the_stages() {
     let config = GenerationConfig::default().with_max_new_tokens(2);
-    for (query, spatial) in [("long-vu", "long-vu"), ("bolt", "none"), ("long-vu:others=dropped", "none")]
-        .into_iter()
-        .chain(["evs:q=fit", "dycoke:k=fit", "vidcom2:r=fit", "divprune:retained=fit"].map(|name| ("long-vu", name)))
+    for (query, spatial) in
+        [("long-vu", "long-vu"), ("bolt", "none"), ("long-vu:others=dropped", "none")].into_iter().chain(
+            ["evs:q=fit", "dycoke:k=fit", "vidcom2:r=fit", "divprune:retained=fit", "fastvid:retained=fit"]
+                .map(|name| ("long-vu", name)),
+        )
     {
         let stages = builder("qwen")
             .named_stage(StageName::QueryGuided, query.parse().unwrap())

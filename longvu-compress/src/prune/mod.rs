@@ -1,14 +1,19 @@
 //! Published ways to drop visual tokens, in place of the spatial stage.
 
+mod clusters;
 mod divprune;
 mod dycoke;
 mod evs;
+mod fastvid;
+mod named;
 mod vidcom2;
+
+use std::collections::HashMap;
 
 use burn::tensor::{DType, Tensor};
 use longvu_core::ops;
 
-pub use self::{divprune::DivPrune, dycoke::DyCoke, evs::Evs, vidcom2::VidCom2};
+pub use self::{divprune::DivPrune, dycoke::DyCoke, evs::Evs, fastvid::FastVid, vidcom2::VidCom2};
 use crate::{PrunedTokens, TokenChunk};
 
 /// A chunk's tokens without its newlines, which are alike in every frame and would win or lose every ranking.
@@ -37,8 +42,7 @@ impl Visual {
         let per_frame = places.len();
         let row_len = chunk.row_len.filter(|_| count > per_frame);
         let room = chunk.room - row_len.map_or(0, |len| chunk.room.div_ceil(len));
-        let rows: Vec<usize> =
-            (0..frames).flat_map(|frame| places.iter().map(move |place| frame * count + place)).collect();
+        let rows = rows(frames, count, &places);
         let tokens = chunk.tokens.clone().cast(DType::F32);
         let tokens = if row_len.is_some() {
             ops::select_rows(tokens.reshape([frames * count, hidden]), &rows).reshape([frames, per_frame, hidden])
@@ -62,6 +66,28 @@ impl Visual {
         normalised(self.tokens.clone())
     }
 
+    /// All of them in a row: `[frames * per_frame, hidden_size]`.
+    fn flat(&self) -> Tensor<2> {
+        let hidden = self.tokens.dims()[2];
+        self.tokens.clone().reshape([self.count(), hidden])
+    }
+
+    /// How many visual tokens each frame keeps where all keep the same share of theirs, rounded down, or, without a share,
+    /// where those that fit are divided evenly.
+    fn even_shares(&self, share: Option<f64>) -> Vec<usize> {
+        let wanted = |share: f64| self.frames * (share * self.per_frame as f64) as usize;
+        let total = share.map_or(self.room, wanted).min(self.room).min(self.count());
+        evenly(total, self.frames)
+    }
+
+    /// Attention that visual tokens received, of all frames in a row, where it is known.
+    fn attention(&self, chunk: &TokenChunk) -> Option<Vec<f64>> {
+        let attention = chunk.attention.clone()?;
+        let count = attention.dims()[1];
+        let all = values(attention.cast(DType::F32));
+        Some(rows(self.frames, count, &self.places).into_iter().map(|row| all[row]).collect())
+    }
+
     /// What is kept of a chunk of which these visual tokens of each frame are, ascending.
     fn kept(&self, visual: Vec<Vec<usize>>) -> PrunedTokens {
         let mut kept: Vec<Vec<usize>> =
@@ -83,6 +109,45 @@ impl Visual {
         visual.into_iter().for_each(|i| frames[i / self.per_frame].push(i % self.per_frame));
         self.kept(frames)
     }
+
+    /// The same, and tokens that others were merged into: for each group its tokens, counted likewise, and what stands in their
+    /// places, `[tokens of the group, hidden_size]`.
+    fn kept_and_merged(
+        &self,
+        chunk: &TokenChunk,
+        mut kept: Vec<usize>,
+        merged: Vec<(Vec<usize>, Tensor<2>)>,
+    ) -> PrunedTokens {
+        let [frames, count, hidden] = chunk.tokens.dims();
+        let mut replaced: HashMap<usize, usize> = HashMap::new();
+        for &i in merged.iter().flat_map(|(group, _)| group) {
+            replaced.insert(i / self.per_frame * count + self.places[i % self.per_frame], replaced.len());
+            kept.push(i);
+        }
+        let pruned = self.kept_of_all(kept);
+        if replaced.is_empty() {
+            return pruned;
+        }
+        let rows: Vec<usize> =
+            pruned.kept.iter().enumerate().flat_map(|(f, kept)| kept.iter().map(move |&i| f * count + i)).collect();
+        let own = ops::select_rows(chunk.tokens.clone().reshape([frames * count, hidden]), &rows).cast(DType::F32);
+        let order: Vec<usize> =
+            rows.iter().enumerate().map(|(j, row)| replaced.get(row).map_or(j, |at| rows.len() + at)).collect();
+        let groups = merged.into_iter().map(|(_, tokens)| tokens);
+        let merged = ops::select_rows(Tensor::cat(std::iter::once(own).chain(groups).collect(), 0), &order);
+        pruned.with_merged(merged)
+    }
+}
+
+/// Where the tokens at `places` of each frame are among those of all frames of `count` tokens.
+fn rows(frames: usize, count: usize, places: &[usize]) -> Vec<usize> {
+    (0..frames).flat_map(|frame| places.iter().map(move |place| frame * count + place)).collect()
+}
+
+/// `total` divided into whole numbers that differ by 1 at most.
+fn evenly(total: usize, parts: usize) -> Vec<usize> {
+    let up_to = |part: usize| (part as u128 * total as u128 / parts.max(1) as u128) as usize;
+    (0..parts).map(|part| up_to(part + 1) - up_to(part)).collect()
 }
 
 /// Frame and number of `most` of the rows that keep anything, those that keep most, and of equal ones the earlier.
@@ -104,6 +169,12 @@ fn smallest(values: &[f64], count: usize) -> Vec<usize> {
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
     order.truncate(count);
     order
+}
+
+/// Positions of the `count` largest values, the earlier of equal ones first.
+fn largest(values: &[f64], count: usize) -> Vec<usize> {
+    let negated: Vec<f64> = values.iter().map(|value| -value).collect();
+    smallest(&negated, count)
 }
 
 /// Tokens divided by their lengths: `[frames, tokens, channels]`.
@@ -132,6 +203,7 @@ mod tests {
             ("evs", Box::new(Evs::default().with_q(share(0.75)))),
             ("vidcom2", Box::new(VidCom2::default().with_r(share(0.25)))),
             ("divprune", Box::new(DivPrune::default().with_retained(share(0.098)))),
+            ("fastvid", Box::new(FastVid::default().with_retained(share(0.5)).with_p(2))),
         ]
     }
 
@@ -145,16 +217,23 @@ mod tests {
         Tensor::from_data(TensorData::new(values, [frames, 9, 4]), &Device::default())
     }
 
+    fn attention(frames: usize, seed: u64) -> Tensor<2> {
+        let value = |i: usize| ((i as u64 + 3).wrapping_mul(seed | 1) >> 7) % 100;
+        let values: Vec<f32> = (0..frames * 9).map(|i| value(i) as f32).collect();
+        Tensor::from_data(TensorData::new(values, [frames, 9]), &Device::default())
+    }
+
     proptest! {
         #[test]
         fn the_room_is_kept_in_order_and_the_same_again(
-            frames in 1usize..14, room in 0usize..130, fill in any::<bool>(), seed in any::<u64>()
+            frames in 1usize..14, room in 0usize..130, fill in any::<bool>(), known in any::<bool>(), seed in any::<u64>()
         ) {
             for (name, pruner) in pruners(fill) {
                 let run = || {
                     let mut reduction = SpatialReduction::new(&*pruner, frames, room).unwrap().with_row_len(Some(3));
-                    let chunks = tokens(frames, seed).split(reduction.chunk().min(frames), 0);
-                    chunks.into_iter().for_each(|chunk| reduction.push(chunk).unwrap());
+                    let chunk = reduction.chunk().min(frames);
+                    let chunks = tokens(frames, seed).split(chunk, 0).into_iter().zip(attention(frames, seed).split(chunk, 0));
+                    chunks.for_each(|(chunk, received)| reduction.push_with(chunk, known.then_some(received)).unwrap());
                     reduction.finish().unwrap()
                 };
                 let (left, report) = run();

@@ -45,6 +45,8 @@ pub enum Method {
     Vidcom2,
     /// Tokens of every frame that DivPrune leaves
     Divprune,
+    /// Tokens of every frame that FastVID leaves
+    Fastvid,
 }
 
 impl Method {
@@ -65,6 +67,7 @@ impl Method {
             Self::Evs => "evs",
             Self::Vidcom2 => "vidcom2",
             Self::Divprune => "divprune",
+            Self::Fastvid => "fastvid",
         }
     }
 }
@@ -128,7 +131,7 @@ pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes)
             let builder = keep(builder.max_len(window).visual_tokens(budget), usize::MAX);
             builder.named_stage(StageName::QueryGuided, method.name().parse()?)
         }
-        Method::Dycoke | Method::Evs | Method::Vidcom2 | Method::Divprune => {
+        Method::Dycoke | Method::Evs | Method::Vidcom2 | Method::Divprune | Method::Fastvid => {
             let builder = builder.max_len(window).visual_tokens(budget);
             let builder = builder.temporal_stage(Arc::new(KeepFrames::new(usize::MAX)));
             builder.named_stage(StageName::Spatial, method.name().parse::<StageSpec>()?.fitting())
