@@ -56,7 +56,7 @@ const QUERY: [NamedStage; 7] = [
     stage("random", "frames drawn at random", &[("seed", "0"), OTHERS]),
 ];
 
-const SPATIAL: [NamedStage; 7] = [
+const SPATIAL: [NamedStage; 8] = [
     stage(
         "long-vu",
         "drops tokens like the first frame's of their chunk (LongVU)",
@@ -71,6 +71,11 @@ const SPATIAL: [NamedStage; 7] = [
         "fastvid",
         "of each segment the most attended tokens, and density peaks that take in others (FastVID)",
         &[("retained", "0.1"), ("d", "0.4"), ("segments", "8"), ("tau", "0.9"), ("p", "4"), ("beta", "0.6")],
+    ),
+    stage(
+        "holitom",
+        "still places as one token a window, and the most attended others (HoliTom)",
+        &[("retained", "0.1"), ("tau", "0.8"), ("d", "0"), ("k", "7"), ("beta", "0.6")],
     ),
 ];
 
@@ -207,8 +212,9 @@ impl StageSpec {
         const SHARES: [&str; 4] = ["k", "q", "r", "retained"];
         let named = SPATIAL.iter().find(|named| named.name == self.name);
         let settings = named.map_or(&[][..], |named| named.settings);
-        if let Some((share, _)) = settings.iter().find(|(name, _)| SHARES.contains(name) && self.value(name).is_none())
-        {
+        // A `k` that follows a share is a count.
+        let share = settings.iter().find(|(name, _)| SHARES.contains(name));
+        if let Some((share, _)) = share.filter(|(name, _)| self.value(name).is_none()) {
             self.settings.push(((*share).to_owned(), "fit".to_owned()));
         }
         self
@@ -340,6 +346,8 @@ mod tests {
             ("evs", "evs:q=fit"),
             ("evs:q=0.5", "evs:q=0.5"),
             ("divprune:chunk=4", "divprune:chunk=4,retained=fit"),
+            ("holitom:k=5", "holitom:k=5,retained=fit"),
+            ("holitom:retained=0.3", "holitom:retained=0.3"),
             ("none", "none"),
         ] {
             assert_eq!(spec(text).fitting().to_string(), fitting);

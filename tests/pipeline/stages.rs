@@ -181,8 +181,15 @@ fn a_budget_of_visual_tokens_holds_whatever_the_stages() {
     let config = GenerationConfig::default().with_max_new_tokens(2);
     for (query, spatial) in
         [("long-vu", "long-vu"), ("bolt", "none"), ("long-vu:others=dropped", "none")].into_iter().chain(
-            ["evs:q=fit", "dycoke:k=fit", "vidcom2:r=fit", "divprune:retained=fit", "fastvid:retained=fit"]
-                .map(|name| ("long-vu", name)),
+            [
+                "evs:q=fit",
+                "dycoke:k=fit",
+                "vidcom2:r=fit",
+                "divprune:retained=fit",
+                "fastvid:retained=fit",
+                "holitom:retained=fit",
+            ]
+            .map(|name| ("long-vu", name)),
         )
     {
         let stages = builder("qwen")

@@ -12,8 +12,11 @@ pub(super) fn distances(tokens: Tensor<2>) -> Vec<f64> {
     let squared = squares.clone() + squares.transpose() - products * 2.0;
     let mut distances: Vec<f64> =
         values(squared).into_iter().map(|squared| (squared.max(0.0) / hidden as f64).sqrt()).collect();
-    // Rounding leaves a token at some distance from itself.
-    (0..count).for_each(|i| distances[i * count + i] = 0.0);
+    for i in 0..count {
+        // Rounding leaves a token at some distance from itself, and two of them at two distances: ties would depend on it.
+        distances[i * count + i] = 0.0;
+        (0..i).for_each(|j| distances[i * count + j] = distances[j * count + i]);
+    }
     distances
 }
 

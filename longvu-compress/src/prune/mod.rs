@@ -5,6 +5,7 @@ mod divprune;
 mod dycoke;
 mod evs;
 mod fastvid;
+mod holitom;
 mod named;
 mod vidcom2;
 
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 use burn::tensor::{DType, Tensor};
 use longvu_core::ops;
 
-pub use self::{divprune::DivPrune, dycoke::DyCoke, evs::Evs, fastvid::FastVid, vidcom2::VidCom2};
+pub use self::{divprune::DivPrune, dycoke::DyCoke, evs::Evs, fastvid::FastVid, holitom::HoliTom, vidcom2::VidCom2};
 use crate::{PrunedTokens, TokenChunk};
 
 /// A chunk's tokens without its newlines, which are alike in every frame and would win or lose every ranking.
@@ -163,6 +164,14 @@ fn fullest_rows(kept: &[Vec<usize>], len: usize, most: usize) -> Vec<(usize, usi
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
+/// Takes what is more than `room` from the largest counts, of equal ones the last: what is earlier isn't worth less.
+fn shrink(counts: &mut [usize], room: usize) {
+    for _ in room..counts.iter().sum() {
+        let Some(largest) = (0..counts.len()).max_by_key(|&i| counts[i]) else { break };
+        counts[largest] -= 1;
+    }
+}
+
 /// Positions of the `count` smallest values, the earlier of equal ones first; in no order.
 fn smallest(values: &[f64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -204,6 +213,7 @@ mod tests {
             ("vidcom2", Box::new(VidCom2::default().with_r(share(0.25)))),
             ("divprune", Box::new(DivPrune::default().with_retained(share(0.098)))),
             ("fastvid", Box::new(FastVid::default().with_retained(share(0.5)).with_p(2))),
+            ("holitom", Box::new(HoliTom::default().with_retained(share(0.3)).with_tau(0.2))),
         ]
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DivPrune, DyCoke, Evs, FastVid, VidCom2};
+use super::{DivPrune, DyCoke, Evs, FastVid, HoliTom, VidCom2};
 use crate::{BadStageSpec, KeepTokens, SpatialStage, StageName, StageSpec, TokenPruner};
 
 /// Settings that are a number of any sign.
@@ -25,6 +25,7 @@ impl StageSpec {
                 Arc::new(pruner.with_retained(self.share("retained", DivPrune::default().retained)?))
             }
             "fastvid" => Arc::new(self.fastvid()?),
+            "holitom" => Arc::new(self.holitom()?),
             _ => {
                 let stage = SpatialStage::default().with_chunk(self.count("chunk", preset.chunk)?);
                 Arc::new(stage.with_threshold(self.number("threshold", preset.threshold, ANY)?))
@@ -40,6 +41,16 @@ impl StageSpec {
             .with_segments(self.count("segments", paper.segments)?)
             .with_tau(self.number("tau", paper.tau, ANY)?)
             .with_p(self.count("p", paper.p)?)
+            .with_beta(self.number("beta", paper.beta, 0.0..=1.0)?))
+    }
+
+    fn holitom(&self) -> Result<HoliTom, BadStageSpec> {
+        let paper = HoliTom::default();
+        Ok(paper
+            .with_retained(self.share("retained", paper.retained)?)
+            .with_tau(self.number("tau", paper.tau, ANY)?)
+            .with_d(self.number("d", paper.d, 0.0..=1.0)?)
+            .with_k(self.count("k", paper.k)?)
             .with_beta(self.number("beta", paper.beta, 0.0..=1.0)?))
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{Visual, normalised, smallest, values};
+use super::{Visual, normalised, shrink, smallest, values};
 use crate::{PrunedTokens, StageError, TokenChunk, TokenPruner};
 
 /// Tokens are compared by the half of their channels that vary least over the video, normalised to length 1, with
@@ -104,10 +104,6 @@ fn counts(outstanding: Vec<f64>, share: Option<f64>, all: usize, room: usize) ->
         let Some(next) = free.max_by(|a, b| short(a).total_cmp(&short(b))) else { break };
         counts[next] += 1;
     }
-    while counts.iter().sum::<usize>() > room {
-        // The last of those that keep most: earlier frames are not worth less.
-        let Some(largest) = (0..counts.len()).max_by_key(|&frame| counts[frame]) else { break };
-        counts[largest] -= 1;
-    }
+    shrink(&mut counts, room);
     counts
 }

@@ -27,10 +27,13 @@ def distance(x, y):
 
 def peak_scores(x, k):
     d = distance(x, x)
+    np.fill_diagonal(d, 0)
     density = np.exp(-(np.sort(d, axis=1)[:, :k] ** 2).mean(axis=1))
     score = np.empty(len(x))
     for i in range(len(x)):
-        denser = density > density[i]
+        # Tokens that are each other's nearest are equally dense, for which the papers' code adds noise; here the earlier is denser.
+        equal = np.isclose(density, density[i], rtol=1e-9, atol=0)
+        denser = np.where(equal, np.arange(len(x)) < i, density > density[i])
         score[i] = (d[i][denser].min() if denser.any() else d.max()) * density[i]
     return score
 

@@ -47,6 +47,8 @@ pub enum Method {
     Divprune,
     /// Tokens of every frame that FastVID leaves
     Fastvid,
+    /// Tokens of every frame that HoliTom leaves
+    Holitom,
 }
 
 impl Method {
@@ -68,6 +70,7 @@ impl Method {
             Self::Vidcom2 => "vidcom2",
             Self::Divprune => "divprune",
             Self::Fastvid => "fastvid",
+            Self::Holitom => "holitom",
         }
     }
 }
@@ -131,7 +134,7 @@ pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes)
             let builder = keep(builder.max_len(window).visual_tokens(budget), usize::MAX);
             builder.named_stage(StageName::QueryGuided, method.name().parse()?)
         }
-        Method::Dycoke | Method::Evs | Method::Vidcom2 | Method::Divprune | Method::Fastvid => {
+        Method::Dycoke | Method::Evs | Method::Vidcom2 | Method::Divprune | Method::Fastvid | Method::Holitom => {
             let builder = builder.max_len(window).visual_tokens(budget);
             let builder = builder.temporal_stage(Arc::new(KeepFrames::new(usize::MAX)));
             builder.named_stage(StageName::Spatial, method.name().parse::<StageSpec>()?.fitting())
