@@ -129,6 +129,13 @@ pub enum Error {
         settings: &'static [&'static str],
     },
 
+    /// An encoded video without what its spatial stage goes by.
+    #[error(
+        "the spatial stage goes by what the vision tower attended to, and a video of this prompt was encoded without that; \
+         encode it again with this stage named (`spatial_stage`), or ask with another"
+    )]
+    NoAttention,
+
     /// A video without a single frame.
     #[error("the video has no frames to look at; check the file, and `start` and `end` if they are set")]
     NoFrames,
@@ -259,6 +266,7 @@ impl Error {
         match self {
             Self::Spill { .. } => &["waiting_frames", "waiting_folder"],
             Self::NoFrames => &["start", "end"],
+            Self::NoAttention => &["spatial_stage"],
             Self::TowerNotFound { .. } => &["towers"],
             Self::EncodingMismatch { settings, .. } => settings,
             Self::Setting { name, .. } | Self::Llm(llm::Error::InvalidSetting { name, .. }) => {
@@ -298,6 +306,7 @@ impl Error {
             Self::BadEncoding { .. }
             | Self::EncodingMismatch { .. }
             | Self::NoFrames
+            | Self::NoAttention
             | Self::EmptyQuestion
             | Self::PlaceholderCount { .. }
             | Self::Setting { .. } => ErrorKind::BadInput,

@@ -32,6 +32,16 @@ pub trait FrameTokens {
     /// # Errors
     /// As [`FrameTokens::full`].
     fn low(&self) -> Result<Tensor<3>>;
+
+    /// Attention that the tokens of the frames at the given positions received in the vision tower, 0 for newlines, as they are
+    /// in a prompt of this layout: at low resolution where it is [`Layout::QueryGuided`]. `[frames, tokens]`, or `None` where it
+    /// isn't known. Asked for pruners that [need](TokenPruner::needs_attention) it.
+    ///
+    /// # Errors
+    /// As [`FrameTokens::full`].
+    fn attention(&self, _frames: &[usize], _layout: Layout) -> Result<Option<Tensor<2>>> {
+        Ok(None)
+    }
 }
 
 /// At which resolution a video's frames went into the prompt.
@@ -149,7 +159,10 @@ pub fn fuse<F: FrameTokens>(
         if count * len <= room && !pruner.always() {
             return Ok(VisualTokens::whole(sized(frames.full(None)?, [count, len, hidden])?, Layout::Full));
         }
-        let chunk = |frames_at: &[usize]| sized(frames.full(Some(frames_at))?, [frames_at.len(), len, hidden]);
+        let chunk = |frames_at: &[usize]| {
+            let tokens = sized(frames.full(Some(frames_at))?, [frames_at.len(), len, hidden])?;
+            Ok((tokens, attention(frames, frames_at, Layout::Full, pruner)?))
+        };
         let layout = (Layout::Full, row_lens.map(|[full, _]| full));
         return prune((count, len), chunk, layout, None, room, pruner);
     }
@@ -161,7 +174,10 @@ pub fn fuse<F: FrameTokens>(
         if count * len <= room {
             return Ok(VisualTokens::whole(low, Layout::QueryGuided).with_query(Some(query)));
         }
-        let chunk = |frames_at: &[usize]| Ok(low.clone().narrow(0, frames_at[0], frames_at.len()));
+        let chunk = |frames_at: &[usize]| {
+            let tokens = low.clone().narrow(0, frames_at[0], frames_at.len());
+            Ok((tokens, attention(frames, frames_at, Layout::QueryGuided, pruner)?))
+        };
         let layout = (Layout::QueryGuided, row_lens.map(|[_, low]| low));
         return prune((count, len), chunk, layout, Some(query), room, pruner);
     }
@@ -190,6 +206,16 @@ fn picked<F: FrameTokens>(
     visual.report.tokens_per_frame =
         (0..count).map(|frame| if rows.binary_search(&frame).is_ok() { len } else { 0 }).collect();
     Ok(visual.with_query(Some(query)))
+}
+
+/// What the tower attended to in the frames at the given positions, for a pruner that goes by it.
+fn attention<F: FrameTokens>(
+    frames: &F,
+    frames_at: &[usize],
+    layout: Layout,
+    pruner: &dyn TokenPruner,
+) -> Result<Option<Tensor<2>>> {
+    if pruner.needs_attention() { frames.attention(frames_at, layout) } else { Ok(None) }
 }
 
 /// The tokens, if they have the shape that was asked for.
@@ -249,7 +275,7 @@ fn unreduced(frames: usize, len: usize, layout: Layout) -> FusionReport {
 /// many times the prompt.
 fn prune(
     (frames, len): (usize, usize),
-    chunk: impl Fn(&[usize]) -> Result<Tensor<3>>,
+    chunk: impl Fn(&[usize]) -> Result<(Tensor<3>, Option<Tensor<2>>)>,
     (layout, row_len): (Layout, Option<usize>),
     query: Option<QueryReport>,
     room: usize,
@@ -258,9 +284,12 @@ fn prune(
     let mut report = FusionReport { query, ..unreduced(frames, len, layout) };
     let mut reduction = SpatialReduction::new(pruner, frames, room)?.with_row_len(row_len);
     let all: Vec<usize> = (0..frames).collect();
-    all.chunks(reduction.chunk()).try_for_each(|frames_at| reduction.push(chunk(frames_at)?))?;
+    all.chunks(reduction.chunk()).try_for_each(|frames_at| {
+        let (tokens, attention) = chunk(frames_at)?;
+        reduction.push_with(tokens, attention)
+    })?;
     let Some((tokens, spatial)) = reduction.finish() else {
-        return Ok(VisualTokens::whole(chunk(&all)?, layout).with_query(report.query));
+        return Ok(VisualTokens::whole(chunk(&all)?.0, layout).with_query(report.query));
     };
     report.tokens_after = spatial.tokens_after;
     report.tokens_per_frame = spatial.kept.iter().map(Vec::len).collect();

@@ -22,7 +22,7 @@ pub use fusion::{FrameTokens, FusionReport, LaterStages, Layout, VisualTokens, f
 pub use named::{BadStageSpec, NamedStage, StageSpec};
 pub use pick::{Aks, Bolt, Candidates, FramePicker, KCenter, Mmr, Others, RandomFrames, TopK, UniformFrames};
 pub use preset::{CompressionSettings, Preset, UnknownPreset};
-pub use prune::{DivPrune, DyCoke, Evs, FastVid, HoliTom, VidCom2};
+pub use prune::{DivPrune, DyCoke, Evs, FastVid, HoliTom, VidCom2, VisionZip};
 pub use query::{FrameScorer, QueryReport, QueryStage, query_guided};
 pub use spatial::{
     PrunedTokens, SpatialReduction, SpatialReport, SpatialStage, TokenChunk, TokenPruner, spatial_reduction,

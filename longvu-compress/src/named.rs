@@ -56,7 +56,7 @@ const QUERY: [NamedStage; 7] = [
     stage("random", "frames drawn at random", &[("seed", "0"), OTHERS]),
 ];
 
-const SPATIAL: [NamedStage; 8] = [
+const SPATIAL: [NamedStage; 9] = [
     stage(
         "long-vu",
         "drops tokens like the first frame's of their chunk (LongVU)",
@@ -76,6 +76,11 @@ const SPATIAL: [NamedStage; 8] = [
         "holitom",
         "still places as one token a window, and the most attended others (HoliTom)",
         &[("retained", "0.1"), ("tau", "0.8"), ("d", "0"), ("k", "7"), ("beta", "0.6")],
+    ),
+    stage(
+        "visionzip",
+        "of each frame the most attended tokens, and few that take in the others (VisionZip)",
+        &[("retained", "0.1112"), ("contextual", "0.15625")],
     ),
 ];
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use longvu_compress::{FastVid, HoliTom, SpatialReduction, TokenPruner};
+use longvu_compress::{FastVid, HoliTom, SpatialReduction, TokenPruner, VisionZip};
 use serde_json::Value;
 
 const ROWS: usize = 3;
@@ -51,11 +51,12 @@ fn what_stays_and_what_is_merged_is_what_the_papers_formulas_give() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("reference/merging.json")).unwrap();
     let fastvid = FastVid::default().with_segments(3);
     let holitom = HoliTom::default().with_retained(0.3);
-    let pruners: [(&str, &dyn TokenPruner, bool); 5] = [
+    let pruners: [(&str, &dyn TokenPruner, bool); 6] = [
         ("fastvid", &fastvid.with_retained(0.5), true),
         ("fastvid_alone", &fastvid.with_retained(0.25).with_beta(0.2), false),
         ("holitom", &holitom, true),
         ("holitom_mixed", &holitom.with_retained(0.4).with_d(0.5), true),
+        ("visionzip", &VisionZip::default().with_retained(0.5).with_contextual(0.3), true),
         ("holitom_alone", &holitom.with_tau(0.65).with_k(3), false),
     ];
     for case in &cases {

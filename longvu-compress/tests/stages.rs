@@ -4,8 +4,9 @@
 use burn::tensor::{Device, Tensor};
 use longvu_compress::{
     Budget, Candidates, Error, FramePicker, FrameScorer, FrameSelector, FrameTokens, KeepTokens, LaterStages, Layout,
-    Others, PrunedTokens, QueryStage, Result, ScoreNothing, SpatialStage, StageError, StageName, TemporalReduction,
-    TokenChunk, TokenPruner, TopK, VisualTokens, WindowSelection, fuse, query_guided, spatial_reduction,
+    Others, PrunedTokens, QueryStage, Result, ScoreNothing, SpatialReduction, SpatialStage, StageError, StageName,
+    TemporalReduction, TokenChunk, TokenPruner, TopK, VisionZip, VisualTokens, WindowSelection, fuse, query_guided,
+    spatial_reduction,
 };
 
 /// Stages that return what they are told, or fail.
@@ -78,6 +79,13 @@ impl FrameTokens for Made {
 
     fn low(&self) -> Result<Tensor<3>> {
         Ok(ones([self.frames + self.spare, 2, HIDDEN]))
+    }
+
+    fn attention(&self, frames: &[usize], layout: Layout) -> Result<Option<Tensor<2>>> {
+        assert_eq!(layout, Layout::Full);
+        // The last of each frame's tokens count most; none are known of a video of 7 frames.
+        let received = Tensor::from_data([[0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0]], &Device::default());
+        Ok((self.frames != 7).then(|| received.repeat_dim(0, frames.len() + self.spare)))
     }
 }
 
@@ -202,6 +210,22 @@ fn tokens_have_the_sizes_that_frames_tell() {
         assert!(fuse(0).is_ok());
         assert!(matches!(fuse(1), Err(Error::BadTokens { .. })));
     }
+}
+
+#[test]
+fn attention_comes_with_the_tokens_to_pruners_that_need_it() {
+    let fuse = |frames, spare, pruner: &dyn TokenPruner| {
+        let top = TopK::default();
+        let stages = LaterStages::new(&ScoreNothing, &top, pruner);
+        fuse(&Made { frames, spare }, ones([1, HIDDEN]), (0, 0), &budget(60), stages).map(|fused| fused.report)
+    };
+    let zip = VisionZip::default().with_retained(0.5).with_contextual(0.0);
+    assert_eq!(fuse(9, 0, &zip).unwrap().spatial.unwrap().kept, vec![vec![3, 4, 5]; 9]);
+    let error = fuse(7, 0, &zip).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("came without it"));
+    let mut reduction = SpatialReduction::new(&zip, 2, 9).unwrap();
+    let error = reduction.push_with(ones([2, 6, HIDDEN]), Some(ones([2, 5]))).unwrap_err();
+    assert!(matches!(error, Error::BadAttention { found: [2, 5], expected: [2, 6] }), "{error}");
 }
 
 /// Picks what it is told to, and drops the others or keeps them.

@@ -120,6 +120,16 @@ impl SpatialVisionAggregator {
         query
     }
 
+    /// Numbers of the towers' cells as numbers of the queries above them: the means.
+    ///
+    /// # Shapes
+    /// - `cells`: `[frames, feature_side^2]`
+    /// - output: `[frames, query_side^2]`
+    pub fn means_beneath(&self, cells: Tensor<2>) -> Tensor<2> {
+        let frames = cells.dims()[0];
+        self.gather(cells.unsqueeze_dim(2)).mean_dim(1).reshape([frames, self.query_side * self.query_side])
+    }
+
     /// Groups a grid's cells by the query above them: `[frames * queries, keys, channels]`.
     fn gather(&self, features: Tensor<3>) -> Tensor<3> {
         let [frames, _, channels] = features.dims();

@@ -55,19 +55,29 @@ impl MmProjector {
     }
 
     fn lay_out(&self, features: Tensor<3>, side: usize, size: SizePair) -> Tensor<3> {
-        let kept = size.kept_cells(side);
-        let frames = features.dims()[0];
-        let dtype = self.image_newline.val().dtype();
-        let tokens = self.forward(features.cast(dtype));
-        let hidden = tokens.dims()[2];
-        let grid = tokens.reshape([frames, side, side, hidden]).narrow(1, kept.rows.start, kept.rows.len()).narrow(
-            2,
-            kept.columns.start,
-            kept.columns.len(),
-        );
-        let newline = self.image_newline.val().reshape([1, 1, 1, hidden]);
-        let newline = newline.expand([frames, kept.rows.len(), 1, hidden]);
-        Tensor::cat(vec![grid, newline], 2).reshape([frames, kept.tokens_with_newlines(), hidden])
+        let newline = self.image_newline.val();
+        lay_out(self.forward(features.cast(newline.dtype())), newline, side, size)
+    }
+
+    /// A number for each cell of frames as one for each token of [`MmProjector::full_tokens`], 0 for newlines.
+    ///
+    /// # Shapes
+    /// - `cells`: `[frames, side^2]`
+    /// - output: `[frames, tokens]`
+    pub fn full_cells(cells: Tensor<2>, size: SizePair) -> Tensor<2> {
+        let (side, newline) = (cells.dims()[1].isqrt(), Tensor::zeros([1], (&cells.device(), cells.dtype())));
+        lay_out(cells.unsqueeze_dim(2), newline, side, size).squeeze_dim(2)
+    }
+
+    /// The same for [`MmProjector::low_tokens`].
+    ///
+    /// # Shapes
+    /// - `cells`: `[frames, side^2]`
+    /// - output: `[frames, tokens]`
+    pub fn low_cells(cells: Tensor<2>, low: usize, size: SizePair) -> Tensor<2> {
+        let side = cells.dims()[1].isqrt();
+        let cells = ops::resample_grid(cells.unsqueeze_dim(2), side, low, Interpolation::Bilinear, None);
+        Self::full_cells(cells.squeeze_dim(2), size.scaled(side, low))
     }
 
     /// Width of the language model.
@@ -79,4 +89,17 @@ impl MmProjector {
     pub fn dtype(&self) -> DType {
         self.image_newline.val().dtype()
     }
+}
+
+/// Cells of a grid without its padding, and a newline after each row.
+fn lay_out(cells: Tensor<3>, newline: Tensor<1>, side: usize, size: SizePair) -> Tensor<3> {
+    let kept = size.kept_cells(side);
+    let [frames, _, hidden] = cells.dims();
+    let grid = cells.reshape([frames, side, side, hidden]).narrow(1, kept.rows.start, kept.rows.len()).narrow(
+        2,
+        kept.columns.start,
+        kept.columns.len(),
+    );
+    let newline = newline.reshape([1, 1, 1, hidden]).expand([frames, kept.rows.len(), 1, hidden]);
+    Tensor::cat(vec![grid, newline], 2).reshape([frames, kept.tokens_with_newlines(), hidden])
 }

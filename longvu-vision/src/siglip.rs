@@ -54,6 +54,28 @@ impl Siglip {
         hidden_states
     }
 
+    /// [`Siglip::forward`], and the attention that each patch received in the last layer but one, the mean over heads and
+    /// queries: what says which patches matter in a tower without a class token. It adds up to 1 in each frame, in float32.
+    ///
+    /// # Shapes
+    /// - `pixel_values`: `[frames, 3, size, size]`
+    /// - output: `[frames, patches, channels]`, `[frames, patches]`
+    pub fn forward_with_attention(&self, pixel_values: Tensor<4>) -> (Tensor<3>, Tensor<2>) {
+        let mut hidden_states = self.embeddings(pixel_values);
+        let [frames, patches, _] = hidden_states.dims();
+        // Patches of a tower without layers attend to nothing, and none is before another.
+        let even = || Tensor::full([frames, patches], 1.0 / patches as f64, (&hidden_states.device(), DType::F32));
+        let mut received = even();
+        let attended = self.layers.len().saturating_sub(2);
+        for (i, layer) in self.layers.iter().enumerate() {
+            if i == attended {
+                received = layer.received(hidden_states.clone());
+            }
+            hidden_states = layer.forward(hidden_states);
+        }
+        (hidden_states, received)
+    }
+
     /// Patches with their positions, the first entry of `hidden_states`: `[frames, patches, channels]`.
     pub fn embeddings(&self, pixel_values: Tensor<4>) -> Tensor<3> {
         self.patch_embed.forward(pixel_values) + self.position_embedding.val().unsqueeze()
@@ -65,10 +87,24 @@ impl Siglip {
     /// - `pixel_values`: `[frames, 3, size, size]`
     /// - output: `[frames, side * side, channels]`
     pub fn features(&self, pixel_values: Tensor<4>, side: usize) -> Tensor<3> {
-        let hidden_states = self.forward(pixel_values).cast(DType::F32);
-        let from = hidden_states.dims()[1].isqrt();
-        ops::resample_grid(hidden_states, from, side, Interpolation::Bilinear, None)
+        resample(self.forward(pixel_values), side)
     }
+
+    /// [`Siglip::features`], the same to the bit, and the attention of [`Siglip::forward_with_attention`] resampled likewise.
+    ///
+    /// # Shapes
+    /// - `pixel_values`: `[frames, 3, size, size]`
+    /// - output: `[frames, side * side, channels]`, `[frames, side * side]`
+    pub fn features_with_attention(&self, pixel_values: Tensor<4>, side: usize) -> (Tensor<3>, Tensor<2>) {
+        let (hidden_states, received) = self.forward_with_attention(pixel_values);
+        (resample(hidden_states, side), resample(received.unsqueeze_dim(2), side).squeeze_dim(2))
+    }
+}
+
+/// A square grid of patches as one of `side x side`, in float32.
+fn resample(patches: Tensor<3>, side: usize) -> Tensor<3> {
+    let from = patches.dims()[1].isqrt();
+    ops::resample_grid(patches.cast(DType::F32), from, side, Interpolation::Bilinear, None)
 }
 
 /// Notes the closing norm and the attention-pooling head, which published files carry and LongVU does not use.
@@ -118,6 +154,10 @@ impl Layer {
             fc1: Linear::new(&weights.at("mlp.fc1"), width, inner, true),
             fc2: Linear::new(&weights.at("mlp.fc2"), inner, width, true),
         }
+    }
+
+    fn received(&self, hidden_states: Tensor<3>) -> Tensor<2> {
+        self.self_attn.received(self.layer_norm1.forward(hidden_states))
     }
 
     fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {

@@ -47,6 +47,11 @@ impl LongVu {
         }
         let settings = self.encoding_settings();
         visuals.iter().try_for_each(|visual| settings.check(&visual.settings, None))?;
+        let video = |visual: &&&EncodedVideo| visual.kind == VisualKind::Video;
+        let needed = self.parts.stages.pruner.needs_attention();
+        if needed && visuals.iter().filter(video).any(|visual| visual.attention.is_none()) {
+            return Err(Error::NoAttention);
+        }
         prompt.check_embedding(self.parts.config.decoder.vocab_size)?;
         let budget = self.parts.stages.budget;
         let (text_len, text_ids) = text_lengths(&self.parts.config, prompt);
@@ -105,7 +110,10 @@ impl LongVu {
         let features = select(visual.features.clone(), rows);
         let samples = rows.iter().map(|&row| visual.frames[row].sample).collect();
         let (projector, config) = (&self.parts.projector, &self.parts.config);
-        ProjectedFrames::new(projector, config, features, visual.size_pair(), samples).watched(self.watch.clone())
+        let attention = visual.attention.clone().map(|attention| select(attention, rows));
+        ProjectedFrames::new(projector, config, features, visual.size_pair(), samples)
+            .with_attention(attention)
+            .watched(self.watch.clone())
     }
 
     fn embed_text(&self, ids: &[u32]) -> Result<Tensor<2>> {

@@ -29,6 +29,8 @@ fn frame_position(sample: usize, hidden: usize) -> impl Iterator<Item = f32> {
 pub struct ProjectedFrames<'a> {
     projector: &'a MmProjector,
     features: Tensor<3>,
+    /// `[frames, cells]`, if it is known.
+    attention: Option<Tensor<2>>,
     size: SizePair,
     low: usize,
     /// Position of each frame among the sampled ones.
@@ -54,7 +56,15 @@ impl<'a> ProjectedFrames<'a> {
     ) -> Self {
         let (low, frame_pos) = (config.lowres_token, config.frame_pos);
         let (start, projected) = (Instant::now(), Cell::default());
-        Self { projector, features, size, low, samples, frame_pos, watch: Watch::default(), start, projected }
+        let (attention, watch) = (None, Watch::default());
+        Self { projector, features, attention, size, low, samples, frame_pos, watch, start, projected }
+    }
+
+    /// The same, with what the cells of the features received of SigLIP's attention, `[frames, query_side^2]`.
+    #[must_use]
+    pub fn with_attention(mut self, attention: impl Into<Option<Tensor<2>>>) -> Self {
+        self.attention = attention.into();
+        self
     }
 
     /// The same, of which `watch` hears.
@@ -141,6 +151,14 @@ impl FrameTokens for ProjectedFrames<'_> {
         self.going_on(self.samples.len())?;
         let tokens = self.projector.low_tokens(self.features.clone(), self.low, self.size);
         Ok(self.placed_in_time(tokens, &self.samples))
+    }
+
+    fn attention(&self, frames: &[usize], layout: Layout) -> Result<Option<Tensor<2>>, compress::Error> {
+        let cells = self.attention.clone().map(|attention| select(attention, frames));
+        Ok(cells.map(|cells| match layout {
+            Layout::QueryGuided => MmProjector::low_cells(cells, self.low, self.size),
+            _ => MmProjector::full_cells(cells, self.size),
+        }))
     }
 }
 

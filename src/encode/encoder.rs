@@ -97,6 +97,7 @@ impl LongVu {
             timings: EncodeTimings::default(),
             settings: self.encoding_settings(),
             notes: Default::default(),
+            attention: None,
         })
     }
 }
@@ -143,6 +144,8 @@ struct Encoder<'a> {
     /// Frames through the aggregator, in order and before those in `waiting`.
     done: Vec<FrameInfo>,
     features: Gathered,
+    /// What SigLIP attended to in them, `[frames, cells]` a batch, where the spatial stage goes by it.
+    attention: Vec<Tensor<2>>,
     /// Width and height of the frames.
     dimensions: (u32, u32),
     size: SizePair,
@@ -165,6 +168,7 @@ impl<'a> Encoder<'a> {
             selections: Vec::new(),
             done: Vec::new(),
             features: Gathered::new(&model.parts.device),
+            attention: Vec::new(),
             dimensions,
             size: kind.size_pair(dimensions),
             timings: EncodeTimings::default(),
@@ -280,7 +284,13 @@ impl<'a> Encoder<'a> {
             let start = Instant::now();
             let pixels: Vec<&[u8]> = frames.iter().map(|(_, pixels)| pixels.as_slice()).collect();
             let pixel_values = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
-            let siglip = tower.features(pixel_values, side);
+            let siglip = if parts.stages.pruner.needs_attention() {
+                let (siglip, attention) = tower.features_with_attention(pixel_values, side);
+                self.attention.push(parts.aggregator.means_beneath(attention));
+                siglip
+            } else {
+                tower.features(pixel_values, side)
+            };
             parts.work.siglip_frames.add(frames.len());
             add(&mut timings.siglip, start);
             let start = Instant::now();
@@ -313,6 +323,7 @@ impl<'a> Encoder<'a> {
         // Frames aggregated early on a promise that the source broke may have to go after all.
         let rows: Vec<usize> = (0..self.done.len()).filter(|&row| wanted(&self.done[row])).collect();
         let features = select(features, &rows);
+        let attention = (!self.attention.is_empty()).then(|| select(Tensor::cat(self.attention, 0), &rows));
         let frames: Vec<FrameInfo> = rows.iter().map(|&row| self.done[row]).collect();
         let reduced =
             (0..frames.len()).filter(|&i| temporal.selected.binary_search(&frames[i].sample).is_ok()).collect();
@@ -327,6 +338,7 @@ impl<'a> Encoder<'a> {
             timings: self.timings,
             settings: self.model.encoding_settings(),
             notes: Default::default(),
+            attention,
         })
     }
 }

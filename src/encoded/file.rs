@@ -127,7 +127,7 @@ impl EncodedVideo {
             DType::BF16 => FileDtype::BF16,
             other => return Err(std::io::Error::other(format!("features of {other:?} have no place in such a file"))),
         };
-        Ok(vec![
+        let mut entries = vec![
             positions("samples.index", samples.iter().map(|info| info.index).collect()),
             Entry::new("samples.timestamp", FileDtype::F64, samples.iter().map(|info| info.timestamp.to_le_bytes())),
             positions("frames.sample", frames.iter().map(|info| info.sample).collect()),
@@ -140,7 +140,13 @@ impl EncodedVideo {
                 shape: features.dims().to_vec(),
                 contents: Contents::Features(Box::new(features)),
             },
-        ])
+        ];
+        if let Some(attention) = &self.attention {
+            let values: Vec<f32> = attention.clone().into_data().iter::<f32>().collect();
+            let entry = Entry::new("attention", FileDtype::F32, values.into_iter().map(f32::to_le_bytes));
+            entries.insert(entries.len() - 1, Entry { shape: attention.dims().to_vec(), ..entry });
+        }
+        Ok(entries)
     }
 
     /// Whether the file at `path` is a saved encoded video, or the beginning of one, judged by its first bytes.

@@ -153,7 +153,8 @@ impl Reader {
         for (name, info) in infos {
             let fits = match (name.as_str(), &info.shape[..]) {
                 ("features", [_, rest @ ..]) => rest == frame,
-                ("features", _) => false,
+                ("attention", [_, cells]) => *cells == frame[0],
+                ("features" | "attention", _) => false,
                 (name, shape) => shape.len() == 1 && VECTORS.contains(&name),
             };
             if !fits {
@@ -195,6 +196,7 @@ impl Reader {
         let held = self.positions(tensors, "frames.sample")?;
         let frames: Option<Vec<_>> = held.iter().map(|&sample| samples.get(sample).copied()).collect();
         let features = self.features(tensors)?;
+        let attention = self.attention(tensors, model)?;
         let options = (model.device(), features.dtype());
         Ok(EncodedVideo {
             kind: header.kind,
@@ -208,6 +210,7 @@ impl Reader {
             ),
             samples,
             features: Tensor::from_data(features, options),
+            attention,
             timings: EncodeTimings::default(),
             settings: header.settings,
             notes: header.notes,
@@ -249,6 +252,18 @@ impl Reader {
         Ok(TensorData::from_bytes_vec(bytes, info.shape, dtype))
     }
 
+    /// Written only of videos that were encoded for it.
+    fn attention(
+        &self,
+        tensors: &mut HashMap<String, (TensorInfo, Vec<u8>)>,
+        model: &LongVu,
+    ) -> Result<Option<Tensor<2>>> {
+        let Some((info, _)) = tensors.get("attention") else { return Ok(None) };
+        let shape = info.shape.clone();
+        let values = self.numbers(tensors, "attention", FileDtype::F32, f32::from_le_bytes)?;
+        Ok(Some(Tensor::from_data(TensorData::new(values, shape), model.device())))
+    }
+
     /// Checks that the parts agree, for answering relies on it.
     fn check(&self, encoded: &EncodedVideo, model: &LongVu) -> Result<()> {
         let EncodedVideo { samples, frames, reduced, temporal, dimensions, .. } = encoded;
@@ -260,6 +275,7 @@ impl Reader {
         let config = model.config();
         let sound = rows == frames.len()
             && (cells, channels) == (config.query_side().pow(2), config.vision_hidden_size)
+            && encoded.attention.as_ref().is_none_or(|attention| attention.dims() == [rows, cells])
             && below(&held, samples.len())
             && below(reduced, rows)
             && below(&temporal.selected, samples.len())

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use longvu_core::ops::select_rows;
 use serde::Serialize;
 
-use crate::{VisualKind, compress::TemporalReport, encoded::settings::EncodingSettings, vision::SizePair};
+use crate::{
+    Error, Result, VisualKind, compress::TemporalReport, encoded::settings::EncodingSettings, vision::SizePair,
+};
 
 /// When a sampled frame was.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -60,7 +62,7 @@ pub(crate) fn add(slot: &mut f64, start: std::time::Instant) {
 }
 
 /// Rows of features at the given positions.
-pub(crate) fn select(features: Tensor<3>, rows: &[usize]) -> Tensor<3> {
+pub(crate) fn select<const D: usize>(features: Tensor<D>, rows: &[usize]) -> Tensor<D> {
     if rows.len() == features.dims()[0] {
         return features;
     }
@@ -76,6 +78,8 @@ pub struct EncodedVideo {
     pub(crate) kind: VisualKind,
     /// Aggregated frames, `[held, cells, channels]`.
     pub(crate) features: Tensor<3>,
+    /// What SigLIP attended to in them, `[held, cells]` in f32, if it was encoded for a spatial stage that goes by it.
+    pub(crate) attention: Option<Tensor<2>>,
     /// The frames of `features`.
     pub(crate) frames: Vec<FrameInfo>,
     /// Frames that came in.
@@ -124,6 +128,33 @@ impl EncodedVideo {
         self.features.clone()
     }
 
+    /// Attention that the cells of [`features`](Self::features) received in the SigLIP tower, `[frames, cells]`: see
+    /// [`Siglip::forward_with_attention`](crate::vision::Siglip::forward_with_attention). Only what is encoded by a model whose
+    /// spatial stage [needs](crate::compress::TokenPruner::needs_attention) it has it.
+    pub fn attention(&self) -> Option<Tensor<2>> {
+        self.attention.clone()
+    }
+
+    /// Sets [`attention`](Self::attention), of features that did not come from this model's towers, for example.
+    ///
+    /// # Shapes
+    /// - `attention`: `[frames, cells]`, as of [`features`](Self::features)
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for another shape.
+    pub fn with_attention(mut self, attention: Tensor<2>) -> Result<Self> {
+        let [frames, cells, _] = self.features.dims();
+        if attention.dims() != [frames, cells] {
+            return Err(Error::Setting {
+                name: "attention",
+                value: format!("a tensor of {:?}", attention.dims()),
+                expected: "give each cell of each frame held one number",
+            });
+        }
+        self.attention = Some(attention.cast(DType::F32));
+        Ok(self)
+    }
+
     /// Width and height of the frames in pixels.
     pub fn dimensions(&self) -> (u32, u32) {
         self.dimensions
@@ -132,7 +163,8 @@ impl EncodedVideo {
     /// Bytes that the encoded video takes on its device.
     pub fn memory(&self) -> usize {
         let [frames, cells, channels] = self.features.dims();
-        frames * cells * channels * self.features.dtype().size()
+        let attention = self.attention.as_ref().map_or(0, |attention| attention.dims().iter().product::<usize>() * 4);
+        frames * cells * channels * self.features.dtype().size() + attention
     }
 
     /// Seconds that each step took; zeros for a loaded file.

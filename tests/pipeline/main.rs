@@ -1,6 +1,7 @@
 //! The facade as an application uses it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod attention;
 mod chat_cache;
 mod encoded_file;
 mod facade;

@@ -186,8 +186,8 @@ fn a_budget_of_visual_tokens_holds_whatever_the_stages() {
                 "dycoke:k=fit",
                 "vidcom2:r=fit",
                 "divprune:retained=fit",
-                "fastvid:retained=fit",
-                "holitom:retained=fit",
+                "fastvid:retained=fit,d=1",
+                "holitom:retained=fit,d=1",
             ]
             .map(|name| ("long-vu", name)),
         )

@@ -8,11 +8,12 @@ use longvu::{
 use serde::{Serialize, Serializer, ser::Error as _};
 
 /// Settings of the library, and the flags that set them.
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 11] = [
     ("dino_threshold", "--dino-threshold X"),
     ("end", "--end TIME"),
     ("max_len", "--max-len N"),
     ("preset", "--preset NAME"),
+    ("spatial_stage", "--spatial NAME"),
     ("start", "--start TIME"),
     ("tower_batch", "--tower-batch N"),
     ("towers", "--towers DIR"),

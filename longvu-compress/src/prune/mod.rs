@@ -8,13 +8,17 @@ mod fastvid;
 mod holitom;
 mod named;
 mod vidcom2;
+mod visionzip;
 
 use std::collections::HashMap;
 
 use burn::tensor::{DType, Tensor};
 use longvu_core::ops;
 
-pub use self::{divprune::DivPrune, dycoke::DyCoke, evs::Evs, fastvid::FastVid, holitom::HoliTom, vidcom2::VidCom2};
+pub use self::{
+    divprune::DivPrune, dycoke::DyCoke, evs::Evs, fastvid::FastVid, holitom::HoliTom, vidcom2::VidCom2,
+    visionzip::VisionZip,
+};
 use crate::{PrunedTokens, TokenChunk};
 
 /// A chunk's tokens without its newlines, which are alike in every frame and would win or lose every ranking.
@@ -186,9 +190,9 @@ fn largest(values: &[f64], count: usize) -> Vec<usize> {
     smallest(&negated, count)
 }
 
-/// Tokens divided by their lengths: `[frames, tokens, channels]`.
-fn normalised(tokens: Tensor<3>) -> Tensor<3> {
-    let norms = tokens.clone().powi_scalar(2).sum_dim(2).sqrt().clamp_min(1e-12);
+/// Tokens divided by their lengths: `[…, tokens, channels]`.
+fn normalised<const D: usize>(tokens: Tensor<D>) -> Tensor<D> {
+    let norms = tokens.clone().powi_scalar(2).sum_dim(D - 1).sqrt().clamp_min(1e-12);
     tokens / norms
 }
 
@@ -213,6 +217,7 @@ mod tests {
             ("vidcom2", Box::new(VidCom2::default().with_r(share(0.25)))),
             ("divprune", Box::new(DivPrune::default().with_retained(share(0.098)))),
             ("fastvid", Box::new(FastVid::default().with_retained(share(0.5)).with_p(2))),
+            ("visionzip", Box::new(VisionZip::default().with_retained(share(0.5)).with_contextual(0.4))),
             ("holitom", Box::new(HoliTom::default().with_retained(share(0.3)).with_tau(0.2))),
         ]
     }
@@ -234,30 +239,32 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn the_room_is_kept_in_order_and_the_same_again(
-            frames in 1usize..14, room in 0usize..130, fill in any::<bool>(), known in any::<bool>(), seed in any::<u64>()
-        ) {
-            for (name, pruner) in pruners(fill) {
-                let run = || {
-                    let mut reduction = SpatialReduction::new(&*pruner, frames, room).unwrap().with_row_len(Some(3));
-                    let chunk = reduction.chunk().min(frames);
-                    let chunks = tokens(frames, seed).split(chunk, 0).into_iter().zip(attention(frames, seed).split(chunk, 0));
-                    chunks.for_each(|(chunk, received)| reduction.push_with(chunk, known.then_some(received)).unwrap());
-                    reduction.finish().unwrap()
-                };
-                let (left, report) = run();
-                // Nothing is left to be cut from the end.
-                prop_assert!(report.tokens_similar_dropped <= room, "{}: {:?} of {}", name, report, room);
-                prop_assert_eq!(report.tokens_after, report.tokens_similar_dropped, "{}", name);
-                prop_assert_eq!(left.dims()[0], report.tokens_after, "{}", name);
-                prop_assert!(report.kept.iter().all(|kept| kept.is_sorted_by(|a, b| a < b)), "{}", name);
-                prop_assert_eq!(&report, &run().1, "{}", name);
-                // Whatever fits is used, where no share is asked for: but for a frame's newline, and what does not divide.
-                if fill && name != "dycoke" && room >= 9 * frames {
-                    prop_assert_eq!(report.kept.iter().flatten().filter(|&&place| place % 3 != 2).count(), 6 * frames, "{}", name);
-                }
-            }
-        }
-    }
+           #[test]
+           fn the_room_is_kept_in_order_and_the_same_again(
+               frames in 1usize..14, room in 0usize..130, fill in any::<bool>(), known in any::<bool>(), seed in any::<u64>()
+           ) {
+               for (name, pruner) in pruners(fill) {
+                   let run = || {
+                       let mut reduction = SpatialReduction::new(&*pruner, frames, room).unwrap().with_row_len(Some(3));
+                       let chunk = reduction.chunk().min(frames);
+                       let chunks = tokens(frames, seed).split(chunk, 0).into_iter().zip(attention(frames, seed).split(chunk, 0));
+                       chunks.for_each(|(chunk, received)| {
+    let received = (known || name == "visionzip").then_some(received);
+    reduction.push_with(chunk, received).unwrap()});
+                       reduction.finish().unwrap()
+                   };
+                   let (left, report) = run();
+                   // Nothing is left to be cut from the end.
+                   prop_assert!(report.tokens_similar_dropped <= room, "{}: {:?} of {}", name, report, room);
+                   prop_assert_eq!(report.tokens_after, report.tokens_similar_dropped, "{}", name);
+                   prop_assert_eq!(left.dims()[0], report.tokens_after, "{}", name);
+                   prop_assert!(report.kept.iter().all(|kept| kept.is_sorted_by(|a, b| a < b)), "{}", name);
+                   prop_assert_eq!(&report, &run().1, "{}", name);
+                   // Whatever fits is used, where no share is asked for: but for a frame's newline, and what does not divide.
+                   if fill && name != "dycoke" && room >= 9 * frames {
+                       prop_assert_eq!(report.kept.iter().flatten().filter(|&&place| place % 3 != 2).count(), 6 * frames, "{}", name);
+                   }
+               }
+           }
+       }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DivPrune, DyCoke, Evs, FastVid, HoliTom, VidCom2};
+use super::{DivPrune, DyCoke, Evs, FastVid, HoliTom, VidCom2, VisionZip};
 use crate::{BadStageSpec, KeepTokens, SpatialStage, StageName, StageSpec, TokenPruner};
 
 /// Settings that are a number of any sign.
@@ -26,6 +26,11 @@ impl StageSpec {
             }
             "fastvid" => Arc::new(self.fastvid()?),
             "holitom" => Arc::new(self.holitom()?),
+            "visionzip" => {
+                let paper = VisionZip::default();
+                let pruner = paper.with_retained(self.share("retained", paper.retained)?);
+                Arc::new(pruner.with_contextual(self.number("contextual", paper.contextual, 0.0..=1.0)?))
+            }
             _ => {
                 let stage = SpatialStage::default().with_chunk(self.count("chunk", preset.chunk)?);
                 Arc::new(stage.with_threshold(self.number("threshold", preset.threshold, ANY)?))

@@ -49,6 +49,8 @@ pub enum Method {
     Fastvid,
     /// Tokens of every frame that HoliTom leaves
     Holitom,
+    /// Tokens of every frame that VisionZip leaves
+    Visionzip,
 }
 
 impl Method {
@@ -71,6 +73,7 @@ impl Method {
             Self::Divprune => "divprune",
             Self::Fastvid => "fastvid",
             Self::Holitom => "holitom",
+            Self::Visionzip => "visionzip",
         }
     }
 }
@@ -134,7 +137,13 @@ pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes)
             let builder = keep(builder.max_len(window).visual_tokens(budget), usize::MAX);
             builder.named_stage(StageName::QueryGuided, method.name().parse()?)
         }
-        Method::Dycoke | Method::Evs | Method::Vidcom2 | Method::Divprune | Method::Fastvid | Method::Holitom => {
+        Method::Dycoke
+        | Method::Evs
+        | Method::Vidcom2
+        | Method::Divprune
+        | Method::Fastvid
+        | Method::Holitom
+        | Method::Visionzip => {
             let builder = builder.max_len(window).visual_tokens(budget);
             let builder = builder.temporal_stage(Arc::new(KeepFrames::new(usize::MAX)));
             builder.named_stage(StageName::Spatial, method.name().parse::<StageSpec>()?.fitting())
