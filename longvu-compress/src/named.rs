@@ -21,12 +21,23 @@ pub struct NamedStage {
     pub settings: &'static [(&'static str, &'static str)],
 }
 
+impl NamedStage {
+    /// A name, what the stage does in a line, and its settings, each with what it is unless it is set.
+    pub const fn new(
+        name: &'static str,
+        about: &'static str,
+        settings: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self { name, about, settings }
+    }
+}
+
 const fn stage(
     name: &'static str,
     about: &'static str,
     settings: &'static [(&'static str, &'static str)],
 ) -> NamedStage {
-    NamedStage { name, about, settings }
+    NamedStage::new(name, about, settings)
 }
 
 const OTHERS: (&str, &str) = ("others", "dropped");
@@ -157,6 +168,11 @@ impl fmt::Display for StageSpec {
 }
 
 impl StageSpec {
+    /// The stage's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The temporal stage of this name; what LongVU's leaves unsaid is taken from `preset`.
     ///
     /// # Errors
@@ -225,17 +241,24 @@ impl StageSpec {
         self
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// The same with settings that are not named as `stage` has them.
+    pub(crate) fn completed(&self, stage: &NamedStage) -> Self {
+        let value = |name: &str, default: &str| self.value(name).unwrap_or(default).to_owned();
+        let settings = stage.settings.iter().map(|(name, default)| ((*name).to_owned(), value(name, default)));
+        Self { name: self.name.clone(), settings: settings.collect() }
     }
 
-    fn bad(&self, reason: String) -> BadStageSpec {
+    pub(crate) fn bad(&self, reason: String) -> BadStageSpec {
         BadStageSpec { spec: self.to_string(), reason }
     }
 
     /// Refuses names and settings that are not known.
     pub(crate) fn check(&self, stage: StageName) -> Result<(), BadStageSpec> {
-        let known = stage.known();
+        self.check_among(stage, stage.known())
+    }
+
+    /// Refuses names that are not `known`, and settings that those have not.
+    pub(crate) fn check_among(&self, stage: StageName, known: &[NamedStage]) -> Result<(), BadStageSpec> {
         let Some(named) = known.iter().find(|named| named.name == self.name) else {
             let names: Vec<&str> = known.iter().map(|named| named.name).collect();
             return Err(self.bad(format!("no {stage} stage is called that; there are {}", names.join(", "))));
@@ -253,7 +276,7 @@ impl StageSpec {
         }
     }
 
-    fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 

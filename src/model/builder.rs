@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Result,
-    compress::{FramePicker, FrameScorer, FrameSelector, Preset, StageName, StageSpec, TokenPruner},
+    compress::{FramePicker, FrameScorer, FrameSelector, Methods, Preset, StageName, StageSpec, TokenPruner},
     encode::spill::SpillSettings,
     encoded::limits::ENCODED_BYTES,
     error::Error,
@@ -55,6 +55,7 @@ pub struct LongVuBuilder {
     pub(super) picker: Option<Arc<dyn FramePicker>>,
     pub(super) pruner: Option<Arc<dyn TokenPruner>>,
     pub(super) named: NamedStages,
+    pub(super) methods: Methods,
     pub(super) visual_tokens: Option<usize>,
     pub(super) spill: SpillSettings,
     pub(super) encoded_bytes: u64,
@@ -79,6 +80,7 @@ impl LongVuBuilder {
             picker: None,
             pruner: None,
             named: NamedStages::default(),
+            methods: Methods::default(),
             visual_tokens: None,
             spill: SpillSettings::default(),
             encoded_bytes: ENCODED_BYTES,
@@ -198,6 +200,13 @@ impl LongVuBuilder {
     #[must_use]
     pub fn named_stage(mut self, stage: StageName, spec: StageSpec) -> Self {
         self.named.set(stage, spec);
+        self
+    }
+
+    /// What [`named_stage`](Self::named_stage) can name: the built-in stages, and stages of one's own beside them.
+    #[must_use]
+    pub fn methods(mut self, methods: Methods) -> Self {
+        self.methods = methods;
         self
     }
 

@@ -125,23 +125,25 @@ impl LongVuBuilder {
         if self.overrides.contains_key("drop_threshold") {
             settings.spatial.threshold = config.drop_threshold;
         }
+        let (named, methods) = (|stage| self.named.get(stage), &self.methods);
         Ok(Stages {
             budget: budget(config).with_visual_tokens(self.visual_tokens),
-            own_selector: self.selector.is_some(),
-            selector: match (&self.selector, self.named.get(StageName::Temporal)) {
+            own_selector: self.selector.is_some()
+                || named(StageName::Temporal).is_some_and(|spec| methods.is_own(StageName::Temporal, spec)),
+            selector: match (&self.selector, named(StageName::Temporal)) {
                 (Some(selector), _) => selector.clone(),
-                (None, Some(spec)) => spec.selector(settings.temporal)?,
+                (None, Some(spec)) => methods.selector(spec, settings.temporal)?,
                 (None, None) => Arc::new(settings.temporal),
             },
             scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
-            picker: match (&self.picker, self.named.get(StageName::QueryGuided)) {
+            picker: match (&self.picker, named(StageName::QueryGuided)) {
                 (Some(picker), _) => picker.clone(),
-                (None, Some(spec)) => spec.picker()?,
+                (None, Some(spec)) => methods.picker(spec)?,
                 (None, None) => Arc::new(TopK::default()),
             },
-            pruner: match (&self.pruner, self.named.get(StageName::Spatial)) {
+            pruner: match (&self.pruner, named(StageName::Spatial)) {
                 (Some(pruner), _) => pruner.clone(),
-                (None, Some(spec)) => spec.pruner(settings.spatial)?,
+                (None, Some(spec)) => methods.pruner(spec, settings.spatial)?,
                 (None, None) => Arc::new(settings.spatial),
             },
             tower_batch: self.checked_tower_batch()?,

@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 use longvu::{
     Error, GenerationConfig, LongVu,
     compress::{
-        self, Bolt, Evs, FramePicker, FrameScorer, FrameSelector, Layout, PrunedTokens, StageError, StageName,
-        TokenChunk, TokenPruner, UniformFrames, WindowSelection,
+        self, Bolt, Evs, FramePicker, FrameScorer, FrameSelector, Layout, Methods, NamedStage, PrunedTokens,
+        StageError, StageName, TokenChunk, TokenPruner, UniformFrames, WindowSelection,
     },
 };
 
@@ -206,4 +206,27 @@ fn a_budget_of_visual_tokens_holds_whatever_the_stages() {
     let (bounded, free) = (builder("qwen").visual_tokens(700).load().unwrap(), builder("qwen").load().unwrap());
     let error = free.ask(&features(&bounded, 3), "What?").unwrap_err();
     assert_eq!(error.settings(), ["visual_tokens"], "{error}");
+}
+
+/// A caller's own stages beside the built-in ones, by name, and with settings.
+#[test]
+fn own_stages_are_used_by_name() {
+    let first = NamedStage::new("first", "keeps the first frame of a window", &[("window", "4")]);
+    let methods = Methods::default()
+        .with_selector(first, |settings| Ok(Windows(settings.count("window")?)))
+        .and_then(|methods| methods.with_pruner(first, |_| Ok(OneTooMany)))
+        .unwrap();
+    let named = |stage, spec: &str| builder("qwen").methods(methods.clone()).named_stage(stage, spec.parse().unwrap());
+    for (spec, count, kept) in
+        [("first", 7, vec![0, 4]), ("first:window=3", 6, vec![0, 3]), ("uniform:max_frames=3", 6, vec![0, 2, 4])]
+    {
+        let encoded = named(StageName::Temporal, spec).load().unwrap().encode(frames(count, 40, 40)).unwrap();
+        assert_eq!(encoded.temporal_report().selected, kept, "{spec}");
+    }
+    bad_stage(ask(&named(StageName::Spatial, "first").load().unwrap(), 30), StageName::Spatial);
+    let unknown = named(StageName::Spatial, "third").load().unwrap_err();
+    assert!(unknown.to_string().contains("divprune, first"), "{unknown}");
+    // Whose names they are is said to the builder: nothing is registered for the whole program.
+    let without = builder("qwen").named_stage(StageName::Spatial, "first".parse().unwrap()).load().unwrap_err();
+    assert!(!without.to_string().contains("divprune, first"), "{without}");
 }
