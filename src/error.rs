@@ -109,6 +109,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file that does not hold features of frames, or not whole ones.
+    #[error("{path}: {reason}", path = path.display())]
+    BadFeatures {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+
     /// An encoded video that was made by another program version, model, or with other settings.
     #[error(
         "{} was encoded with {what} {found}, and here it is {expected}; {advice}",
@@ -304,6 +313,7 @@ impl Error {
             Self::Source(_) | Self::Thread { .. } | Self::Panicked { .. } => ErrorKind::Internal,
             Self::PromptTooLong { .. } | Self::VisualsTooLarge { .. } | Self::Memory(_) => ErrorKind::DoesNotFit,
             Self::BadEncoding { .. }
+            | Self::BadFeatures { .. }
             | Self::EncodingMismatch { .. }
             | Self::NoFrames
             | Self::NoAttention
@@ -339,6 +349,7 @@ mod tests {
             (spill(io::ErrorKind::NotFound), ErrorKind::Internal),
             (Error::Unpack { folder: path(), source: io::ErrorKind::PermissionDenied.into() }, ErrorKind::Internal),
             (Error::BadEncoding { path: path(), reason: "because".into() }, ErrorKind::BadInput),
+            (Error::BadFeatures { path: path(), reason: "because".into() }, ErrorKind::BadInput),
             (Error::NoFrames, ErrorKind::BadInput),
             (Error::PromptTooLong { tokens: 9, window: 8, reserved: 1 }, ErrorKind::DoesNotFit),
             (Error::Setting { name: "a", value: "1".into(), expected: "2" }, ErrorKind::BadInput),

@@ -7,6 +7,7 @@ mod debug;
 mod encode;
 mod encoded;
 mod error;
+mod features;
 mod model;
 pub mod plan;
 mod threads;
@@ -31,6 +32,7 @@ pub use compress::Preset;
 pub use encode::clip::{Clip, Frame, IntoClip, VisualKind};
 pub use encoded::video::{EncodeTimings, EncodedVideo, FrameInfo};
 pub use error::{Error, Result};
+pub use features::{FeatureKind, read::FeatureFile, write::SavedFeatures};
 pub use llm::{FinishReason, GenerationConfig};
 #[doc(hidden)]
 pub use longvu_core::is_cpu;

@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 #[cfg(feature = "train")]
 use crate::commands::{accuracy, demo, train};
 use crate::{
-    commands::{ask, batch, chat, devices, encode, eval, formats, inspect, plan, probe, stages, synth},
+    commands::{
+        ask, batch, chat, compress, devices, encode, eval, features, formats, inspect, plan, probe, stages, synth,
+    },
     heap,
 };
 
@@ -29,6 +31,8 @@ pub enum Command {
     Encode(Box<encode::EncodeArgs>),
     Eval(eval::EvalArgs),
     Batch(Box<batch::BatchArgs>),
+    Features(Box<features::FeaturesArgs>),
+    Compress(compress::CompressArgs),
     Inspect(inspect::InspectArgs),
     Plan(plan::PlanArgs),
     Probe(probe::ProbeArgs),
@@ -51,7 +55,10 @@ impl Command {
     /// Wrong usage as [`clap::Error`], and whatever the command comes upon.
     pub fn run(&self) -> Result<()> {
         // Those that look at videos.
-        if matches!(self, Self::Ask(_) | Self::Chat(_) | Self::Encode(_) | Self::Eval(_) | Self::Batch(_)) {
+        if matches!(
+            self,
+            Self::Ask(_) | Self::Chat(_) | Self::Encode(_) | Self::Features(_) | Self::Eval(_) | Self::Batch(_)
+        ) {
             heap::share();
         }
         match self {
@@ -60,6 +67,8 @@ impl Command {
             Self::Encode(args) => encode::run(args),
             Self::Eval(args) => eval::run(args),
             Self::Batch(args) => batch::run(args),
+            Self::Features(args) => features::run(args),
+            Self::Compress(args) => compress::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Probe(args) => probe::run(args),
@@ -90,7 +99,7 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal() {
-        for name in ["ask", "chat", "encode", "probe"] {
+        for name in ["ask", "chat", "encode", "features", "compress", "probe"] {
             let mut command = Cli::command();
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             assert!(help.lines().count() < 60, "{help}");

@@ -25,7 +25,7 @@ pub use named::{BadStageSpec, NamedStage, StageSpec};
 pub use pick::{Aks, Bolt, Candidates, FramePicker, KCenter, Mmr, Others, RandomFrames, TopK, UniformFrames};
 pub use preset::{CompressionSettings, Preset, UnknownPreset};
 pub use prune::{DivPrune, DyCoke, Evs, FastVid, HoliTom, VidCom2, VisionZip};
-pub use query::{FrameScorer, QueryReport, QueryStage, query_guided};
+pub use query::{FrameScorer, QueryReport, QueryStage, query_guided, score_and_pick};
 pub use spatial::{
     PrunedTokens, SpatialReduction, SpatialReport, SpatialStage, TokenChunk, TokenPruner, spatial_reduction,
 };

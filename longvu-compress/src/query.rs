@@ -80,7 +80,13 @@ pub fn query_guided(
 }
 
 /// Scores all frames and picks `count` of them, or all if there are no more.
-pub(crate) fn score_and_pick(
+///
+/// # Shapes
+/// As [`query_guided`].
+///
+/// # Errors
+/// As [`query_guided`].
+pub fn score_and_pick(
     scorer: &dyn FrameScorer,
     picker: &dyn FramePicker,
     low_tokens: Tensor<3>,

@@ -5,11 +5,13 @@ pub mod accuracy;
 pub mod ask;
 pub mod batch;
 pub mod chat;
+pub mod compress;
 #[cfg(feature = "train")]
 pub mod demo;
 pub mod devices;
 pub mod encode;
 pub mod eval;
+pub mod features;
 pub mod formats;
 pub mod inspect;
 pub mod plan;

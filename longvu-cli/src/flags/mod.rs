@@ -16,5 +16,6 @@ pub use self::{
     memory::MemoryArgs,
     model::{ComputeArgs, ModelArgs, PlaceArgs},
     output::OutputArgs,
+    stages::StageArgs,
     usage::usage,
 };

@@ -35,10 +35,7 @@ impl StageArgs {
         if let Some(tokens) = self.budget {
             builder = builder.visual_tokens(tokens.get());
         }
-        let spatial = match self.budget {
-            Some(_) => self.spatial.clone().map(StageSpec::fitting),
-            None => self.spatial.clone(),
-        };
+        let spatial = self.fitting_spatial();
         for (stage, spec) in [
             (StageName::Temporal, self.temporal.clone()),
             (StageName::QueryGuided, self.query.clone()),
@@ -49,6 +46,14 @@ impl StageArgs {
             }
         }
         builder
+    }
+
+    /// The spatial stage, with a share that gives way to a budget where none is named.
+    pub fn fitting_spatial(&self) -> Option<StageSpec> {
+        match self.budget {
+            Some(_) => self.spatial.clone().map(StageSpec::fitting),
+            None => self.spatial.clone(),
+        }
     }
 }
 

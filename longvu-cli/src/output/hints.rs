@@ -27,6 +27,7 @@ pub fn message(error: &anyhow::Error) -> String {
     match library(error) {
         Some(Error::Memory(plan)) => told(&plan.shortage_with(advice)),
         Some(Error::BadEncoding { .. }) => format!("{} (longvu encode)", chain(error.as_ref())),
+        Some(Error::BadFeatures { .. }) => format!("{} (longvu features)", chain(error.as_ref())),
         Some(known) => {
             let flags = known.settings().iter().filter_map(|setting| flag(setting)).collect::<Vec<_>>();
             let said = chain(error.as_ref());

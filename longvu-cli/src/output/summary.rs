@@ -42,6 +42,11 @@ pub fn encoded_line(encoded: &EncodedVideo, steps: &[(&str, f64)]) -> String {
     format!("{sampled}, {held} held; {}", seconds(steps))
 }
 
+/// The line for frames that the towers looked at.
+pub fn looked_line(frames: usize, steps: &[(&str, f64)]) -> String {
+    format!("{}; {}", sampled_frames(frames), seconds(steps))
+}
+
 fn sampled_frames(count: usize) -> String {
     format!("{count} frame{} sampled", if count == 1 { "" } else { "s" })
 }

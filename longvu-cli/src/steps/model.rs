@@ -14,7 +14,7 @@ use crate::flags::usage;
 #[cfg(feature = "miniature")]
 use crate::output;
 use crate::{
-    flags::{ModelArgs, PlaceArgs},
+    flags::{ComputeArgs, ModelArgs, PlaceArgs},
     output::Progress,
 };
 
@@ -70,26 +70,33 @@ pub fn found(args: &PlaceArgs, quiet: bool) -> Result<LongVuBuilder> {
 /// # Errors
 /// A device that is not there, and as [`named`].
 pub fn builder(args: &ModelArgs, preset: Preset, quiet: bool) -> Result<LongVuBuilder> {
-    let compute = &args.compute;
-    let mut builder = found(&args.place, quiet)?.weights(compute.weights()).preset(preset);
-    builder = args.stages.apply(builder.device(&device(compute.device.as_deref())?));
+    let mut builder = args.stages.apply(computing(found(&args.place, quiet)?, &args.compute)?.preset(preset));
     if let Some(threshold) = args.dino_threshold {
         builder = builder.dino_threshold(threshold);
     }
     if let Some(threshold) = args.drop_threshold {
         builder = builder.drop_threshold(threshold);
     }
-    if let Some(tokens) = compute.max_len.map(NonZeroUsize::get) {
-        builder = builder.max_len(tokens);
-    }
-    if let Some(frames) = compute.tower_batch.map(NonZeroUsize::get) {
-        builder = builder.tower_batch(frames);
-    }
     if args.no_mmap {
         builder = builder.mapping(Mapping::Read);
     }
     if let Some(frames) = args.waiting_frames {
         builder = builder.waiting_frames(frames);
+    }
+    Ok(builder)
+}
+
+/// The builder with where and how to compute.
+///
+/// # Errors
+/// A device that is not there.
+pub fn computing(builder: LongVuBuilder, compute: &ComputeArgs) -> Result<LongVuBuilder> {
+    let mut builder = builder.weights(compute.weights()).device(&device(compute.device.as_deref())?);
+    if let Some(tokens) = compute.max_len.map(NonZeroUsize::get) {
+        builder = builder.max_len(tokens);
+    }
+    if let Some(frames) = compute.tower_batch.map(NonZeroUsize::get) {
+        builder = builder.tower_batch(frames);
     }
     Ok(builder)
 }

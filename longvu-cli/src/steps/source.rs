@@ -1,6 +1,7 @@
 //! The file that is asked about: a video or image, opened, sampled, watched while it is decoded; or one encoded before.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Instant,
@@ -8,7 +9,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use longvu::{
-    Clip, EncodedVideo, IntoClip, LongVu, Video, VideoOptions, open_image,
+    Clip, EncodedVideo, IntoClip, LongVu, SavedFeatures, Video, VideoOptions, open_image,
     video::{self, Frames, Stats, VideoInfo},
 };
 use serde::Serialize;
@@ -185,28 +186,47 @@ impl Source {
     /// # Errors
     /// As [`LongVu::encode`].
     pub fn encode(self, model: &LongVu, quiet: bool) -> Result<(EncodedVideo, Decoded)> {
+        let (encoded, decoded, notes) = self.see(model, quiet, |model, clip, _| model.encode(clip))?;
+        let encoded = notes.into_iter().fold(encoded, |encoded, (name, text)| encoded.with_note(name, text));
+        Ok((encoded, decoded))
+    }
+
+    /// Decodes and writes the towers' features to `out`, with a progress bar, and prints what turned out to be wrong.
+    ///
+    /// # Errors
+    /// As [`LongVu::save_features`].
+    pub fn save_features(self, model: &LongVu, out: &Path, quiet: bool) -> Result<(SavedFeatures, Decoded)> {
+        let (saved, decoded, _) = self.see(model, quiet, |model, clip, notes| model.save_features(clip, out, notes))?;
+        Ok((saved, decoded))
+    }
+
+    /// Lets a model look at the frames; returns what it made of them, what decoding told, and the remarks to keep.
+    fn see<T>(
+        self,
+        model: &LongVu,
+        quiet: bool,
+        look: impl FnOnce(&LongVu, Clip, &BTreeMap<String, String>) -> longvu::Result<T>,
+    ) -> Result<(T, Decoded, BTreeMap<String, String>)> {
         let progress = Progress::new(quiet, "decoding");
         let watched = Arc::new(Mutex::new(Decoded::default()));
+        let name = video::path_text(Path::new(self.path.file_name().unwrap_or_default()));
+        let mut notes = BTreeMap::from([(SOURCE.to_owned(), name)]);
         let clip = match self.media {
             Media::Image(frame) => frame.into_clip()?,
             Media::Video(video) => {
+                notes.insert(SAMPLING.to_owned(), serde_json::to_string(&self.options)?);
                 let expected = video.sampled_indices().len();
                 let frames = Watched::new(&self.path, video.frames()?, &watched);
                 Clip::from_frames(frames.map(|frame| Ok(frame?.into())), Some(expected))
             }
         };
-        let encoded = model.watched(progress.watch()).encode(clip);
+        let seen = look(&model.watched(progress.watch()), clip, &notes);
         drop(progress);
         let decoded = watched.lock().map(|decoded| decoded.clone()).unwrap_or_default();
-        let name = video::path_text(Path::new(self.path.file_name().unwrap_or_default()));
-        let mut encoded = encoded?.with_note(SOURCE, name);
-        if decoded.stats.is_some() {
-            encoded = encoded.with_note(SAMPLING, serde_json::to_string(&self.options)?);
-        }
         if !decoded.warnings.is_empty() {
-            encoded = encoded.with_note(WARNINGS, serde_json::to_string(&decoded.warnings)?);
+            notes.insert(WARNINGS.to_owned(), serde_json::to_string(&decoded.warnings)?);
         }
-        Ok((encoded, decoded))
+        Ok((seen?, decoded, notes))
     }
 
     /// Decodes all sampled frames and throws them away.
