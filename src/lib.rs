@@ -23,6 +23,7 @@ pub use longvu_video as video;
 pub use longvu_vision as vision;
 
 pub use answer::chat::{Chat, ChatStream};
+pub use answer::explanation::{Explanation, FrameFate, FrameUse, TokenGrid, VisualExplanation, WindowUse};
 pub use answer::inputs::PreparedPrompt;
 #[doc(hidden)]
 pub use answer::projected::ProjectedFrames;

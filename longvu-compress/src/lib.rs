@@ -29,4 +29,6 @@ pub use query::{FrameScorer, QueryReport, QueryStage, query_guided, score_and_pi
 pub use spatial::{
     PrunedTokens, SpatialReduction, SpatialReport, SpatialStage, TokenChunk, TokenPruner, spatial_reduction,
 };
-pub use temporal::{FrameSelector, TemporalReduction, TemporalReport, TemporalStage, WindowSelection};
+pub use temporal::{
+    FrameSelector, TemporalReduction, TemporalReport, TemporalStage, WindowSelection, WindowSimilarity,
+};

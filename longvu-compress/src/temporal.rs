@@ -48,6 +48,11 @@ pub trait FrameSelector: Send + Sync {
     /// Most frames kept of a whole video.
     fn max_frames(&self) -> usize;
 
+    /// The score from which a frame goes, where the selector decides by one.
+    fn threshold(&self) -> Option<f64> {
+        None
+    }
+
     /// The selector and its settings in words. A saved encoded video is refused by a model whose temporal stage has
     /// others, so that a selector with settings should name them here; the type's name alone unless told otherwise.
     fn describe(&self) -> String {
@@ -152,8 +157,34 @@ impl FrameSelector for TemporalStage {
         self.max_frames
     }
 
+    fn threshold(&self) -> Option<f64> {
+        Some(self.threshold)
+    }
+
     fn describe(&self) -> String {
         format!("{self:?}")
+    }
+}
+
+/// How alike the frames of a window are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct WindowSimilarity {
+    /// The window's first frame.
+    pub first: usize,
+    /// Cosine similarity of each two frames' flattened features, a row for each frame.
+    pub similarity: Vec<Vec<f32>>,
+}
+
+impl WindowSimilarity {
+    /// Compares a window's frames; `first` is its first frame's position in the video.
+    ///
+    /// # Shapes
+    /// - `features`: `[frames, tokens, channels]`
+    pub fn of(first: usize, features: Tensor<3>) -> Self {
+        let [frames, tokens, channels] = features.dims();
+        let similarity = ops::cosine_similarity(features.reshape([frames, tokens * channels]));
+        Self { first, similarity: similarity.chunks(frames.max(1)).map(<[f32]>::to_vec).collect() }
     }
 }
 
@@ -167,12 +198,24 @@ pub struct TemporalReport {
     pub scores: Vec<f32>,
     /// Frames that a reduction keeps, ascending.
     pub selected: Vec<usize>,
+    /// The score from which a frame goes, where the selector decides by one.
+    pub threshold: Option<f64>,
+    /// The windows' similarities, if they were [asked for](TemporalReduction::with_similarity).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowSimilarity>,
 }
 
 impl TemporalReport {
     /// What a selector did to a video: each frame's score, and which frames it selected, ascending.
     pub fn new(frames: usize, scores: Vec<f32>, selected: Vec<usize>) -> Self {
-        Self { frames, scores, selected }
+        Self { frames, scores, selected, ..Self::default() }
+    }
+
+    /// Sets [`threshold`](Self::threshold).
+    #[must_use]
+    pub fn with_threshold(mut self, threshold: impl Into<Option<f64>>) -> Self {
+        self.threshold = threshold.into();
+        self
     }
 }
 
@@ -180,6 +223,7 @@ impl TemporalReport {
 pub struct TemporalReduction<'a> {
     selector: &'a dyn FrameSelector,
     window: usize,
+    similarity: bool,
     report: TemporalReport,
 }
 
@@ -196,7 +240,16 @@ impl<'a> TemporalReduction<'a> {
     /// [`Error::BadStage`] for a selector whose windows have no frames.
     pub fn new(selector: &'a dyn FrameSelector) -> Result<Self> {
         let window = frames_at_once(StageName::Temporal, selector.window())?;
-        Ok(Self { selector, window, report: TemporalReport::default() })
+        let report = TemporalReport::default().with_threshold(selector.threshold());
+        Ok(Self { selector, window, similarity: false, report })
+    }
+
+    /// Sets whether the report has the similarity of each two frames of a window: `window` numbers a frame more, and each
+    /// window's frames are compared once more. What is selected stays the same.
+    #[must_use]
+    pub fn with_similarity(mut self, similarity: bool) -> Self {
+        self.similarity = similarity;
+        self
     }
 
     /// Frames per window.
@@ -214,11 +267,13 @@ impl<'a> TemporalReduction<'a> {
     pub fn push(&mut self, features: Tensor<3>) -> Result<WindowSelection> {
         let (stage, frames) = (StageName::Temporal, features.dims()[0]);
         let failed = |source| Error::Stage { stage, source };
+        let start = self.report.frames;
+        let similarity = self.similarity.then(|| WindowSimilarity::of(start, features.clone()));
         let selection = self.selector.select_window(features).map_err(failed)?;
         let returned = Returned::new(stage, frames);
         returned.scores(&selection.scores)?;
         returned.kept_frames(&selection.kept)?;
-        let start = self.report.frames;
+        self.report.windows.extend(similarity);
         self.report.selected.extend(selection.kept.iter().map(|i| start + i));
         self.report.frames += frames;
         self.report.scores.extend_from_slice(&selection.scores);
@@ -240,11 +295,18 @@ impl<'a> TemporalReduction<'a> {
     /// # Errors
     /// As [`TemporalReduction::new`] and [`TemporalReduction::push`].
     pub fn run(selector: &'a dyn FrameSelector, features: Tensor<3>) -> Result<TemporalReport> {
-        let mut reduction = Self::new(selector)?;
-        for window in features.split(reduction.window, 0) {
-            reduction.push(window)?;
+        Self::new(selector)?.reduce(features)
+    }
+
+    /// Takes the features of a whole video at once: `[frames, tokens, channels]`.
+    ///
+    /// # Errors
+    /// As [`TemporalReduction::push`].
+    pub fn reduce(mut self, features: Tensor<3>) -> Result<TemporalReport> {
+        for window in features.split(self.window, 0) {
+            self.push(window)?;
         }
-        Ok(reduction.finish())
+        Ok(self.finish())
     }
 }
 
@@ -272,6 +334,25 @@ mod tests {
         for count_self in [true, false] {
             let stage = TemporalStage { count_self, ..TemporalStage::default() };
             assert_eq!(TemporalReduction::run(&stage, features(1, 5)).unwrap().selected, [0]);
+        }
+    }
+
+    #[test]
+    fn similarities_come_when_asked_for_and_change_nothing() {
+        let (stage, video) = (TemporalStage::default().with_threshold(0.1), features(21, 11));
+        let plain = TemporalReduction::run(&stage, video.clone()).unwrap();
+        assert!(plain.windows.is_empty());
+        assert_eq!(plain.threshold, Some(0.1));
+        let told = TemporalReduction::new(&stage).unwrap().with_similarity(true).reduce(video).unwrap();
+        assert_eq!((&told.scores, &told.selected), (&plain.scores, &plain.selected));
+        assert_eq!(told.windows.iter().map(|window| window.first).collect::<Vec<_>>(), [0, 16]);
+        for WindowSimilarity { first, similarity } in &told.windows {
+            let frames = similarity.len();
+            for (i, row) in similarity.iter().enumerate().filter(|(i, _)| *i != frames / 2) {
+                let mean = row.iter().sum::<f32>() / frames as f32;
+                assert!((mean - told.scores[first + i]).abs() < 1e-6);
+                assert!((row[i] - 1.0).abs() < 1e-5);
+            }
         }
     }
 

@@ -79,7 +79,7 @@ impl LongVu {
         }
         let stages = &self.parts.stages;
         let temporal = match kind {
-            VisualKind::Video => TemporalReduction::run(stages.selector.as_ref(), dinov2.clone())?,
+            VisualKind::Video => reduction(stages)?.reduce(dinov2.clone())?,
             VisualKind::Image => whole(sampled),
         };
         check_selection(&temporal, stages)?;
@@ -100,6 +100,11 @@ impl LongVu {
             attention: None,
         })
     }
+}
+
+/// The temporal stage, which has seen no frame yet.
+fn reduction(stages: &Stages) -> Result<TemporalReduction<'_>> {
+    Ok(TemporalReduction::new(stages.selector.as_ref())?.with_similarity(stages.similarity))
 }
 
 /// The report of a stage that did not run.
@@ -160,7 +165,7 @@ impl<'a> Encoder<'a> {
             siglip: None,
             kind,
             expected,
-            reduction: TemporalReduction::new(model.parts.stages.selector.as_ref())?,
+            reduction: reduction(&model.parts.stages)?,
             kept: 0,
             samples: Vec::new(),
             dropping: false,
@@ -306,7 +311,7 @@ impl<'a> Encoder<'a> {
 
     /// Aggregates what is left, now that the temporal stage's last word is known.
     fn finish(mut self) -> Result<EncodedVideo> {
-        let unused = TemporalReduction::new(self.model.parts.stages.selector.as_ref())?;
+        let unused = reduction(&self.model.parts.stages)?;
         let temporal = match self.kind {
             VisualKind::Video => std::mem::replace(&mut self.reduction, unused).finish(),
             VisualKind::Image => whole(self.samples.len()),

@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    EncodeTimings, EncodedVideo, Error, FrameInfo, LongVu, Result, checkpoint,
+    EncodeTimings, EncodedVideo, Error, FrameInfo, LongVu, Result, VisualKind, checkpoint,
     compress::TemporalReport,
     encoded::{
         file::{Header, KEY, VERSION},
@@ -198,6 +198,11 @@ impl Reader {
         let features = self.features(tensors)?;
         let attention = self.attention(tensors, model)?;
         let options = (model.device(), features.dtype());
+        // The settings agree, and so does the stage.
+        let threshold = match header.kind {
+            VisualKind::Video => model.parts.stages.selector.threshold(),
+            VisualKind::Image => None,
+        };
         Ok(EncodedVideo {
             kind: header.kind,
             frames: frames.ok_or_else(|| self.bad("it names frames that it does not have"))?,
@@ -207,7 +212,8 @@ impl Reader {
                 samples.len(),
                 self.numbers(tensors, "temporal.scores", FileDtype::F32, f32::from_le_bytes)?,
                 self.positions(tensors, "temporal.selected")?,
-            ),
+            )
+            .with_threshold(threshold),
             samples,
             features: Tensor::from_data(features, options),
             attention,

@@ -57,6 +57,7 @@ pub struct LongVuBuilder {
     pub(super) named: NamedStages,
     pub(super) methods: Methods,
     pub(super) visual_tokens: Option<usize>,
+    pub(super) similarity: bool,
     pub(super) spill: SpillSettings,
     pub(super) encoded_bytes: u64,
     pub(super) repo: RepoOptions,
@@ -82,6 +83,7 @@ impl LongVuBuilder {
             named: NamedStages::default(),
             methods: Methods::default(),
             visual_tokens: None,
+            similarity: false,
             spill: SpillSettings::default(),
             encoded_bytes: ENCODED_BYTES,
             repo: RepoOptions::default(),
@@ -207,6 +209,13 @@ impl LongVuBuilder {
     #[must_use]
     pub fn methods(mut self, methods: Methods) -> Self {
         self.methods = methods;
+        self
+    }
+
+    /// Whether the temporal stage's report has the similarity of each two frames of a window, for pictures of it; not unless set.
+    #[must_use]
+    pub fn temporal_similarity(mut self, similarity: bool) -> Self {
+        self.similarity = similarity;
         self
     }
 

@@ -130,6 +130,7 @@ impl LongVuBuilder {
             budget: budget(config).with_visual_tokens(self.visual_tokens),
             own_selector: self.selector.is_some()
                 || named(StageName::Temporal).is_some_and(|spec| methods.is_own(StageName::Temporal, spec)),
+            similarity: self.similarity,
             selector: match (&self.selector, named(StageName::Temporal)) {
                 (Some(selector), _) => selector.clone(),
                 (None, Some(spec)) => methods.selector(spec, settings.temporal)?,

@@ -69,6 +69,8 @@ pub(crate) struct Stages {
     pub selector: Arc<dyn FrameSelector>,
     /// Whether the selector is the caller's.
     pub own_selector: bool,
+    /// Whether the temporal report has the windows' similarities.
+    pub similarity: bool,
     pub scorer: Arc<dyn FrameScorer>,
     pub picker: Arc<dyn FramePicker>,
     pub pruner: Arc<dyn TokenPruner>,

@@ -4,6 +4,7 @@
 mod attention;
 mod chat_cache;
 mod encoded_file;
+mod explained;
 mod facade;
 mod several;
 mod stages;
