@@ -15,7 +15,8 @@ COMMENT_OR_STRING = re.compile(
 TESTS = re.compile(r"#\[cfg\((?:test|all\(test\b[^\]]*)\)\]\s*(?:#\[[^\]]*\]\s*)*mod\s+(\w+)\s*([;{])")
 INNER = re.compile(r"\bmod\s+\w+\s*\{")
 DECLARED = re.compile(r"\bmod\s+(\w+)\s*;")
-USE = re.compile(r"(\bpub(?:\([^)]*\))?\s+)?\buse\s+([^;]+);")
+# Nothing is set in an import: `use href=…` is an element of SVG in a template.
+USE = re.compile(r"(\bpub(?:\([^)]*\))?\s+)?\buse\s+([^;=]+);")
 PATH = re.compile(r"(?<![\w:.])\w+(?:\s*::\s*\w+)+")
 DEFINED = re.compile(r"\b(?:fn|struct|enum|union|trait|type|const|static|macro_rules!)\s+(\w+)")
 

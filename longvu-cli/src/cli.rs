@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use crate::commands::{accuracy, demo, train};
 use crate::{
     commands::{
-        ask, batch, chat, compress, devices, encode, eval, features, formats, inspect, plan, probe, stages, synth,
+        ask, batch, chat, compress, devices, encode, eval, explain, features, formats, inspect, plan, probe, stages,
+        synth,
     },
     heap,
 };
@@ -33,6 +34,7 @@ pub enum Command {
     Batch(Box<batch::BatchArgs>),
     Features(Box<features::FeaturesArgs>),
     Compress(compress::CompressArgs),
+    Explain(Box<explain::ExplainArgs>),
     Inspect(inspect::InspectArgs),
     Plan(plan::PlanArgs),
     Probe(probe::ProbeArgs),
@@ -57,7 +59,13 @@ impl Command {
         // Those that look at videos.
         if matches!(
             self,
-            Self::Ask(_) | Self::Chat(_) | Self::Encode(_) | Self::Features(_) | Self::Eval(_) | Self::Batch(_)
+            Self::Ask(_)
+                | Self::Chat(_)
+                | Self::Encode(_)
+                | Self::Explain(_)
+                | Self::Features(_)
+                | Self::Eval(_)
+                | Self::Batch(_)
         ) {
             heap::share();
         }
@@ -69,6 +77,7 @@ impl Command {
             Self::Batch(args) => batch::run(args),
             Self::Features(args) => features::run(args),
             Self::Compress(args) => compress::run(args),
+            Self::Explain(args) => explain::run(args),
             Self::Inspect(args) => inspect::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Probe(args) => probe::run(args),
@@ -99,7 +108,7 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal() {
-        for name in ["ask", "chat", "encode", "features", "compress", "probe"] {
+        for name in ["ask", "chat", "encode", "explain", "features", "compress", "probe"] {
             let mut command = Cli::command();
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             assert!(help.lines().count() < 60, "{help}");

@@ -8,6 +8,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod cli;
 mod commands;
 mod crash;
+mod explain;
 mod flags;
 mod heap;
 mod output;

@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::Args;
 use longvu::{
     Answer, EncodedVideo, GenerationConfig, VideoOptions,
-    compress::{Budget, CompressionSettings, FusionReport, StageSpec},
+    compress::FusionReport,
     video::{VideoInfo, path_text},
 };
 use serde::Serialize;
@@ -24,7 +24,7 @@ use crate::{
     },
     steps::{
         answer::{self, Answerer},
-        described::stages,
+        described::ModelReport,
         memory,
         model::{self, Loaded},
         source::{DecodeStats, Decoded, Input},
@@ -79,7 +79,7 @@ struct Job<'a> {
 #[derive(Serialize)]
 struct Report<'a> {
     longvu: &'static str,
-    model: ModelReport<'a>,
+    model: ModelReport,
     memory: MemoryReport<'a>,
     input: Option<InputReport<'a>>,
     frames: Option<FrameCounts>,
@@ -91,22 +91,6 @@ struct Report<'a> {
     answer: &'a Answer,
     timings: Timings,
     warnings: &'a [String],
-}
-
-#[derive(Serialize)]
-struct ModelReport<'a> {
-    name: &'a str,
-    revision: Option<&'a str>,
-    model_type: &'a str,
-    device: String,
-    dtype: String,
-    preset: String,
-    stages: CompressionSettings,
-    /// Stages that were named, which go before those of `stages`.
-    temporal: Option<String>,
-    query: Option<String>,
-    spatial: Option<String>,
-    budget: Budget,
 }
 
 /// The forecast, and what it came to.
@@ -252,19 +236,7 @@ impl Job<'_> {
         });
         Report {
             longvu: env!("CARGO_PKG_VERSION"),
-            model: ModelReport {
-                name: args.model.place.model.as_deref().unwrap_or("miniature"),
-                revision: args.model.place.revision.as_deref(),
-                model_type: &model.config().model_type,
-                device: format!("{:?}", model.device()),
-                dtype: model.weights().dtype.to_string(),
-                preset: args.frames.preset.to_string(),
-                stages: stages(model, &args.model, args.frames.preset),
-                temporal: named(&args.model.stages.temporal),
-                query: named(&args.model.stages.query),
-                spatial: named(&args.model.stages.spatial),
-                budget: model.budget(),
-            },
+            model: ModelReport::new(&args.model, args.frames.preset, model),
             memory: MemoryReport { forecast: Forecast(&loaded.forecast), peak: longvu::peak_memory() },
             input,
             frames: answerer.frames(answer),
@@ -278,10 +250,6 @@ impl Job<'_> {
             warnings: &decoded.warnings,
         }
     }
-}
-
-fn named(spec: &Option<StageSpec>) -> Option<String> {
-    spec.as_ref().map(ToString::to_string)
 }
 
 fn frame_reports(encoded: &EncodedVideo, answer: &Answer) -> Vec<FrameReport> {

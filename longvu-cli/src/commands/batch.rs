@@ -9,7 +9,7 @@ use longvu_eval::{Batch, BatchProgress, BatchSettings, Encodings, Shard};
 use crate::{
     flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, OutputArgs},
     output::{self, Progress},
-    steps::{described::described, memory, model},
+    steps::{identity::identity, memory, model},
 };
 
 /// Ask questions about many videos, or about a part of them.
@@ -88,7 +88,7 @@ pub fn run(args: &BatchArgs) -> Result<()> {
     let workload = memory::workload(frames, LONG.1, longest, settings.generation.max_new_tokens);
     let builder = model::builder(&args.model, args.frames.preset, quiet)?;
     let loaded = model::load(memory::settle_for(builder, &args.memory, &args.model, workload)?, quiet)?;
-    let about = serde_json::to_value(described(&loaded.model, &args.model, args.frames.preset))
+    let about = serde_json::to_value(identity(&loaded.model, &args.model, args.frames.preset))
         .context("the model's settings cannot be put as JSON")?;
     settings.encodings = args.encodings.as_ref().map(|folder| Encodings::new(folder, &about)).transpose()?;
     let batch = list.with_settings(settings);

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod devices;
 pub mod encode;
 pub mod eval;
+pub mod explain;
 pub mod features;
 pub mod formats;
 pub mod inspect;

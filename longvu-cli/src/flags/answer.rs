@@ -8,7 +8,7 @@ use longvu::GenerationConfig;
 use super::usage::usage;
 
 /// How answers are generated.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Answer")]
 pub struct AnswerArgs {
     /// Longest answer in tokens

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Which frames are looked at.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Frames")]
 pub struct FrameArgs {
     /// Frames sampled a second [default: the preset's]

@@ -5,7 +5,7 @@ use clap::{Args, builder::FalseyValueParser};
 use super::size;
 
 /// How much memory there is, and how it is used.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Memory")]
 pub struct MemoryArgs {
     /// Load each part when it is needed and let the towers go after the video [default: where memory is short]

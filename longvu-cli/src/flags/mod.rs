@@ -1,6 +1,7 @@
 //! Groups of flags that commands share, and how their values are read.
 
 mod answer;
+mod compare;
 mod frames;
 mod memory;
 mod model;
@@ -12,6 +13,7 @@ mod usage;
 
 pub use self::{
     answer::AnswerArgs,
+    compare::Comparison,
     frames::FrameArgs,
     memory::MemoryArgs,
     model::{ComputeArgs, ModelArgs, PlaceArgs},

@@ -8,7 +8,7 @@ use longvu::{Dtype, Quantize, WeightFormat};
 use super::{stages::StageArgs, usage::finite};
 
 /// Which model, and where its parts are.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct PlaceArgs {
     /// Model folder, or a Hub id such as Vision-CAIR/LongVU_Qwen2_7B [default: the small one that is built in]
@@ -25,7 +25,7 @@ pub struct PlaceArgs {
 }
 
 /// What a model's memory depends on.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ComputeArgs {
     /// Where to compute: cpu, cuda:0, vulkan:0, … as `longvu devices` lists them [default: cpu]
@@ -57,7 +57,7 @@ impl ComputeArgs {
 }
 
 /// Which model, and how it is run.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
     #[command(flatten)]

@@ -9,7 +9,7 @@ use longvu::{
 };
 
 /// Which stages run, by name; `longvu stages` lists them.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Stages")]
 pub struct StageArgs {
     /// Temporal stage, as `longvu stages` lists them, with settings if any: uniform:max_frames=64

@@ -1,57 +1,53 @@
-//! A model and its settings in words, as results are to carry them.
+//! A loaded model and its settings, as reports have them.
 
 use longvu::{
     LongVu, Preset,
-    compress::{CompressionSettings, StageSpec},
+    checkpoint::config::LongVuConfig,
+    compress::{Budget, CompressionSettings, StageSpec},
 };
 use serde::Serialize;
 
 use crate::flags::ModelArgs;
 
-/// What answers depend on, beside the question: two runs that have it in common answer alike.
-///
-/// The device is left out, so that parts of a run may be computed wherever there is one.
+/// Which model it was, and how it was run.
 #[derive(Debug, Serialize)]
-pub struct Described {
-    /// The last part of the model's name or path.
-    name: String,
-    revision: Option<String>,
-    fingerprint: String,
-    model_type: String,
-    weights: String,
-    max_len: usize,
-    preset: String,
-    stages: CompressionSettings,
+pub struct ModelReport {
+    pub name: String,
+    pub revision: Option<String>,
+    pub model_type: String,
+    pub device: String,
+    pub dtype: String,
+    pub preset: String,
+    pub stages: CompressionSettings,
     /// Stages that were named, which go before those of `stages`.
-    temporal: Option<String>,
-    query: Option<String>,
-    spatial: Option<String>,
-    budget: Option<usize>,
+    pub temporal: Option<String>,
+    pub query: Option<String>,
+    pub spatial: Option<String>,
+    pub budget: Budget,
 }
 
-/// Describes a loaded model.
-pub fn described(model: &LongVu, args: &ModelArgs, preset: Preset) -> Described {
-    let name = args.place.model.as_deref().unwrap_or("miniature");
-    let named = |spec: &Option<StageSpec>| spec.as_ref().map(ToString::to_string);
-    Described {
-        name: name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_owned(),
-        revision: args.place.revision.clone(),
-        fingerprint: model.fingerprint().to_owned(),
-        model_type: model.config().model_type.clone(),
-        weights: model.weights().to_string(),
-        max_len: model.budget().max_len,
-        preset: preset.to_string(),
-        stages: stages(model, args, preset),
-        temporal: named(&args.stages.temporal),
-        query: named(&args.stages.query),
-        spatial: named(&args.stages.spatial),
-        budget: model.budget().visual_tokens,
+impl ModelReport {
+    /// What `args` and `preset` made of `model`.
+    pub fn new(args: &ModelArgs, preset: Preset, model: &LongVu) -> Self {
+        let named = |spec: &Option<StageSpec>| spec.as_ref().map(ToString::to_string);
+        Self {
+            name: args.place.model.as_deref().unwrap_or("miniature").to_owned(),
+            revision: args.place.revision.clone(),
+            model_type: model.config().model_type.clone(),
+            device: format!("{:?}", model.device()),
+            dtype: model.weights().dtype.to_string(),
+            preset: preset.to_string(),
+            stages: stages(args, preset, model.config()),
+            temporal: named(&args.stages.temporal),
+            query: named(&args.stages.query),
+            spatial: named(&args.stages.spatial),
+            budget: model.budget(),
+        }
     }
 }
 
-/// The settings that the stages have unless others are named.
-pub fn stages(model: &LongVu, args: &ModelArgs, preset: Preset) -> CompressionSettings {
-    let config = model.config();
+/// The settings that the stages had.
+pub fn stages(args: &ModelArgs, preset: Preset, config: &LongVuConfig) -> CompressionSettings {
     let mut settings = preset.settings(config.dino_threshold, config.drop_threshold);
     settings.temporal.threshold = args.dino_threshold.unwrap_or(settings.temporal.threshold);
     settings.spatial.threshold = args.drop_threshold.unwrap_or(settings.spatial.threshold);

@@ -8,6 +8,7 @@ mod batch;
 mod chat;
 mod encode;
 mod eval;
+mod explain;
 mod features;
 mod killed;
 mod memory;
