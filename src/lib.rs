@@ -28,6 +28,7 @@ pub use answer::inputs::PreparedPrompt;
 #[doc(hidden)]
 pub use answer::projected::ProjectedFrames;
 pub use answer::prompt_cache::PromptCache;
+pub use answer::pruned::DecoderReport;
 pub use answer::stream::{Answer, AnswerStream, AnswerTimings};
 pub use compress::Preset;
 pub use encode::clip::{Clip, Frame, IntoClip, VisualKind};

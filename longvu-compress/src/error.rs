@@ -74,7 +74,7 @@ impl Error {
     }
 }
 
-/// One of the three reductions.
+/// One of the three reductions, or what goes on in the language model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StageName {
@@ -84,6 +84,8 @@ pub enum StageName {
     QueryGuided,
     /// A [`TokenPruner`](crate::TokenPruner).
     Spatial,
+    /// Visual tokens that leave the language model after some layers: [`FastV`](crate::FastV).
+    Decoder,
 }
 
 impl fmt::Display for StageName {
@@ -92,6 +94,7 @@ impl fmt::Display for StageName {
             Self::Temporal => "temporal",
             Self::QueryGuided => "query-guided",
             Self::Spatial => "spatial",
+            Self::Decoder => "decoder",
         })
     }
 }

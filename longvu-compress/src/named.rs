@@ -5,8 +5,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 use longvu_core::ErrorKind;
 
 use crate::{
-    Aks, Bolt, FramePicker, FrameSelector, KCenter, KeepFrames, Mmr, Others, RandomFrames, StageName, TemporalStage,
-    TopK, UniformFrames,
+    Aks, Bolt, FastV, FramePicker, FrameSelector, KCenter, KeepFrames, Mmr, Others, RandomFrames, StageName,
+    TemporalStage, TopK, UniformFrames,
 };
 
 /// A stage that can be had by name.
@@ -95,6 +95,11 @@ const SPATIAL: [NamedStage; 9] = [
     ),
 ];
 
+const DECODER: [NamedStage; 2] = [
+    stage("none", "every layer sees every token", &[]),
+    stage("fastv", "what the last position looks at stays, after some layers (FastV)", &[("k", "2"), ("r", "0.5")]),
+];
+
 impl StageName {
     /// The stages that can be had by name in this place.
     pub fn known(self) -> &'static [NamedStage] {
@@ -102,6 +107,7 @@ impl StageName {
             Self::Temporal => &TEMPORAL,
             Self::QueryGuided => &QUERY,
             Self::Spatial => &SPATIAL,
+            Self::Decoder => &DECODER,
         }
     }
 }
@@ -227,6 +233,20 @@ impl StageSpec {
         })
     }
 
+    /// What goes on in the language model by this name; `None` for `none`.
+    ///
+    /// # Errors
+    /// As [`StageSpec::selector`].
+    pub fn decoder(&self) -> Result<Option<FastV>, BadStageSpec> {
+        self.check(StageName::Decoder)?;
+        if self.name == "none" {
+            return Ok(None);
+        }
+        let FastV { k, r } = FastV::default();
+        let fastv = FastV::default().with_k(self.count("k", k)?);
+        Ok(Some(fastv.with_r(self.number("r", r, 0.0..=1.0)?)))
+    }
+
     /// The same with `fit` for the pruner's share, where none is named: how much stays is the budget's business then.
     #[must_use]
     pub fn fitting(mut self) -> Self {
@@ -341,7 +361,7 @@ mod tests {
 
     #[test]
     fn every_name_is_a_stage_and_every_setting_one_of_its() {
-        for stage in [StageName::Temporal, StageName::QueryGuided, StageName::Spatial] {
+        for stage in [StageName::Temporal, StageName::QueryGuided, StageName::Spatial, StageName::Decoder] {
             for named in stage.known() {
                 for (setting, default) in [("", "")].iter().chain(named.settings) {
                     let text = match *default {
@@ -352,6 +372,7 @@ mod tests {
                         StageName::Temporal => spec(&text).selector(TemporalStage::default()).map(drop),
                         StageName::QueryGuided => spec(&text).picker().map(drop),
                         StageName::Spatial => spec(&text).pruner(SpatialStage::default()).map(drop),
+                        StageName::Decoder => spec(&text).decoder().map(drop),
                     };
                     made.unwrap();
                 }
@@ -395,6 +416,9 @@ mod tests {
             (pruner("evs:q=much"), "q is much; write a number"),
             (pruner("none:q=1"), "has no settings"),
             (pruner("divprune:chunk=0"), "chunk is 0"),
+            (spec("fastv:k=0").decoder().unwrap_err().to_string(), "k is 0"),
+            (spec("fastv:r=1.5").decoder().unwrap_err().to_string(), "from 0 to 1"),
+            (spec("evs").decoder().unwrap_err().to_string(), "no decoder stage is called that; there are none, fastv"),
         ] {
             assert!(found.contains(said), "{found}");
         }

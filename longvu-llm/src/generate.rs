@@ -6,7 +6,7 @@ use burn::tensor::{DType, Tensor};
 use longvu_core::{Step, Watch};
 use serde::Serialize;
 
-use crate::{Decoder, Error, GenerationConfig, KvCache, LogitsSampler, Result};
+use crate::{Decoder, Error, GenerationConfig, KvCache, LogitsSampler, PromptPruning, PrunedPrompt, Result};
 
 /// Prompt positions pushed through the decoder at once.
 pub const PREFILL_CHUNK: usize = 1024;
@@ -35,6 +35,7 @@ pub struct Generation {
     config: GenerationConfig,
     eos_token_ids: Vec<u32>,
     watch: Watch,
+    pruned: Option<PrunedPrompt>,
     /// When the first token was asked for.
     answering: Option<Instant>,
     /// Positions that the cache was told to have room for.
@@ -62,6 +63,21 @@ impl Generation {
         config: &GenerationConfig,
         watch: Watch,
     ) -> Result<Self> {
+        Self::with_pruning(decoder, inputs_embeds, cache, config, watch, None)
+    }
+
+    /// The same with a prompt whose visual tokens are pruned on the way, if `pruning` says so.
+    ///
+    /// # Errors
+    /// As [`Generation::new`], and as [`Decoder::prefill_pruned`].
+    pub fn with_pruning(
+        decoder: Arc<Decoder>,
+        inputs_embeds: Tensor<2>,
+        cache: Option<KvCache>,
+        config: &GenerationConfig,
+        watch: Watch,
+        pruning: Option<&PromptPruning<'_>>,
+    ) -> Result<Self> {
         config.validate()?;
         let positions = inputs_embeds.dims()[0];
         if positions == 0 {
@@ -69,11 +85,20 @@ impl Generation {
             return Err(Error::InvalidSetting { name, value, expected });
         }
         let answer = config.max_new_tokens.min(ANSWER_CHUNK);
-        let mut cache = cache.unwrap_or_else(|| decoder.new_cache(positions + answer));
+        // Layers that are to hold fewer positions allocate when these come.
+        let capacity = if pruning.is_some() { 1 } else { positions + answer };
+        let mut cache = cache.unwrap_or_else(|| decoder.new_cache(capacity));
         let reserved = cache.len() + positions + answer;
         cache.reserve(reserved);
         let watched = watch.step(Step::Prompt, "", Some(positions as u64));
-        let last = decoder.prefill_watched(inputs_embeds.unsqueeze(), &mut cache, PREFILL_CHUNK, &watched)?;
+        let (inputs_embeds, chunk) = (inputs_embeds.unsqueeze(), PREFILL_CHUNK);
+        let (last, pruned) = match pruning {
+            Some(pruning) => {
+                let pruned = decoder.prefill_pruned(inputs_embeds, &mut cache, chunk, pruning, &watched, reserved)?;
+                (pruned.0, Some(pruned.1))
+            }
+            None => (decoder.prefill_watched(inputs_embeds, &mut cache, chunk, &watched)?, None),
+        };
         let own = decoder.config().eos_token_id.as_ref().map_or(&[][..], |ids| ids.as_slice());
         Ok(Self {
             eos_token_ids: config.eos_token_ids.clone().unwrap_or_else(|| own.to_vec()),
@@ -82,6 +107,7 @@ impl Generation {
             sampler: LogitsSampler::new(config)?,
             config: config.clone(),
             watch,
+            pruned,
             answering: None,
             reserved,
             last: Some(last),
@@ -99,6 +125,16 @@ impl Generation {
     /// Why generation ended, once it has; `None` for one that failed.
     pub fn finish_reason(&self) -> Option<FinishReason> {
         self.finished
+    }
+
+    /// What became of the prompt's visual tokens, where they were to be pruned.
+    pub fn pruned(&self) -> Option<&PrunedPrompt> {
+        self.pruned.as_ref()
+    }
+
+    /// Bytes of the keys and values held, and of those of every position in every layer.
+    pub fn cache_bytes(&self) -> (u64, u64) {
+        self.cache.bytes()
     }
 
     /// The cache, with the prompt and every generated position but the last.

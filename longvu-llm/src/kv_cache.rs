@@ -14,6 +14,10 @@ const GROWTH: usize = 256;
 pub struct KvCache {
     layers: Vec<LayerCache>,
     len: usize,
+    /// Positions that later layers do not hold, ascending.
+    dropped: Vec<usize>,
+    /// The first layer that does not hold them.
+    dropped_from: usize,
 }
 
 /// One layer's share of a [`KvCache`].
@@ -32,7 +36,8 @@ impl KvCache {
         let shape = [1, config.kv_heads(), capacity.max(1), config.head_size()];
         let empty = || Some(Tensor::zeros(shape, (device, dtype)));
         let layer = |_| LayerCache { keys: empty(), values: empty(), reserved: 0 };
-        Self { layers: (0..config.num_hidden_layers).map(layer).collect(), len: 0 }
+        let layers = (0..config.num_hidden_layers).map(layer).collect();
+        Self { layers, len: 0, dropped: Vec::new(), dropped_from: 0 }
     }
 
     /// Positions held.
@@ -48,11 +53,48 @@ impl KvCache {
     /// Forgets every position from `len` on.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        self.dropped.retain(|&position| position < len);
     }
 
     /// Makes the next growth reach `capacity` positions at once. Nothing is allocated before it is needed.
     pub fn reserve(&mut self, capacity: usize) {
-        self.layers.iter_mut().for_each(|layer| layer.reserved = capacity);
+        let (from, less) = (self.dropped_from, self.dropped.len());
+        self.reserve_pruned(capacity, from, less);
+    }
+
+    /// The same where layers from `from` on are to hold `less` positions fewer.
+    pub(crate) fn reserve_pruned(&mut self, capacity: usize, from: usize, less: usize) {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            layer.reserved = if index < from { capacity } else { capacity.saturating_sub(less) };
+        }
+    }
+
+    /// Positions that later layers do not hold, and the first of those layers; `None` where all layers hold all.
+    pub fn dropped(&self) -> Option<(&[usize], usize)> {
+        (!self.dropped.is_empty()).then_some((&self.dropped, self.dropped_from))
+    }
+
+    /// Bytes of the keys and values held, without room for more; and what they would be if every layer held every position.
+    pub fn bytes(&self) -> (u64, u64) {
+        let each = self.layers.iter().enumerate().map(|(index, layer)| {
+            let position = layer.keys.as_ref().map_or(0, |keys| {
+                let [_, heads, _, head_dim] = keys.dims();
+                2 * heads * head_dim * keys.dtype().size()
+            });
+            (self.stored(index) * position, self.len * position)
+        });
+        each.fold((0, 0), |(held, whole), (a, b)| (held + a as u64, whole + b as u64))
+    }
+
+    /// Positions that a layer holds.
+    pub(crate) fn stored(&self, index: usize) -> usize {
+        if index < self.dropped_from { self.len } else { self.len - self.dropped.len() }
+    }
+
+    /// Notes that layers from `from` on were not given `positions`, which come after all that were dropped before.
+    pub(crate) fn note_dropped(&mut self, from: usize, positions: impl IntoIterator<Item = usize>) {
+        self.dropped_from = from;
+        self.dropped.extend(positions);
     }
 
     pub(crate) fn layer(&mut self, index: usize) -> &mut LayerCache {
@@ -65,6 +107,11 @@ impl KvCache {
 }
 
 impl LayerCache {
+    /// Keys of the first `len` positions, `[1, kv_heads, len, head_dim]`.
+    pub fn keys(&self, len: usize) -> Option<Tensor<4>> {
+        self.keys.clone().map(|keys| keys.narrow(2, 0, len))
+    }
+
     /// Writes keys and values of new positions at `start`; returns those of all positions so far.
     ///
     /// # Shapes

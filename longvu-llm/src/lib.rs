@@ -8,6 +8,7 @@ mod byte_level;
 mod chat_template;
 mod conversation;
 mod decoder;
+mod decoder_layer;
 mod error;
 mod files;
 mod generate;
@@ -18,6 +19,7 @@ mod limits;
 mod logits;
 mod message;
 mod prompt;
+mod prompt_pruning;
 mod rotary;
 mod stop_strings;
 mod synthetic_tokenizer;
@@ -47,6 +49,7 @@ pub use message::{Message, Role};
 pub use prompt::{DEFAULT_SYSTEM_PROMPT, IMAGE_PLACEHOLDER, PromptIds};
 #[doc(hidden)]
 pub use prompt::{IMAGE_TOKEN_INDEX, tokenize_prompt};
+pub use prompt_pruning::{PromptPruning, PrunedPrompt};
 #[doc(hidden)]
 pub use rotary::RotaryEmbedding;
 #[doc(hidden)]

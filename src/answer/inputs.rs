@@ -1,5 +1,7 @@
 //! From a prompt and encoded videos to the language model's input embeddings.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
 use crate::{
@@ -16,6 +18,8 @@ use crate::{
 pub struct PreparedPrompt {
     /// `[positions, hidden_size]`.
     pub inputs_embeds: Tensor<2>,
+    /// Where the visual tokens of each video or image stand.
+    pub visual: Vec<Range<usize>>,
     /// What stages 2 and 3 did, for each video or image.
     pub reports: Vec<FusionReport>,
     /// For each video or image, the sampled frames that the prompt uses.
@@ -61,8 +65,12 @@ impl LongVu {
         }
         let mut shares = Shares::new(self, visuals, (text_len, text_ids))?;
         let segments = prompt.text_segments();
-        let mut prepared =
-            PreparedPrompt { inputs_embeds: self.embed_text(&segments[0])?, reports: Vec::new(), selected: Vec::new() };
+        let mut prepared = PreparedPrompt {
+            inputs_embeds: self.embed_text(&segments[0])?,
+            visual: Vec::new(),
+            reports: Vec::new(),
+            selected: Vec::new(),
+        };
         let mut parts = vec![prepared.inputs_embeds.clone()];
         for (i, visual) in visuals.iter().enumerate() {
             let others = shares.of_others(i);
@@ -71,6 +79,8 @@ impl LongVu {
             let rows = self.rows(visual, &budget, lengths.0);
             let VisualTokens { tokens, report, .. } = self.fit(visual, &rows, &segments[places], lengths, &budget)?;
             shares.settle(i, report.tokens_after);
+            let start: usize = parts.iter().map(|part| part.dims()[0]).sum();
+            prepared.visual.push(start..start + tokens.dims()[0]);
             parts.push(tokens);
             parts.push(self.embed_text(&segments[i + 1])?);
             prepared.reports.push(report);

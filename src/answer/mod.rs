@@ -5,5 +5,6 @@ pub(crate) mod explanation;
 pub(crate) mod inputs;
 pub(crate) mod projected;
 pub(crate) mod prompt_cache;
+pub(crate) mod pruned;
 pub(crate) mod shares;
 pub(crate) mod stream;

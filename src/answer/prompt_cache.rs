@@ -51,17 +51,17 @@ impl PromptCache {
         self.marks.is_empty()
     }
 
-    /// Takes over what the cache has of the beginning of a prompt, which leaves it empty.
+    /// Takes over what the cache has of the beginning of a prompt, which leaves it empty: no more than `most` positions.
     ///
     /// # Shapes
     /// - `inputs_embeds`: `[positions, hidden_size]`, at least one position
-    pub(crate) fn continue_with(&mut self, model: &LongVu, inputs_embeds: Tensor<2>) -> Continued {
+    pub(crate) fn continue_with(&mut self, model: &LongVu, inputs_embeds: Tensor<2>, most: usize) -> Continued {
         let PromptCache { model: owner, mut cache, marks: seen, hasher } = std::mem::take(self);
         let marks = marks(&hasher, &inputs_embeds);
         let foreign = !std::ptr::eq(owner.as_ptr(), std::sync::Arc::as_ptr(&model.parts));
         let alike = if foreign { 0 } else { seen.iter().zip(&marks).take_while(|(a, b)| a == b).count() };
         // The last position is always pushed: its output is what the answer starts from.
-        let reused = alike.min(marks.len() - 1);
+        let reused = alike.min(marks.len() - 1).min(most);
         match &mut cache {
             Some(cache) if reused > 0 => cache.truncate(reused),
             // Nothing to keep: its memory goes before the new one is made.

@@ -13,7 +13,10 @@ use serde::Serialize;
 
 use crate::{
     EncodedVideo, Error, ErrorKind, LongVu, PromptCache, Result,
-    answer::prompt_cache::{Continued, Marks},
+    answer::{
+        prompt_cache::{Continued, Marks},
+        pruned::{DecoderReport, PrunedLayers},
+    },
     compress::FusionReport,
     encoded::video::add,
     llm::{Conversation, FinishReason, Generation, GenerationConfig, PromptIds, TextStream},
@@ -49,6 +52,8 @@ pub struct Answer {
     pub generated_ids: Vec<u32>,
     /// What stages 2 and 3 did, for each video or image.
     pub reports: Vec<FusionReport>,
+    /// What went on in the language model, where a stage stands there and there was something to see.
+    pub decoder: Option<DecoderReport>,
     /// For each video or image, the sampled frames that the prompt used.
     pub selected: Vec<Vec<usize>>,
     /// Seconds that each step took.
@@ -154,18 +159,27 @@ impl LongVu {
         let prepared = self.prepare(&prompt, visuals)?;
         let prompt_tokens = prepared.inputs_embeds.dims()[0];
         let visual_tokens = prepared.visual_tokens();
+        let fastv = parts.stages.fastv.filter(|_| visual_tokens > 0);
+        let pruned = fastv.map(|fastv| PrunedLayers::new(fastv, &prepared.visual, prompt_tokens));
         let (inputs_embeds, kv_cache, cached_tokens, marks) = match cache {
             None => (prepared.inputs_embeds, None, 0, None),
             Some(cache) => {
+                // What later layers hold of a visual token, and of all behind it, depends on the whole prompt.
+                let most = pruned.as_ref().map_or(usize::MAX, PrunedLayers::first);
                 let Continued { inputs_embeds, cache, reused, marks } =
-                    cache.continue_with(self, prepared.inputs_embeds);
+                    cache.continue_with(self, prepared.inputs_embeds, most);
                 (inputs_embeds, cache, reused, Some(marks))
             }
         };
         add(&mut timings.prepare, start);
         let start = Instant::now();
-        let generation = Generation::new(self.decoder()?, inputs_embeds, kv_cache, &config, self.counting_watch())?;
+        let (decoder, watch) = (self.decoder()?, self.counting_watch());
+        let generation = match &pruned {
+            Some(pruned) => pruned.generate(decoder, inputs_embeds, (kv_cache, cached_tokens), &config, watch)?,
+            None => Generation::new(decoder, inputs_embeds, kv_cache, &config, watch)?,
+        };
         add(&mut timings.prefill, start);
+        let decoder = pruned.as_ref().and_then(|pruned| pruned.report(&generation));
         Ok(AnswerStream {
             model: self.clone(),
             generation,
@@ -181,6 +195,7 @@ impl LongVu {
                 visual_tokens,
                 generated_ids: Vec::new(),
                 reports: prepared.reports,
+                decoder,
                 selected: prepared.selected,
                 timings,
             },

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Result,
-    compress::{FramePicker, FrameScorer, FrameSelector, Methods, Preset, StageName, StageSpec, TokenPruner},
+    compress::{FastV, FramePicker, FrameScorer, FrameSelector, Methods, Preset, StageName, StageSpec, TokenPruner},
     encode::spill::SpillSettings,
     encoded::limits::ENCODED_BYTES,
     error::Error,
@@ -54,6 +54,7 @@ pub struct LongVuBuilder {
     pub(super) scorer: Option<Arc<dyn FrameScorer>>,
     pub(super) picker: Option<Arc<dyn FramePicker>>,
     pub(super) pruner: Option<Arc<dyn TokenPruner>>,
+    pub(super) fastv: Option<FastV>,
     pub(super) named: NamedStages,
     pub(super) methods: Methods,
     pub(super) visual_tokens: Option<usize>,
@@ -80,6 +81,7 @@ impl LongVuBuilder {
             scorer: None,
             picker: None,
             pruner: None,
+            fastv: None,
             named: NamedStages::default(),
             methods: Methods::default(),
             visual_tokens: None,
@@ -189,6 +191,16 @@ impl LongVuBuilder {
         self
     }
 
+    /// Lets visual tokens leave the language model after its first layers; off unless set.
+    ///
+    /// Which ones stay depends on the question, so that a chat goes on from no more of an earlier prompt than stood before its first
+    /// visual token.
+    #[must_use]
+    pub fn decoder_stage(mut self, stage: FastV) -> Self {
+        self.fastv = Some(stage);
+        self
+    }
+
     /// Most visual tokens of a prompt, newline tokens included: one knob for every combination of stages. As many as the window
     /// has room for unless set.
     #[must_use]
@@ -291,7 +303,8 @@ impl LongVuBuilder {
         let settings = PlanSettings::new(compute, model.max_len())
             .with_weights(self.weights)
             .with_tower_batch(self.checked_tower_batch()?)
-            .with_residency(self.residency);
+            .with_residency(self.residency)
+            .with_decoder_stage(self.fastv()?.is_some());
         Ok(MemoryPlan::new(&model, settings, workload, available))
     }
 
@@ -318,6 +331,15 @@ impl LongVuBuilder {
     pub fn files(&self) -> Result<ModelFiles> {
         let repo = self.repo.clone().with_watch(self.watch.clone());
         ModelFiles::find_with(&self.model, self.towers.as_deref(), &repo, &self.overrides)
+    }
+
+    /// What goes on in the language model.
+    pub(super) fn fastv(&self) -> Result<Option<FastV>> {
+        match (self.fastv, self.named.get(StageName::Decoder)) {
+            (Some(fastv), _) => Ok(Some(fastv)),
+            (None, Some(spec)) => Ok(spec.decoder()?),
+            (None, None) => Ok(None),
+        }
     }
 
     pub(super) fn checked_tower_batch(&self) -> Result<usize> {

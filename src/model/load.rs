@@ -5,8 +5,8 @@ use std::sync::Arc;
 use longvu_checkpoint::{Checkpoint, LoadOptions, check, config::LongVuConfig, load};
 
 use crate::{
-    Result,
-    compress::{QueryStage, StageName, TopK},
+    Error, Result,
+    compress::{FastV, QueryStage, StageName, TopK},
     encoded::fingerprint::{fingerprint, vision_fingerprint},
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{
@@ -147,7 +147,21 @@ impl LongVuBuilder {
                 (None, Some(spec)) => methods.pruner(spec, settings.spatial)?,
                 (None, None) => Arc::new(settings.spatial),
             },
+            fastv: self.fastv()?.map(|fastv| checked(fastv, config.decoder.num_hidden_layers)).transpose()?,
             tower_batch: self.checked_tower_batch()?,
         })
     }
+}
+
+/// `fastv`, if a language model of so many layers can do it.
+fn checked(fastv: FastV, layers: usize) -> Result<FastV> {
+    let bad = |value, expected| Err(Error::Setting { name: "decoder_stage", value, expected });
+    if fastv.k == 0 || fastv.k >= layers {
+        let value = format!("FastV after {} layers of {layers}", fastv.k);
+        return bad(value, "use 1 or more for k, and fewer than the language model has");
+    }
+    if !(0.0..=1.0).contains(&fastv.r) {
+        return bad(format!("FastV with r = {}", fastv.r), "use a share from 0 to 1");
+    }
+    Ok(fastv)
 }

@@ -13,7 +13,7 @@ use longvu_core::{Device, Watch, WeightFormat, is_cpu};
 
 use crate::{
     Error, Result,
-    compress::{Budget, FramePicker, FrameScorer, FrameSelector, TokenPruner},
+    compress::{Budget, FastV, FramePicker, FrameScorer, FrameSelector, TokenPruner},
     encode::spill::SpillSettings,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
     model::{
@@ -74,6 +74,8 @@ pub(crate) struct Stages {
     pub scorer: Arc<dyn FrameScorer>,
     pub picker: Arc<dyn FramePicker>,
     pub pruner: Arc<dyn TokenPruner>,
+    /// What goes on in the language model.
+    pub fastv: Option<FastV>,
     pub tower_batch: usize,
 }
 

@@ -46,13 +46,16 @@ pub struct PlanSettings {
     pub residency: Residency,
     /// Longest prompt in tokens.
     pub max_len: usize,
+    /// Whether visual tokens leave the language model after its first layers.
+    pub decoder_stage: bool,
 }
 
 impl PlanSettings {
     /// All parts in memory, in f32, and a window of `max_len` tokens.
     pub fn new(compute: Compute, max_len: usize) -> Self {
         let tower_batch = compute.tower_batch();
-        Self { compute, weights: WeightFormat::default(), tower_batch, residency: Residency::Whole, max_len }
+        let (weights, residency) = (WeightFormat::default(), Residency::Whole);
+        Self { compute, weights, tower_batch, residency, max_len, decoder_stage: false }
     }
 
     /// Sets [`weights`](Self::weights).
@@ -66,6 +69,13 @@ impl PlanSettings {
     #[must_use]
     pub fn with_tower_batch(mut self, tower_batch: usize) -> Self {
         self.tower_batch = tower_batch;
+        self
+    }
+
+    /// Sets [`decoder_stage`](Self::decoder_stage).
+    #[must_use]
+    pub fn with_decoder_stage(mut self, decoder_stage: bool) -> Self {
+        self.decoder_stage = decoder_stage;
         self
     }
 

@@ -258,7 +258,9 @@ impl Formulas<'_> {
             scores: heads * self.shape.positions / PREFILL_CHUNK.div_ceil(QUERY_CHUNK) as u128,
             inputs: width.max(inner),
         };
-        let embeds = self.shape.positions * width * self.shape.number;
+        // With a stage between the layers, what the first of them gave of the whole prompt, in pieces and put together.
+        let copies = if self.settings.decoder_stage { 3 } else { 1 };
+        let embeds = copies * self.shape.positions * width * self.shape.number;
         self.stage(
             Stage::Prefill,
             &[

@@ -1,5 +1,6 @@
 //! The golden cases, one module for each kind.
 
+mod fastv;
 mod fused;
 mod lm;
 mod models;

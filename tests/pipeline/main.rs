@@ -3,6 +3,7 @@
 
 mod attention;
 mod chat_cache;
+mod decoder;
 mod encoded_file;
 mod explained;
 mod facade;

@@ -1,4 +1,4 @@
-//! `longvu stages`: what `--temporal`, `--query` and `--spatial` can name.
+//! `longvu stages`: what `--temporal`, `--query`, `--spatial` and `--decoder` can name.
 
 use anyhow::Result;
 use clap::Args;
@@ -19,6 +19,7 @@ struct Printed {
     temporal: &'static [NamedStage],
     query: &'static [NamedStage],
     spatial: &'static [NamedStage],
+    decoder: &'static [NamedStage],
 }
 
 /// Runs the command.
@@ -26,12 +27,13 @@ struct Printed {
 /// # Errors
 /// A stdout that cannot be written to.
 pub fn run(args: &StagesArgs) -> Result<()> {
-    let [temporal, query, spatial] =
-        [StageName::Temporal, StageName::QueryGuided, StageName::Spatial].map(StageName::known);
+    let [temporal, query, spatial, decoder] =
+        [StageName::Temporal, StageName::QueryGuided, StageName::Spatial, StageName::Decoder].map(StageName::known);
     if args.output.json {
-        return output::json(&Printed { temporal, query, spatial }, true);
+        return output::json(&Printed { temporal, query, spatial, decoder }, true);
     }
-    for (flag, stages) in [("--temporal", temporal), ("--query", query), ("--spatial", spatial)] {
+    let places = [("--temporal", temporal), ("--query", query), ("--spatial", spatial), ("--decoder", decoder)];
+    for (flag, stages) in places {
         output::line(&format!("{flag} NAME[:SETTING=VALUE,…]"))?;
         for stage in stages {
             output::line(&format!("  {:10} {}", stage.name, stage.about))?;

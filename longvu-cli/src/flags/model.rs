@@ -3,7 +3,10 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
-use longvu::{Dtype, Quantize, WeightFormat};
+use longvu::{
+    Dtype, Quantize, WeightFormat,
+    compress::{BadStageSpec, StageSpec},
+};
 
 use super::{stages::StageArgs, usage::finite};
 
@@ -84,4 +87,13 @@ pub struct ModelArgs {
 
     #[command(flatten)]
     pub stages: StageArgs,
+
+    /// What goes on between the language model's layers: fastv, or fastv:k=2,r=0.5 [default: none]
+    #[arg(long, value_name = "NAME[:K=V,…]", value_parser = decoder, hide_short_help = true, help_heading = "Stages")]
+    pub decoder: Option<StageSpec>,
+}
+
+fn decoder(text: &str) -> Result<StageSpec, BadStageSpec> {
+    let spec: StageSpec = text.parse()?;
+    spec.decoder().map(|_| spec)
 }

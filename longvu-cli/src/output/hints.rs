@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer, ser::Error as _};
 
 /// Settings of the library, and the flags that set them.
 const FLAGS: [(&str, &str); 11] = [
+    ("decoder_stage", "--decoder fastv:k=K,r=SHARE"),
     ("dino_threshold", "--dino-threshold X"),
     ("end", "--end TIME"),
     ("max_len", "--max-len N"),

@@ -23,6 +23,7 @@ pub struct ModelReport {
     pub temporal: Option<String>,
     pub query: Option<String>,
     pub spatial: Option<String>,
+    pub decoder: Option<String>,
     pub budget: Budget,
 }
 
@@ -41,6 +42,7 @@ impl ModelReport {
             temporal: named(&args.stages.temporal),
             query: named(&args.stages.query),
             spatial: named(&args.stages.spatial),
+            decoder: named(&args.decoder),
             budget: model.budget(),
         }
     }

@@ -27,6 +27,7 @@ pub struct Identity {
     temporal: Option<String>,
     query: Option<String>,
     spatial: Option<String>,
+    decoder: Option<String>,
     budget: Option<usize>,
 }
 
@@ -46,6 +47,7 @@ pub fn identity(model: &LongVu, args: &ModelArgs, preset: Preset) -> Identity {
         temporal: named(&args.stages.temporal),
         query: named(&args.stages.query),
         spatial: named(&args.stages.spatial),
+        decoder: named(&args.decoder),
         budget: model.budget().visual_tokens,
     }
 }

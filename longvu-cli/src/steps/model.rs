@@ -6,6 +6,7 @@ use anyhow::Result;
 use longvu::{
     Error, LongVu, LongVuBuilder, MemoryPlan, Preset,
     checkpoint::{Mapping, RepoOptions},
+    compress::StageName,
     llm, parse_device,
 };
 
@@ -71,6 +72,9 @@ pub fn found(args: &PlaceArgs, quiet: bool) -> Result<LongVuBuilder> {
 /// A device that is not there, and as [`named`].
 pub fn builder(args: &ModelArgs, preset: Preset, quiet: bool) -> Result<LongVuBuilder> {
     let mut builder = args.stages.apply(computing(found(&args.place, quiet)?, &args.compute)?.preset(preset));
+    if let Some(spec) = &args.decoder {
+        builder = builder.named_stage(StageName::Decoder, spec.clone());
+    }
     if let Some(threshold) = args.dino_threshold {
         builder = builder.dino_threshold(threshold);
     }

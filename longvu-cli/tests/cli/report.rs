@@ -41,6 +41,28 @@ fn everything_known_about_the_run() {
 }
 
 #[test]
+fn what_left_the_language_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.json");
+    let decoder = ["--decoder", "fastv:k=1,r=0.25"];
+    let told = |flags: &[&str]| -> Value {
+        run(ask(video("video3.mp4"), "What?").args(flags).arg("--report").arg(&path)).ok();
+        serde_json::from_slice(&fs::read(&path).unwrap()).unwrap()
+    };
+    let report = told(&decoder);
+    let found = &report["answer"]["decoder"];
+    assert_eq!(report["model"]["decoder"], decoder[1]);
+    assert_eq!((found["visual_tokens"].as_u64(), found["kept_tokens"].as_u64()), (Some(648), Some(486)));
+    assert_eq!(found["kept"].as_array().unwrap().len(), 486);
+    let bytes = |name: &str| found[name].as_u64().unwrap();
+    assert!(bytes("cache_bytes") < bytes("whole_cache_bytes"), "{found}");
+    assert!(told(&[])["answer"]["decoder"].is_null() && told(&["--decoder", "none"])["answer"]["decoder"].is_null());
+    run(ask(video("video3.mp4"), "What?").args(["--decoder", "fastv:k=9"]))
+        .fails(1, &["after 9 layers of 3", "--decoder"]);
+    run(ask(video("video3.mp4"), "What?").args(["--decoder", "fastv:q=1"])).fails(2, &["it has k, r"]);
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_refused_before_the_work() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().join("none/out.json"), folder.path().to_owned()] {

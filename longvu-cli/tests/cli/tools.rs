@@ -120,7 +120,7 @@ fn stages_are_listed_and_can_be_named() {
     let listed = run(longvu().args(["stages", "--json"])).json();
     let page = run(longvu().arg("stages")).ok();
     let report = tempfile::tempdir().unwrap().path().with_extension("json");
-    for place in ["temporal", "query", "spatial"] {
+    for place in ["temporal", "query", "spatial", "decoder"] {
         for stage in listed[place].as_array().unwrap() {
             let name = stage["name"].as_str().unwrap();
             assert!(page.contains(name), "{page}");

@@ -103,7 +103,7 @@ fn accuracy_is_measured_for_every_method() {
     command.arg("bench-accuracy").arg(folder.path()).arg("--model").arg(model());
     command.args(["--videos", "1", "--seconds", "3", "--kind", "single", "--budgets", "400", "--quiet"]);
     let shown = run(&mut command).ok();
-    assert_eq!(shown.lines().count(), 1 + 18, "{shown}");
+    assert_eq!(shown.lines().count(), 1 + 19, "{shown}");
     let csv = fs::read_to_string(folder.path().join("accuracy.csv")).unwrap();
     assert!(csv.starts_with("method,budget,kind,questions,right,accuracy,visual_tokens\n"), "{csv}");
     assert!(["uniform,400,", "random,400,", "everything,0,", ",all,"].iter().all(|part| csv.contains(part)), "{csv}");

@@ -177,7 +177,7 @@ fn shrink(counts: &mut [usize], room: usize) {
 }
 
 /// Positions of the `count` smallest values, the earlier of equal ones first; in no order.
-fn smallest(values: &[f64], count: usize) -> Vec<usize> {
+pub(crate) fn smallest(values: &[f64], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]).then(a.cmp(&b)));
     order.truncate(count);

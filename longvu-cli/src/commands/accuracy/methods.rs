@@ -51,9 +51,16 @@ pub enum Method {
     Holitom,
     /// Tokens of every frame that VisionZip leaves
     Visionzip,
+    /// Every frame at full resolution in the first layers, and half of the tokens in the others, whatever the budget
+    Fastv,
 }
 
 impl Method {
+    /// Whether it fits a video into a budget.
+    pub fn has_budget(self) -> bool {
+        !matches!(self, Self::Everything | Self::Fastv)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
@@ -74,6 +81,7 @@ impl Method {
             Self::Fastvid => "fastvid",
             Self::Holitom => "holitom",
             Self::Visionzip => "visionzip",
+            Self::Fastv => "fastv",
         }
     }
 }
@@ -147,6 +155,10 @@ pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes)
             let builder = builder.max_len(window).visual_tokens(budget);
             let builder = builder.temporal_stage(Arc::new(KeepFrames::new(usize::MAX)));
             builder.named_stage(StageName::Spatial, method.name().parse::<StageSpec>()?.fitting())
+        }
+        Method::Fastv => {
+            let builder = keep(builder.max_len(UNLIMITED).config_value("highres", false), usize::MAX);
+            builder.named_stage(StageName::Decoder, method.name().parse()?)
         }
         Method::Everything => keep(builder.max_len(UNLIMITED).config_value("highres", false), usize::MAX),
     };

@@ -123,8 +123,8 @@ fn runs(args: &AccuracyArgs, room: usize) -> Vec<(Method, usize)> {
     let budgets: Vec<usize> =
         if args.budgets.is_empty() { [8, 4, 2, 1].map(|part| room / part).to_vec() } else { given.collect() };
     let methods = if args.methods.is_empty() { Method::value_variants().to_vec() } else { args.methods.clone() };
-    let with = |method| {
-        let budgets = if method == Method::Everything { vec![0] } else { budgets.clone() };
+    let with = |method: Method| {
+        let budgets = if method.has_budget() { budgets.clone() } else { vec![0] };
         budgets.into_iter().map(move |budget| (method, budget))
     };
     methods.into_iter().flat_map(with).collect()
