@@ -91,6 +91,17 @@ with open("corpus/safetensors/two.safetensors", "wb") as file:
 with open("corpus/safetensors/odd.safetensors", "wb") as file:
     file.write(safetensors([("weight", "I8", [0], 0), ("model.norm.weight", "F16", [], 2)]))
 
+note = {"version": 1, "kind": "video", "dimensions": [48, 32], "max_len": 1024, "inference_max_length": 16, "image_token_len": 16,
+        "lowres_token": 2, "highres": True, "dino_threshold": 0.83, "drop_threshold": 0.8, "dtype": "f32", "quantize": "none",
+        "checkpoint": "none", "notes": {}, "written_by": "seeds.sh"}
+with open("corpus/features/two.safetensors", "wb") as file:
+    tensors = [("timestamps", "F64", [2], 16), ("indices", "I64", [2], 16), ("dinov2", "F32", [2, 16, 2], 256),
+               ("siglip", "BF16", [2, 16, 1], 64), ("aggregated", "F16", [2, 16, 3], 192)]
+    header = safetensors(tensors, {"longvu_features": json.dumps(note)})
+    # Times and places that are some; the features are zeros.
+    size = sum(tensor[3] for tensor in tensors)
+    file.write(header[:-size] + struct.pack("<ddqq", 0.0, 1.5, 0, 30) + bytes(size - 32))
+
 record = {"id": "a", "video": "video1.mp4", "conversations": [
     {"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A ball."}]}
 text = {"id": 7, "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}

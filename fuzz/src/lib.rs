@@ -8,7 +8,8 @@ use std::{
 };
 
 use longvu::{
-    EncodedVideo, GenerationConfig, LongVu, MemoryPlan, Sampling, Video, VideoOptions, Workload,
+    EncodedVideo, FeatureFile, FeatureKind, GenerationConfig, LongVu, MemoryPlan, Sampling, Video, VideoOptions,
+    Workload,
     checkpoint::{Checkpoint, Repo, RepoOptions},
     llm::{ChatTemplate, LogitsSampler, Message, Role, Tokenizer, load_eos_token_ids},
     open_image,
@@ -129,6 +130,20 @@ pub fn encoded(data: &[u8]) {
     let path = file("encoded", "clip.longvu", data);
     EncodedVideo::is_saved_at(&path);
     let _ = MODEL.load_encoded(&path);
+}
+
+/// Features of frames, all of them read.
+pub fn features(data: &[u8]) {
+    let Ok(opened) = FeatureFile::open(file("features", "clip.safetensors", data)) else { return };
+    let (rows, device) = ((0..opened.frames().len()).collect::<Vec<_>>(), longvu::default_device());
+    for kind in FeatureKind::ALL {
+        let _ = opened.features(kind, &rows, &device);
+    }
+    for low in [false, true] {
+        if let (Ok(cells), Ok(places)) = (opened.cells(&rows, low, &device), opened.places(low)) {
+            assert_eq!(cells.dims()[1], places.len());
+        }
+    }
 }
 
 /// Training data, a list or a line each.

@@ -76,4 +76,4 @@ macro_rules! tests {
     )*};
 }
 
-tests!(video, image, config, chat_template, tokenizer, safetensors, encoded, pickle, training_data, sampling);
+tests!(video, image, config, chat_template, tokenizer, safetensors, encoded, features, pickle, training_data, sampling);
