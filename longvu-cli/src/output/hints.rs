@@ -8,7 +8,7 @@ use longvu::{
 use serde::{Serialize, Serializer, ser::Error as _};
 
 /// Settings of the library, and the flags that set them.
-const FLAGS: [(&str, &str); 11] = [
+const FLAGS: [(&str, &str); 12] = [
     ("decoder_stage", "--decoder fastv:k=K,r=SHARE"),
     ("dino_threshold", "--dino-threshold X"),
     ("end", "--end TIME"),
