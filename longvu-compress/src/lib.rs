@@ -15,6 +15,7 @@ mod preset;
 mod prune;
 mod query;
 mod spatial;
+mod spec;
 mod temporal;
 
 pub use baselines::{KeepFrames, KeepTokens, ScoreNothing};
@@ -23,7 +24,6 @@ pub use error::{Error, Result, StageError, StageName};
 pub use fastv::FastV;
 pub use fusion::{FrameTokens, FusionReport, LaterStages, Layout, VisualTokens, fuse};
 pub use methods::{Methods, Settings};
-pub use named::{BadStageSpec, NamedStage, StageSpec};
 pub use pick::{Aks, Bolt, Candidates, FramePicker, KCenter, Mmr, Others, RandomFrames, TopK, UniformFrames};
 pub use preset::{CompressionSettings, Preset, UnknownPreset};
 pub use prune::{DivPrune, DyCoke, Evs, FastVid, HoliTom, VidCom2, VisionZip};
@@ -31,6 +31,7 @@ pub use query::{FrameScorer, QueryReport, QueryStage, query_guided, score_and_pi
 pub use spatial::{
     PrunedTokens, SpatialReduction, SpatialReport, SpatialStage, TokenChunk, TokenPruner, spatial_reduction,
 };
+pub use spec::{BadStageSpec, NamedStage, StageSpec};
 pub use temporal::{
     FrameSelector, TemporalReduction, TemporalReport, TemporalStage, WindowSelection, WindowSimilarity,
 };
