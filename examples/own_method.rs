@@ -97,6 +97,6 @@ mod tests {
             (tokens("none").unwrap(), tokens("longest").unwrap(), tokens("longest:keep=0.25").unwrap());
         assert!(quarter < half && half < all, "{quarter} {half} {all}");
         let error = tokens("shortest").unwrap_err().to_string();
-        assert!(error.contains("divprune, longest"), "{error}");
+        assert!(error.contains("visionzip, longest"), "{error}");
     }
 }

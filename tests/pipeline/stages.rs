@@ -225,8 +225,8 @@ fn own_stages_are_used_by_name() {
     }
     bad_stage(ask(&named(StageName::Spatial, "first").load().unwrap(), 30), StageName::Spatial);
     let unknown = named(StageName::Spatial, "third").load().unwrap_err();
-    assert!(unknown.to_string().contains("divprune, first"), "{unknown}");
+    assert!(unknown.to_string().contains("visionzip, first"), "{unknown}");
     // Whose names they are is said to the builder: nothing is registered for the whole program.
     let without = builder("qwen").named_stage(StageName::Spatial, "first".parse().unwrap()).load().unwrap_err();
-    assert!(!without.to_string().contains("divprune, first"), "{without}");
+    assert!(!without.to_string().contains("visionzip, first"), "{without}");
 }

@@ -105,11 +105,21 @@ fn accuracy_is_measured_for_every_method() {
     let shown = run(&mut command).ok();
     assert_eq!(shown.lines().count(), 1 + 19, "{shown}");
     let csv = fs::read_to_string(folder.path().join("accuracy.csv")).unwrap();
-    assert!(csv.starts_with("method,budget,kind,questions,right,accuracy,visual_tokens\n"), "{csv}");
+    assert!(
+        csv.starts_with("method,budget,kind,questions,right,accuracy,visual_tokens,low,high,encode_seconds,"),
+        "{csv}"
+    );
     assert!(["uniform,400,", "random,400,", "everything,0,", ",all,"].iter().all(|part| csv.contains(part)), "{csv}");
     assert!(fs::read_to_string(folder.path().join("accuracy-all.svg")).unwrap().contains("visual tokens"));
     let rows = run(command.args(["--methods", "uniform", "--json"])).json();
     assert!(rows[0]["method"] == "uniform" && rows[0]["budget"] == 400, "{rows}");
+    let named = ["--temporal", "uniform", "--spatial", "divprune:chunk=4,retained=0.5"];
+    let rows = run(command.args(named)).json();
+    let methods: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["method"].as_str().unwrap()).collect();
+    assert!(methods.contains(&"temporal=uniform spatial=divprune:chunk=4,retained=0.5"), "{methods:?}");
+    assert!(
+        rows[0]["low"].as_f64() <= rows[0]["accuracy"].as_f64() && rows[0]["seconds"]["prompt"].as_f64() > Some(0.0)
+    );
 
     let mut command = longvu();
     command.arg("bench-accuracy").arg(folder.path()).args(["--seconds", "0", "--model"]).arg(model());

@@ -1,6 +1,6 @@
 //! Ways to fit a video into a number of visual tokens.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -11,6 +11,8 @@ use longvu::{
     vision::SizePair,
 };
 use rand::{SeedableRng, rngs::StdRng};
+
+use crate::flags::StageArgs;
 
 /// What is done to a video's frames, sampled at one a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -57,11 +59,11 @@ pub enum Method {
 
 impl Method {
     /// Whether it fits a video into a budget.
-    pub fn has_budget(self) -> bool {
+    fn has_budget(self) -> bool {
         !matches!(self, Self::Everything | Self::Fastv)
     }
 
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
             Self::Random => "random",
@@ -116,11 +118,62 @@ impl Sizes {
     }
 }
 
-/// The model with the stages of a method, and the window of a budget.
-///
-/// # Errors
-/// As loading.
-pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes) -> Result<LongVu> {
+/// What is measured: a method, or stages by name.
+#[derive(Debug, Clone)]
+pub enum Way {
+    Method(Method),
+    Stages(StageArgs),
+}
+
+impl Way {
+    /// Its name in the table.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Method(method) => method.name().to_owned(),
+            Self::Stages(StageArgs { temporal, query, spatial, .. }) => {
+                let stages = [("temporal", temporal), ("query", query), ("spatial", spatial)];
+                let named = stages.iter().filter_map(|(stage, spec)| Some(format!("{stage}={}", spec.as_ref()?)));
+                named.collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+
+    /// Whether it depends on how many visual tokens are allowed.
+    pub fn has_budget(&self) -> bool {
+        match self {
+            Self::Method(method) => method.has_budget(),
+            Self::Stages(_) => true,
+        }
+    }
+
+    /// The model with its stages, and the window of a budget.
+    ///
+    /// # Errors
+    /// As loading.
+    pub fn load(&self, builder: LongVuBuilder, budget: usize, sizes: Sizes) -> Result<LongVu> {
+        match self {
+            Self::Method(method) => load(builder, *method, budget, sizes),
+            Self::Stages(stages) => {
+                let stages = StageArgs { budget: NonZeroUsize::new(budget), ..stages.clone() };
+                Ok(stages.apply(builder.max_len(budget + sizes.text + sizes.reserve)).load()?)
+            }
+        }
+    }
+
+    /// The frames that it looks at, of `count` sampled ones: all, unless it draws them itself.
+    pub fn chosen(&self, count: usize, budget: usize, sizes: Sizes, seed: u64) -> Vec<usize> {
+        let full = (budget / sizes.full).max(1);
+        if !matches!(self, Self::Method(Method::Random)) || count <= full {
+            return (0..count).collect();
+        }
+        let mut chosen = rand::seq::index::sample(&mut StdRng::seed_from_u64(seed), count, full).into_vec();
+        chosen.sort_unstable();
+        chosen
+    }
+}
+
+fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes) -> Result<LongVu> {
+    let builder = if method.has_budget() { builder.visual_tokens(budget) } else { builder };
     let (full, low) = ((budget / sizes.full).max(1), (budget / sizes.low).max(1));
     let window = budget + sizes.text + sizes.reserve;
     let temporal = |max_frames, always| TemporalStage::default().with_max_frames(max_frames).with_always(always);
@@ -142,7 +195,7 @@ pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes)
         Method::Random => keep(builder.max_len(window).config_value("highres", false), usize::MAX),
         Method::Downsampled => keep(builder.max_len(window), low).query_stage(Arc::new(ScoreNothing)),
         Method::Bolt | Method::Aks | Method::Mmr | Method::KCenter => {
-            let builder = keep(builder.max_len(window).visual_tokens(budget), usize::MAX);
+            let builder = keep(builder.max_len(window), usize::MAX);
             builder.named_stage(StageName::QueryGuided, method.name().parse()?)
         }
         Method::Dycoke
@@ -152,7 +205,7 @@ pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes)
         | Method::Fastvid
         | Method::Holitom
         | Method::Visionzip => {
-            let builder = builder.max_len(window).visual_tokens(budget);
+            let builder = builder.max_len(window);
             let builder = builder.temporal_stage(Arc::new(KeepFrames::new(usize::MAX)));
             builder.named_stage(StageName::Spatial, method.name().parse::<StageSpec>()?.fitting())
         }
@@ -167,14 +220,3 @@ pub fn load(builder: LongVuBuilder, method: Method, budget: usize, sizes: Sizes)
 
 /// A window that no video here fills.
 const UNLIMITED: usize = 1 << 20;
-
-/// The frames that a method looks at, of `count` sampled ones: all, unless it draws them itself.
-pub fn chosen(method: Method, count: usize, budget: usize, sizes: Sizes, seed: u64) -> Vec<usize> {
-    let full = (budget / sizes.full).max(1);
-    if method != Method::Random || count <= full {
-        return (0..count).collect();
-    }
-    let mut chosen = rand::seq::index::sample(&mut StdRng::seed_from_u64(seed), count, full).into_vec();
-    chosen.sort_unstable();
-    chosen
-}

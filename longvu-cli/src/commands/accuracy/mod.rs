@@ -12,11 +12,11 @@ use longvu_train::draw_frames;
 use longvu_world::{Script, ScriptKind, ScriptOptions, Split};
 
 use self::{
-    methods::{Method, Sizes, chosen, load},
-    table::{Answered, Table},
+    methods::{Method, Sizes, Way},
+    table::{Answered, Seconds, Table},
 };
 use crate::{
-    flags::{OutputArgs, PlaceArgs, usage},
+    flags::{OutputArgs, PlaceArgs, StageArgs, usage},
     output::{self, Progress},
     steps::model,
 };
@@ -29,12 +29,12 @@ pub struct AccuracyArgs {
     /// Folder to write to
     pub out: PathBuf,
 
-    /// Ways to save tokens, separated by commas [default: all]
+    /// Ways to save tokens, separated by commas [default: all, or the stages that are named]
     #[arg(long, value_name = "M,M,…", value_delimiter = ',')]
     pub methods: Vec<Method>,
 
     /// Visual tokens that a prompt may have, separated by commas [default: what the model has room for, and less]
-    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', conflicts_with = "budget")]
     pub budgets: Vec<NonZeroUsize>,
 
     /// Number of videos
@@ -56,6 +56,9 @@ pub struct AccuracyArgs {
     /// Place of the first video among the held-out ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub first: u64,
+
+    #[command(flatten)]
+    pub stages: StageArgs,
 
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -98,9 +101,9 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
     let runs = runs(args, bench.sizes.room(&config));
     let progress = Progress::new(args.output.quiet, "measuring");
     let (mut answers, total) = (Vec::new(), runs.len() * scripts.len());
-    for (place, (method, budget)) in runs.into_iter().enumerate() {
-        let shown = |video| progress.measuring(method.name(), place * scripts.len() + video, total);
-        answers.extend(bench.measure(method, budget, &scripts, shown)?);
+    for (place, (way, budget)) in runs.into_iter().enumerate() {
+        let shown = |video| progress.measuring(&way.name(), place * scripts.len() + video, total);
+        answers.extend(bench.measure(&way, budget, &scripts, shown)?);
     }
     drop(progress);
     let table = Table::new(answers);
@@ -117,17 +120,25 @@ const SIDE: u32 = 256;
 /// Tokens that prompts have beside their video's, about.
 const TEXT_TOKENS: usize = 40;
 
-/// Every method with every budget; what has no budget once.
-fn runs(args: &AccuracyArgs, room: usize) -> Vec<(Method, usize)> {
-    let given = args.budgets.iter().map(|budget| budget.get());
-    let budgets: Vec<usize> =
-        if args.budgets.is_empty() { [8, 4, 2, 1].map(|part| room / part).to_vec() } else { given.collect() };
-    let methods = if args.methods.is_empty() { Method::value_variants().to_vec() } else { args.methods.clone() };
-    let with = |method: Method| {
-        let budgets = if method.has_budget() { budgets.clone() } else { vec![0] };
-        budgets.into_iter().map(move |budget| (method, budget))
+/// Every way with every budget; what has no budget once.
+fn runs(args: &AccuracyArgs, room: usize) -> Vec<(Way, usize)> {
+    let given = args.budgets.iter().chain(&args.stages.budget).map(|budget| budget.get());
+    let mut budgets: Vec<usize> = given.collect();
+    if budgets.is_empty() {
+        budgets = [8, 4, 2, 1].map(|part| (room / part).max(1)).to_vec();
+    }
+    let stages = &args.stages;
+    let named = stages.temporal.is_some() || stages.query.is_some() || stages.spatial.is_some();
+    let methods = match args.methods.is_empty() && !named {
+        true => Method::value_variants().to_vec(),
+        false => args.methods.clone(),
     };
-    methods.into_iter().flat_map(with).collect()
+    let ways = methods.into_iter().map(Way::Method).chain(named.then(|| Way::Stages(stages.clone())));
+    let with = |way: Way| {
+        let budgets = if way.has_budget() { budgets.clone() } else { vec![0] };
+        budgets.into_iter().map(move |budget| (way.clone(), budget))
+    };
+    ways.flat_map(with).collect()
 }
 
 /// What all runs share.
@@ -139,28 +150,28 @@ struct Bench {
 
 impl Bench {
     /// Asks about every video all that can be asked.
-    fn measure(
-        &self,
-        method: Method,
-        budget: usize,
-        scripts: &[Script],
-        progress: impl Fn(usize),
-    ) -> Result<Vec<Answered>> {
-        let model = load(self.builder.clone(), method, budget, self.sizes)?;
+    fn measure(&self, way: &Way, budget: usize, scripts: &[Script], progress: impl Fn(usize)) -> Result<Vec<Answered>> {
+        let model = way.load(self.builder.clone(), budget, self.sizes)?;
         let mut answers = Vec::new();
         for (place, script) in scripts.iter().enumerate() {
             progress(place);
-            let frames = self.frames(script, method, budget)?;
+            let frames = self.frames(script, way, budget)?;
             let encoded = model.encode(frames)?;
             for question in script.questions() {
                 let answer =
                     model.stream(&[&encoded], &question.text, &longvu::GenerationConfig::default())?.finish()?;
                 answers.push(Answered {
-                    method: method.name(),
+                    method: way.name(),
                     budget,
                     seed: script.seed(),
                     right: question.is_answered_by(&answer.text),
                     visual_tokens: answer.visual_tokens,
+                    seconds: Seconds {
+                        temporal: encoded.timings().temporal,
+                        encode: encoded.timings().wall,
+                        prepare: answer.timings.prepare,
+                        prompt: answer.timings.prefill,
+                    },
                     answer: answer.text,
                     question,
                 });
@@ -170,9 +181,9 @@ impl Bench {
     }
 
     /// The frames that a method looks at, of one a second.
-    fn frames(&self, script: &Script, method: Method, budget: usize) -> Result<Vec<Frame>> {
+    fn frames(&self, script: &Script, way: &Way, budget: usize) -> Result<Vec<Frame>> {
         let sampled = if self.files { from_file(script)? } else { draw_frames(script)? };
-        let chosen = chosen(method, sampled.len(), budget, self.sizes, script.seed());
+        let chosen = way.chosen(sampled.len(), budget, self.sizes, script.seed());
         let frames = sampled.into_iter().enumerate();
         Ok(frames.filter(|(place, _)| chosen.binary_search(place).is_ok()).map(|(_, frame)| frame).collect())
     }
