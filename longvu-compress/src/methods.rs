@@ -263,7 +263,10 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_what_would() {
         for (text, said) in [
-            ("mien", "no spatial stage is called that; there are long-vu, none, dycoke, evs, vidcom2, divprune, fastvid, holitom, visionzip, mine"),
+            (
+                "mien",
+                "no spatial stage is called that; there are long-vu, none, dycoke, evs, vidcom2, divprune, fastvid, holitom, visionzip, mine",
+            ),
             ("mine:kep=1", "`mine` has no setting `kep`; it has keep, seed"),
             ("mine:keep=much", "keep is much; write a number"),
             ("mine:seed=-1", "seed is `-1`"),

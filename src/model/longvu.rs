@@ -160,7 +160,6 @@ impl LongVu {
 
     /// Tells models apart by their sizes and a sample of every tensor: 32 hexadecimal digits. Where the files are and what
     /// they are called does not matter.
-    #[expect(clippy::misnamed_getters, reason = "the field of this name is of what encodes alone")]
     pub fn fingerprint(&self) -> &str {
         &self.parts.fingerprint
     }

@@ -258,7 +258,6 @@ impl Drop for Mounted {
 
 #[test]
 #[cfg(target_os = "linux")]
-#[expect(clippy::print_stderr, reason = "a test that was left out says so")]
 fn a_full_disk_stops_a_run_that_goes_on_when_there_is_room() {
     let (made, folder) = (make("json"), tempfile::tempdir().unwrap());
     // Only the superuser may mount one.
