@@ -28,7 +28,8 @@ import ray
 from task_size import Size, forecast, settle, size
 
 # Runs a program that the system kills when the caller dies, however it dies: a worker that is killed must not leave a
-# process behind that holds the part's lock. Linux only; elsewhere the program is run as it is.
+# process behind that holds the part's lock. Ray does so, too, as long as its own process on the node lives. Linux only;
+# elsewhere the program is run as it is.
 TETHER = """
 import os, sys
 if sys.platform == "linux":

@@ -16,6 +16,8 @@ from ray.cluster_utils import Cluster
 from support import DEPLOY, ENVIRONMENT, LIST, PROGRAM, SHORT, contents, reference, rows_of, run, some
 from support import wait_until, written
 
+import ray_batch
+
 # In the place of the program: notes each part that it is asked for, and ends as CODES has it before it does any.
 FLAKY = """#!/usr/bin/env bash
 if [ "$1" = batch ]; then
@@ -50,6 +52,30 @@ def is_gone(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+# In the place of a worker: starts a program by the tether, says which process it is, and waits for it.
+CALLER = """
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid()), "sleep", "60"])
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+class Tether(unittest.TestCase):
+    def test_a_program_dies_with_its_caller(self):
+        command = [sys.executable, "-c", CALLER, ray_batch.TETHER]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
+            program = int(caller.stdout.readline())
+            wait_until(lambda: b"sleep" in Path(f"/proc/{program}/cmdline").read_bytes()[:5], lambda: True)
+            caller.kill()
+        wait_until(lambda: is_gone(program), lambda: True, 10)
+
+    def test_a_program_whose_caller_is_gone_is_not_started(self):
+        done = subprocess.run([sys.executable, "-c", ray_batch.TETHER, "1", "sleep", "60"], check=False, timeout=60,
+                              stderr=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stderr), (1, b"the caller is gone\n"))
 
 
 class OnACluster(unittest.TestCase):
