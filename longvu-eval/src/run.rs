@@ -47,6 +47,11 @@ impl RunFolder {
         journal::read(&self.path.join(ANSWERS))
     }
 
+    /// Whether it says what it is of.
+    pub(crate) fn has_spec(&self) -> bool {
+        self.path.join(SPEC).exists()
+    }
+
     pub(crate) fn spec<S: Spec>(&self) -> Result<S> {
         let path = self.path.join(SPEC);
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
@@ -69,7 +74,7 @@ impl RunFolder {
         let lock = FolderLock::try_new(&self.path).map_err(Error::write(&self.path))?;
         let lock = lock.ok_or_else(|| self.bad("is being written by another process; wait for it, or name another"))?;
         let answers = self.path.join(ANSWERS);
-        if self.path.join(SPEC).exists() {
+        if self.has_spec() {
             if let Some(difference) = difference(spec, &self.spec::<S>()?) {
                 let advice = "name another folder, or ask as the run there does";
                 return Err(self.bad(format!("holds a run with other settings: {difference}; {advice}")));
@@ -94,7 +99,7 @@ impl RunFolder {
     /// Writes a run that was put together from others.
     pub(crate) fn put_together(&self, spec: &RunSpec, answers: &[AnswerLine]) -> Result<()> {
         fs::create_dir_all(&self.path).map_err(Error::write(&self.path))?;
-        if self.path.join(SPEC).exists() || self.path.join(ANSWERS).exists() {
+        if self.has_spec() || self.path.join(ANSWERS).exists() {
             return Err(self.bad("holds a run already; name another folder"));
         }
         journal::rewrite(&self.path.join(ANSWERS), answers)?;

@@ -5,6 +5,7 @@ mod ask;
 mod bad_model;
 mod bad_video;
 mod batch;
+mod batch_parts;
 mod chat;
 mod encode;
 mod eval;

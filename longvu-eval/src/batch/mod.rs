@@ -1,5 +1,6 @@
 //! Questions about many videos, in parts that any engine can schedule: each part is a Parquet file.
 
+mod folder;
 mod list;
 mod parquet;
 mod row;
@@ -71,12 +72,22 @@ struct BatchSpec {
     video: Value,
     generation: Value,
     system: Option<String>,
-    /// SHA-256 of the whole list.
+    /// SHA-256 of the whole list: names, paths as they are written, questions.
     list_sha256: String,
     shard: Shard,
 }
 
 impl Spec for BatchSpec {}
+
+impl BatchSpec {
+    /// The same but for the part.
+    fn whole(&self) -> Self {
+        Self { shard: Shard::WHOLE, ..self.clone() }
+    }
+}
+
+/// Where parts are kept while they are worked at. Readers of Parquet folders pass over what begins with `_`.
+const JOURNALS: &str = "_longvu";
 
 impl Line for BatchRow {
     fn is_answered(&self) -> bool {
@@ -128,7 +139,7 @@ impl Batch {
     /// video that cannot be read gives rows with an error, which the next run tries again.
     ///
     /// # Errors
-    /// A folder that holds another list's parts or cannot be written to, a model that fails, a watcher that says to stop.
+    /// A folder that holds parts of another list or division or cannot be written to, a model that fails, a watcher that says to stop.
     pub fn run(
         &self,
         model: &LongVu,
@@ -136,8 +147,10 @@ impl Batch {
         out: &Path,
         mut told: impl FnMut(BatchProgress),
     ) -> Result<BatchSummary> {
-        let folder = RunFolder::new(out.join("_longvu").join(self.part_name()));
-        let (_lock, mut journal, before) = folder.start::<_, BatchRow>(&self.spec(model_settings)?)?;
+        let spec = self.spec(model_settings)?;
+        folder::is_of(out, &self.part_name(), &spec)?;
+        let folder = RunFolder::new(out.join(JOURNALS).join(self.part_name()));
+        let (_lock, mut journal, before) = folder.start::<_, BatchRow>(&spec)?;
         let rows = self.items().map(|item| item.questions.len()).sum();
         let mut progress = BatchProgress { done: before.len(), rows, failed: 0 };
         told(progress);
@@ -170,8 +183,13 @@ impl Batch {
             })
         };
         let mut hash = Sha256::new();
+        // Not where the list lies: other machines may have it elsewhere.
         for item in &self.items {
-            hash.update(format!("{item:?}\n"));
+            for text in [&item.id, &item.video].into_iter().chain(&item.questions) {
+                hash.update((text.len() as u64).to_be_bytes());
+                hash.update(text);
+            }
+            hash.update(u64::MAX.to_be_bytes());
         }
         Ok(BatchSpec {
             longvu: env!("CARGO_PKG_VERSION").into(),
