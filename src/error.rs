@@ -186,8 +186,8 @@ pub enum Error {
     /// Videos and images that do not fit into one prompt, however much the videos are reduced.
     #[error(
         "{images} image(s) of {image_tokens} tokens together and {videos} video(s) of {video_tokens} or more do not fit: \
-         beside {text} tokens of text and {reserved} reserved for the answer, the model's window of {window} has room \
-         for {room}; ask about fewer at a time"
+         beside {text} tokens of text and {reserved} reserved for the answer, {room} may be theirs in the model's window \
+         of {window}; ask about fewer at a time, or allow more"
     )]
     VisualsTooLarge {
         /// Images given.
@@ -276,6 +276,7 @@ impl Error {
             Self::Spill { .. } => &["waiting_frames", "waiting_folder"],
             Self::NoFrames => &["start", "end"],
             Self::NoAttention => &["spatial_stage"],
+            Self::VisualsTooLarge { .. } => &["visual_tokens", "max_len"],
             Self::TowerNotFound { .. } => &["towers"],
             Self::EncodingMismatch { settings, .. } => settings,
             Self::Setting { name, .. } | Self::Llm(llm::Error::InvalidSetting { name, .. }) => {

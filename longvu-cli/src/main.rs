@@ -22,12 +22,12 @@ use std::{
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use crate::{cli::Cli, commands::batch::SomeFailed};
+use crate::{cli::Cli, output::SomeFailed};
 
 /// The exit code for everything but wrong usage, which has clap's 2.
 const FAILED: u8 = 1;
 
-/// The exit code for a part of a batch that was written, though some of its rows have errors.
+/// The exit code for a part of a batch or an evaluation that was written, though some of it failed.
 const SOME_FAILED: u8 = 3;
 
 fn main() -> ExitCode {

@@ -41,6 +41,9 @@ pub struct AnswerLine {
     pub prompt_tokens: usize,
     /// Visual ones of them.
     pub visual_tokens: usize,
+    /// Lines of subtitles in the prompt.
+    #[serde(default)]
+    pub subtitle_lines: usize,
     /// Bytes of the video's file; of a folder's pictures together.
     pub video_bytes: u64,
     /// When it was last changed, in seconds since 1970.

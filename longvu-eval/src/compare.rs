@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::{
     AnswerLine, McNemar, Result, RunFolder, mcnemar,
-    spec::{RunSpec, first_differing},
+    spec::{RunSpec, differences},
+    statistics::Z,
 };
 
 /// How two runs differ.
@@ -25,7 +26,7 @@ pub struct Comparison {
     pub first: f64,
     /// The second's.
     pub second: f64,
-    /// The second's less the first's, with the ends of its 95 % interval (of paired shares, by the normal distribution).
+    /// The second's less the first's, with the ends of its 95 % interval (of paired shares, by Agresti and Min).
     pub difference: f64,
     /// The lower end.
     pub low: f64,
@@ -33,8 +34,8 @@ pub struct Comparison {
     pub high: f64,
     /// Whether the division of the questions that they disagree on is one that chance makes.
     pub test: McNemar,
-    /// Settings in which the runs differ, the first of them.
-    pub setting: Option<String>,
+    /// Settings in which the runs differ, with both values.
+    pub settings: Vec<String>,
 }
 
 impl Comparison {
@@ -58,9 +59,9 @@ pub fn compare(first: &RunFolder, second: &RunFolder) -> Result<Comparison> {
     match comparison.questions {
         0 => Err(second.bad("and the other run have no question in common that both could be asked")),
         _ => {
-            let differing = first_differing(&a.whole(), &b.whole());
-            let setting = differing.map(|(name, first, second)| format!("`{name}` is {first}, then {second}"));
-            Ok(Comparison { setting, ..comparison })
+            let told = |(name, first, second)| format!("`{name}` is {first}, then {second}");
+            let settings = differences(&a.whole(), &b.whole()).into_iter().map(told).collect();
+            Ok(Comparison { settings, ..comparison })
         }
     }
 }
@@ -76,8 +77,7 @@ fn pair(first: &[AnswerLine], second: &[AnswerLine]) -> Comparison {
     let (only_first, only_second) = (count((true, false)), count((false, true)));
     let n = pairs.len().max(1) as f64;
     let difference = (only_second as f64 - only_first as f64) / n;
-    let discordant = (only_first + only_second) as f64 / n;
-    let half = 1.959_963_984_540_054 * ((discordant - difference * difference) / n).max(0.0).sqrt();
+    let (low, high) = interval(only_first, only_second, pairs.len());
     Comparison {
         questions: pairs.len(),
         unpaired: a.len() + b.len() - 2 * pairs.len(),
@@ -86,9 +86,31 @@ fn pair(first: &[AnswerLine], second: &[AnswerLine]) -> Comparison {
         first: (both + only_first) as f64 / n,
         second: (both + only_second) as f64 / n,
         difference,
-        low: (difference - half).max(-1.0),
-        high: (difference + half).min(1.0),
+        low,
+        high,
         test: mcnemar(only_first, only_second),
-        setting: None,
+        settings: Vec::new(),
+    }
+}
+
+/// The 95 % interval of a difference of paired shares: Wald's, with half a question more in each of the four cells (Agresti and
+/// Min 2005).
+fn interval(only_first: usize, only_second: usize, of: usize) -> (f64, f64) {
+    let (a, b, n) = (only_first as f64 + 0.5, only_second as f64 + 0.5, of as f64 + 2.0);
+    let centre = (b - a) / n;
+    let half = Z * ((a + b) - (b - a).powi(2) / n).max(0.0).sqrt() / n;
+    ((centre - half).max(-1.0), (centre + half).min(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_pairs_without_a_difference_say_little() {
+        let (low, high) = interval(0, 0, 4);
+        assert!((high - 0.326_660_6).abs() < 1e-6 && low == -high, "{low} {high}");
+        let (low, high) = interval(10, 30, 100);
+        assert!((low - 0.079_072).abs() < 1e-5 && (high - 0.313_085).abs() < 1e-5, "{low} {high}");
     }
 }

@@ -1,7 +1,7 @@
 //! Running an evaluation: each video is encoded once, and each answer written down at once.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::Path,
     time::Instant,
 };
@@ -93,6 +93,9 @@ impl Evaluation {
                 format!("none of its questions can be asked: the videos of all are missing ({})", missing.len());
             return Err(Error::BadData { path: root.to_owned(), reason });
         }
+        if settings.subtitles {
+            check_subtitles(root, &questions)?;
+        }
         Ok(Self { data_set, settings, selection, questions, missing: missing.into_keys().collect(), encodings: None })
     }
 
@@ -148,6 +151,7 @@ impl Evaluation {
         let (_lock, mut journal, answered) = out.start::<_, AnswerLine>(&spec)?;
         let mut tally = Tally { done: 0, questions: self.mine().count(), right: 0, scored: 0 };
         answered.iter().for_each(|line| tally.add(line));
+        self.check_unchanged(out, &answered)?;
         let answered: HashSet<&str> = answered.iter().map(|line| line.id.as_str()).collect();
         for (key, questions) in self.by_video(&answered) {
             told(tally.progress(&key));
@@ -159,6 +163,27 @@ impl Evaluation {
             })?;
         }
         out.finish(self.data_set(), &spec)
+    }
+
+    /// Refuses to go on with videos that are others than those of the answers so far.
+    fn check_unchanged(&self, out: &RunFolder, answered: &[AnswerLine]) -> Result<()> {
+        let before: HashMap<&str, u64> = answered.iter().map(|line| (line.video.as_str(), line.video_bytes)).collect();
+        let mut checked = HashSet::new();
+        for question in self.questions() {
+            let key = question.video.key();
+            if let Some(&bytes) = before.get(key.as_str())
+                && checked.insert(key)
+            {
+                let now = visual::stamp(&question.video).bytes;
+                if now != bytes {
+                    let (name, advice) = (&question.video.name, "name another folder, or put the video back");
+                    return Err(
+                        out.bad(format!("has answers about {name} with {bytes} bytes, and now it has {now}; {advice}"))
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Open questions of this part, those of one video together, in the order of their first.
@@ -209,16 +234,21 @@ impl Evaluation {
     }
 
     fn ask(&self, model: &LongVu, question: &Question, looked: &Looked, line: &mut AnswerLine) -> Result<()> {
+        line.warnings.clone_from(&looked.warnings);
         let subtitles = match question.subtitles.as_ref().filter(|_| self.settings.subtitles) {
             None => Vec::new(),
             Some(path) => {
                 let tokens = |text: &str| model.tokenizer().encode(text).map_or(usize::MAX, |ids| ids.len());
-                Subtitles::open(path)?.lines(&looked.indices(), looked.rate, tokens)
+                let subtitles = Subtitles::open(path)?;
+                if subtitles.unreadable() > 0 {
+                    line.warnings.push(format!("{} cues of its subtitles cannot be read", subtitles.unreadable()));
+                }
+                subtitles.lines(&looked.indices(), looked.rate, tokens)
             }
         };
         let text = prompt(self.data_set(), self.settings.prompt, question, &subtitles);
+        line.subtitle_lines = subtitles.len();
         line.prompt_sha256 = format!("{:x}", Sha256::digest(&text));
-        line.warnings.clone_from(&looked.warnings);
         line.frames = FrameCount { sampled: looked.encoded.sampled_frames(), ..FrameCount::default() };
         match asking::ask(model, &looked.encoded, &text, question.options.len(), &self.settings) {
             Ok(chosen) => {
@@ -260,6 +290,7 @@ fn line(place: usize, question: &Question, stamp: Stamp) -> AnswerLine {
         frames: FrameCount::default(),
         prompt_tokens: 0,
         visual_tokens: 0,
+        subtitle_lines: 0,
         video_bytes: stamp.bytes,
         video_changed: stamp.changed,
         warnings: Vec::new(),
@@ -302,6 +333,16 @@ fn check_subset(questions: &[Question], subset: &[String]) -> Result<()> {
             expected: format!("the groups are {}", groups.join(", ")),
         }),
     }
+}
+
+/// Refuses subtitles that cannot be read, before anything is asked.
+fn check_subtitles(root: &Path, questions: &[(usize, Question)]) -> Result<()> {
+    let files: BTreeSet<&Path> = questions.iter().filter_map(|(_, question)| question.subtitles.as_deref()).collect();
+    if files.is_empty() {
+        let reason = "none of its videos has subtitles; leave them out, or put the .srt files where they belong";
+        return Err(Error::BadData { path: root.to_owned(), reason: reason.into() });
+    }
+    files.into_iter().try_for_each(|path| Subtitles::open(path).map(drop))
 }
 
 /// Names and paths of videos that are not there.

@@ -40,7 +40,10 @@ impl RunFolder {
         self.spec::<RunSpec>()?;
         let mut answers: Vec<AnswerLine> = self.lines()?;
         answers.sort_by_key(|answer| answer.place);
-        Ok(answers)
+        match answers.windows(2).find(|pair| pair[0].place == pair[1].place) {
+            Some(pair) => Err(self.bad(format!("has two answers to question {}; remove one of the lines", pair[0].id))),
+            None => Ok(answers),
+        }
     }
 
     pub(crate) fn lines<L: Line>(&self) -> Result<Vec<L>> {

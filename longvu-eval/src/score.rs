@@ -82,12 +82,14 @@ pub struct EvalResult {
     pub questions: usize,
     /// Questions whose answers are not published.
     pub unlabelled: usize,
-    /// Answers from which no letter could be read; they count as wrong.
+    /// Scored answers from which no letter could be read; they count as wrong.
     pub unread: usize,
     /// Questions of which nothing could be asked, with the reason; left out of the scores.
     pub failed: Vec<Failed>,
     /// Videos that were missing and left out.
     pub missing: Vec<String>,
+    /// Questions whose prompts had subtitles.
+    pub subtitled: usize,
     /// Means of the questions that were asked.
     pub mean: Means,
     /// SHA-256 of the names and sizes of the videos.
@@ -148,9 +150,10 @@ impl EvalResult {
             published: data_set.published().to_vec(),
             questions: answers.len(),
             unlabelled: answers.iter().filter(|answer| answer.answer.is_none()).count(),
-            unread: asked.iter().filter(|answer| answer.choice.is_none()).count(),
+            unread: scored.iter().filter(|answer| answer.choice.is_none()).count(),
             failed: failed.into_iter().map(Failed::new).collect(),
             missing: spec.missing.clone(),
+            subtitled: asked.iter().filter(|answer| answer.subtitle_lines > 0).count(),
             mean: Means::new(&asked),
             videos_sha256: videos(answers),
         }
@@ -166,7 +169,7 @@ impl Failed {
 impl Means {
     fn new(asked: &[&AnswerLine]) -> Self {
         let mean = |value: fn(&AnswerLine) -> usize| {
-            asked.iter().map(|answer| value(answer) as f64).sum::<f64>() / asked.len().max(1) as f64
+            asked.iter().fold(0.0, |sum, answer| sum + value(answer) as f64) / asked.len().max(1) as f64
         };
         Self {
             prompt_tokens: mean(|answer| answer.prompt_tokens),

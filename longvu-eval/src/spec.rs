@@ -78,29 +78,29 @@ impl Line for AnswerLine {
 
 /// The first setting in which another run differs, with both values.
 pub(crate) fn difference<S: Spec>(ours: &S, theirs: &S) -> Option<String> {
-    let (name, ours, theirs) = first_differing(ours, theirs)?;
+    let (name, ours, theirs) = differences(ours, theirs).into_iter().next()?;
     Some(format!("`{name}` is {theirs}, and here it is {ours}"))
 }
 
-/// Its name, and both values.
-pub(crate) fn first_differing<S: Spec>(ours: &S, theirs: &S) -> Option<(String, Value, Value)> {
-    let (ours, theirs) = (serde_json::to_value(ours).ok()?, serde_json::to_value(theirs).ok()?);
-    first_difference("", &ours, &theirs)
+/// The settings in which two runs differ: names, and both values.
+pub(crate) fn differences<S: Spec>(ours: &S, theirs: &S) -> Vec<(String, Value, Value)> {
+    let mut found = Vec::new();
+    if let (Ok(ours), Ok(theirs)) = (serde_json::to_value(ours), serde_json::to_value(theirs)) {
+        collect("", &ours, &theirs, &mut found);
+    }
+    found
 }
 
-fn first_difference(name: &str, ours: &Value, theirs: &Value) -> Option<(String, Value, Value)> {
+fn collect(name: &str, ours: &Value, theirs: &Value, found: &mut Vec<(String, Value, Value)>) {
     if ours == theirs {
-        return None;
+        return;
     }
-    if let (Value::Object(a), Value::Object(b)) = (ours, theirs) {
-        let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
-        for key in keys {
-            let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
-            let (a, b) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));
-            if let Some(found) = first_difference(&name, a, b) {
-                return Some(found);
-            }
-        }
+    let (Value::Object(a), Value::Object(b)) = (ours, theirs) else {
+        found.push((name.to_owned(), ours.clone(), theirs.clone()));
+        return;
+    };
+    for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+        let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+        collect(&name, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), found);
     }
-    Some((name.to_owned(), ours.clone(), theirs.clone()))
 }

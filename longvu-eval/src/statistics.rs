@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Two-sided 95 % of the normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// Wilson's 95 % interval of a share: `right` of `of`. `(0, 1)` of nothing.
 pub fn wilson(right: usize, of: usize) -> (f64, f64) {

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use srtlib::Timestamp;
+use srtlib::{Subtitle, Timestamp};
 
 use crate::{Error, Result};
 
 /// A file of subtitles.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subtitles {
-    /// Start and end in seconds, and text, in the file's order.
+    /// Start and end in seconds, and text, in the order of their starts.
     cues: Vec<(f64, f64, String)>,
+    unreadable: usize,
 }
 
 /// More tokens than this are thinned.
@@ -23,25 +24,39 @@ const THINNED: usize = 200;
 const SOUNDS: [&str; 2] = ["[Music]", "[Applause]"];
 
 impl Subtitles {
-    /// Reads an `.srt` file.
+    /// Reads an `.srt` file. Cues that cannot be read are passed over, as the package's reader does, and counted.
     ///
     /// # Errors
-    /// A file that cannot be read, or is no SubRip.
+    /// A file that cannot be read, is no UTF-8, or in which no cue can be read.
     pub fn open(path: &Path) -> Result<Self> {
+        let bad = |reason: &str| Error::BadData { path: path.to_owned(), reason: reason.to_owned() };
         let bytes = std::fs::read(path).map_err(Error::read(path))?;
-        Self::parse(&String::from_utf8_lossy(&bytes)).map_err(|reason| Error::BadData { path: path.to_owned(), reason })
+        let text = String::from_utf8(bytes).map_err(|_| bad("it is no UTF-8 text; convert it to UTF-8"))?;
+        let read = Self::parse(&text);
+        match read.cues.is_empty() && read.unreadable > 0 {
+            true => Err(bad("it is no SubRip file: not one of its cues can be read")),
+            false => Ok(read),
+        }
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Self {
         let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-        let read = srtlib::Subtitles::parse_from_str(text).map_err(|error| format!("it is no SubRip file: {error}"))?;
-        let mut cues: Vec<_> = read
-            .to_vec()
-            .into_iter()
-            .map(|cue| (seconds(cue.start_time), seconds(cue.end_time), cue.text.trim().to_owned()))
-            .collect();
-        cues.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(Self { cues })
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let blocks = lines.split(|line| line.is_empty()).filter(|block| !block.is_empty());
+        let (mut cues, mut unreadable) = (Vec::new(), 0);
+        for block in blocks {
+            match Subtitle::parse(block.join("\n")) {
+                Ok(cue) => cues.push((seconds(cue.start_time), seconds(cue.end_time), cue.text.trim().to_owned())),
+                Err(_) => unreadable += 1,
+            }
+        }
+        cues.sort_by(|a: &(f64, f64, String), b| a.0.total_cmp(&b.0));
+        Self { cues, unreadable }
+    }
+
+    /// Cues that could not be read.
+    pub fn unreadable(&self) -> usize {
+        self.unreadable
     }
 
     /// The lines of frames at these indices, as the package's script for VideoMME takes them.
@@ -86,7 +101,7 @@ mod tests {
 
     #[test]
     fn each_frame_has_the_cue_that_covers_it() {
-        let subtitles = Subtitles::parse(FILE).unwrap();
+        let subtitles = Subtitles::parse(FILE);
         let at = |indices: &[usize], rate| subtitles.lines(indices, rate, |text| text.split_whitespace().count());
         // At 0, 2, 4, 6, 8 s: the second is contained in the first, the third is music.
         assert_eq!(at(&[0, 50, 100, 150, 200], 25.0), ["hello there", "two\nlines"]);
@@ -109,7 +124,7 @@ mod tests {
                 )
             })
             .collect();
-        let subtitles = Subtitles::parse(&cues).unwrap();
+        let subtitles = Subtitles::parse(&cues);
         let frames: Vec<usize> = (0..1000).collect();
         assert_eq!(subtitles.lines(&frames, 1.0, |_| 6000).len(), 1000);
         let thinned = subtitles.lines(&frames, 1.0, |_| 6001);
@@ -117,7 +132,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_subtitle_file_is_refused() {
-        assert!(Subtitles::parse("1\nnot a time\ntext\n\n").unwrap_err().contains("SubRip"));
+    fn cues_that_cannot_be_read_are_counted_and_what_is_no_subtitle_file_is_refused() {
+        let odd =
+            "1 \n00:00:00,000 --> 00:00:01,000 X1:0\nspaces \n\ntwo\nno number\n\n3\n00:00:02.000 --> 00:00:03.000\n";
+        let subtitles = Subtitles::parse(odd);
+        assert_eq!((subtitles.lines(&[0, 2], 1.0, |_| 0), subtitles.unreadable()), (vec!["spaces".to_owned()], 1));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.srt");
+        for (bytes, part) in [(&b"1\nnot a time\ntext\n\n"[..], "SubRip"), (b"\xff\xfe1\0\n\0", "UTF-8")] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Subtitles::open(&path).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("a.srt"), "{error}");
+        }
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(Subtitles::open(&path).unwrap().lines(&[0], 1.0, |_| 0), [""; 0]);
     }
 }

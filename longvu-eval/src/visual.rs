@@ -62,7 +62,9 @@ impl Visual {
 
     fn file(path: &Path, rule: Bounded<'_>) -> longvu::Result<Self> {
         let choose = |info: &VideoInfo| rule.of(info.frame_count, info.average_fps);
-        Self::video(&Video::open_choosing(path, VideoOptions::default(), choose)?)
+        let video = Video::open_choosing(path, VideoOptions::default(), choose)?;
+        rule.check(path, video.info().duration)?;
+        Self::video(&video)
     }
 
     fn video(video: &Video) -> longvu::Result<Self> {
@@ -89,7 +91,11 @@ impl Visual {
     }
 
     fn folder(path: &Path, rule: Bounded<'_>, rate: f64) -> longvu::Result<Self> {
-        let pictures = pictures(path).map_err(|error| longvu::Error::Source(error.into()))?;
+        let pictures = pictures(path).unwrap_or_default();
+        if pictures.is_empty() {
+            return Err(video::Error::NoFrames { path: path.to_owned() }.into());
+        }
+        rule.check(path, pictures.len() as f64 / rate)?;
         let indices = rule.of(pictures.len(), rate);
         let chosen: Vec<(usize, PathBuf)> = indices.iter().map(|&i| (i, pictures[i].clone())).collect();
         let warnings = Arc::new(Mutex::new(Vec::new()));
@@ -119,6 +125,17 @@ struct Bounded<'a> {
 impl Bounded<'_> {
     fn of(&self, frames: usize, rate: f64) -> Vec<usize> {
         self.rule.indices(frames, rate, self.bounds)
+    }
+
+    /// Refuses a part that begins when a video of so many seconds has ended.
+    fn check(&self, path: &Path, duration: f64) -> longvu::Result<()> {
+        match self.bounds {
+            Some((start, end)) if start >= duration && duration > 0.0 => {
+                let range = format!("{start} s to {end} s");
+                Err(video::Error::OutOfRange { path: path.to_owned(), range, duration }.into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 

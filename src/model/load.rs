@@ -126,7 +126,7 @@ impl LongVuBuilder {
             settings.spatial.threshold = config.drop_threshold;
         }
         let (named, methods) = (|stage| self.named.get(stage), &self.methods);
-        Ok(Stages {
+        let stages = Stages {
             budget: budget(config).with_visual_tokens(self.visual_tokens),
             own_selector: self.selector.is_some()
                 || named(StageName::Temporal).is_some_and(|spec| methods.is_own(StageName::Temporal, spec)),
@@ -149,7 +149,16 @@ impl LongVuBuilder {
             },
             fastv: self.fastv()?.map(|fastv| checked(fastv, config.decoder.num_hidden_layers)).transpose()?,
             tower_batch: self.checked_tower_batch()?,
-        })
+        };
+        let picks = self.picker.is_some() || named(StageName::QueryGuided).is_some_and(|spec| spec.name() != "long-vu");
+        if picks && stages.pruner.always() {
+            return Err(Error::Setting {
+                name: "spatial_stage",
+                value: "one that runs on every video, beside a choice of frames".into(),
+                expected: "name one of the two: either frames are chosen, or tokens of all frames",
+            });
+        }
+        Ok(stages)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `longvu batch`: questions about many videos, a Parquet file for each part.
 
-use std::{fmt, num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -8,7 +8,7 @@ use longvu_eval::{Batch, BatchProgress, BatchSettings, Encodings, Shard};
 
 use crate::{
     flags::{AnswerArgs, FrameArgs, MemoryArgs, ModelArgs, OutputArgs},
-    output::{self, Progress},
+    output::{self, Progress, SomeFailed},
     steps::{identity::identity, memory, model},
 };
 
@@ -53,23 +53,6 @@ pub struct BatchArgs {
     pub output: OutputArgs,
 }
 
-/// Some rows of a part have an error in the place of an answer.
-#[derive(Debug)]
-pub struct SomeFailed {
-    failed: usize,
-    rows: usize,
-    part: PathBuf,
-}
-
-impl fmt::Display for SomeFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { failed, rows, part } = self;
-        write!(f, "{failed} of {rows} rows of {} have an error; the next run tries them again", part.display())
-    }
-}
-
-impl std::error::Error for SomeFailed {}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -103,7 +86,13 @@ pub fn run(args: &BatchArgs) -> Result<()> {
     }
     match summary.failed {
         0 => Ok(()),
-        failed => Err(SomeFailed { failed, rows: summary.rows, part: summary.path }.into()),
+        failed => {
+            let (rows, part, first) = (summary.rows, summary.path.display(), summary.first_error.unwrap_or_default());
+            let told = format!(
+                "{failed} of {rows} rows of {part} have an error, the first: {first}; the next run tries them again"
+            );
+            Err(SomeFailed(told).into())
+        }
     }
 }
 

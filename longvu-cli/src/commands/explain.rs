@@ -178,6 +178,7 @@ impl Job<'_> {
             answer: answer.text,
             finish_reason: answer.finish_reason,
             generated_tokens: answer.generated_ids.len(),
+            decoder: answer.decoder.clone(),
             prompt_tokens: answer.prompt_tokens,
             visual_tokens: answer.visual_tokens,
             explanation,

@@ -1,6 +1,6 @@
 //! What a page shows, and `--json` writes.
 
-use longvu::{Explanation, FinishReason, VisualExplanation};
+use longvu::{DecoderReport, Explanation, FinishReason, VisualExplanation};
 use serde::Serialize;
 
 use crate::{
@@ -36,6 +36,8 @@ pub struct Run {
     pub generated_tokens: usize,
     pub prompt_tokens: usize,
     pub visual_tokens: usize,
+    /// What went on between the layers of the language model, where a stage was named for it.
+    pub decoder: Option<DecoderReport>,
     pub explanation: Explanation,
     pub steps: Vec<StepCost>,
     pub timings: Timings,

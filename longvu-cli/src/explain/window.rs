@@ -34,6 +34,12 @@ pub fn section(run: &Run) -> Result<Markup> {
             @if let Some(most) = run.model.budget.visual_tokens { " (at most " (most) " were allowed)" }
             "; the answer took " (run.generated_tokens) "."
         }
+        @if let Some(decoder) = &run.decoder {
+            p data-part="decoder" {
+                "The language model's first " (decoder.stage.k) " layers saw " (decoder.visual_tokens) " visual tokens, the later ones "
+                strong { (decoder.kept_tokens) } "."
+            }
+        }
         div.bar { (chart(&svg, &described, &[])) }
         table.window {
             thead { tr { th { "what" } th { "tokens" } th { "share" } } }

@@ -1,5 +1,6 @@
 //! What leaves the program: both streams, files, progress bars and closing lines.
 
+mod failed;
 mod file;
 pub mod hints;
 mod progress;
@@ -7,6 +8,7 @@ mod streams;
 pub mod summary;
 
 pub use self::{
+    failed::SomeFailed,
     file::OutFile,
     progress::Progress,
     streams::{error, is_output_lost, is_reader_gone, json, line, note, text, warning},

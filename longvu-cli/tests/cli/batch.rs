@@ -26,7 +26,11 @@ fn exit_codes_tell_what_came_of_it() {
     };
     let some = run(&mut batch());
     assert_eq!(some.code, 3, "{}", some.stderr);
-    assert!(some.stderr.contains("1 of 2 rows") && some.stdout.contains("part-00000-of-00001.parquet"));
+    assert!(
+        some.stderr.contains("1 of 2 rows")
+            && some.stderr.contains("no such file")
+            && some.stdout.contains("part-00000-of-00001.parquet")
+    );
     let part = out.join("part-00000-of-00001.parquet");
     assert!(part.exists());
     fs::copy(video("video3.mp4"), &late).unwrap();

@@ -139,6 +139,7 @@ fn letters_are_read_as_the_package_does_and_subtitles_change_prompts() {
     let (a, b) = (hashes(&plain), hashes(&subtitled));
     // Eight of the videos have subtitles, and three questions each.
     assert_eq!(a.iter().zip(&b).filter(|(a, b)| a != b).count(), 24);
+    assert_eq!(result(&subtitled)["subtitled"], 24);
     run(first(&plain).arg("--subtitles")).fails(1, &["other settings", "settings.subtitles", "another folder"]);
     let compared = run(longvu().args(["eval", "compare"]).args([&plain, &subtitled])).ok();
     assert!(compared.contains("30 questions") && compared.contains("McNemar"), "{compared}");
@@ -208,8 +209,7 @@ fn an_unreadable_video_is_counted_and_asked_again() {
     run(eval("json", &made, &out.with_extension("strict")).arg("--strict")).fails(1, &["clips/2.mp4"]);
     let done = run(&mut eval("json", &made, &out));
     assert!(done.stderr.contains("6 questions could not be asked"), "{}", done.stderr);
-    let table = done.ok();
-    assert!(table.contains("failed ones as wrong"), "{table}");
+    assert!(done.code == 3 && done.stdout.contains("failed ones as wrong"), "{}", done.stdout);
     let first = result(&out);
     assert_eq!((first["failed"].as_array().unwrap().len(), &first["pooled"]["of"]), (6, &24.into()));
     assert_eq!(first["pooled_with_failed"]["of"], 30);
@@ -217,6 +217,31 @@ fn an_unreadable_video_is_counted_and_asked_again() {
     run(&mut eval("json", &made, &out)).ok();
     assert_eq!(result(&out)["pooled"]["of"], 30);
     is_as_counted(&made, &out, Some("category"));
+}
+
+#[test]
+fn another_video_in_a_videos_place_is_not_gone_on_with() {
+    let (made, folder) = (make("json"), tempfile::tempdir().unwrap());
+    let (out, video) = (folder.path().join("run"), made.root().join("clips/0.mp4"));
+    kill_after(&mut eval("json", &made, &out), &out, 2);
+    fs::remove_file(&video).unwrap();
+    fs::write(&video, "another").unwrap();
+    run(&mut eval("json", &made, &out)).fails(1, &["clips/0.mp4", "now it has 7"]);
+}
+
+#[test]
+fn a_part_after_the_end_is_no_part_of_the_video() {
+    let (made, folder) = (make("mvbench"), tempfile::tempdir().unwrap());
+    for task in ["action_localization", "episodic_reasoning"] {
+        let path = made.root().join(format!("json/{task}.json"));
+        let late = fs::read_to_string(&path).unwrap().replace("0.5", "500").replace("2.5", "600");
+        fs::write(&path, late).unwrap();
+    }
+    let out = folder.path().join("run");
+    let done =
+        run(eval("mvbench", &made, &out).args(["--subset", "action_localization,episodic_reasoning,state_change"]));
+    assert!(done.code == 3 && done.stderr.contains("500 s to 600 s"), "{}", done.stderr);
+    assert_eq!((result(&out)["failed"].as_array().unwrap().len(), &result(&out)["pooled"]["of"]), (4, &2.into()));
 }
 
 #[test]
@@ -229,6 +254,8 @@ fn what_cannot_be_run_is_refused_at_once() {
         (&["--prompt", "ours"], 2, &["lmms-eval"]),
         (&["--subset", "nearby"], 1, &["nearby", "far, near"]),
         (&["--spatial", "evs:q=2"], 2, &["evs"]),
+        (&["--spatial", "evs", "--query", "bolt"], 1, &["one of the two"]),
+        (&["--subtitles"], 1, &["subtitles"]),
     ] {
         run(eval("json", &made, &out).args(arguments)).fails(code, parts);
         assert!(!out.exists(), "{arguments:?}");

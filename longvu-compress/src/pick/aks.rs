@@ -58,7 +58,7 @@ impl Aks {
         let mut highest = scores.to_vec();
         highest.sort_by(|a, b| b.total_cmp(a));
         highest.truncate(count);
-        if mean(&highest) - mean(scores) > self.threshold || depth >= self.depth {
+        if mean(&highest) - mean(scores) > self.threshold || depth >= self.depth || scores.len() < 2 {
             let own: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
             let most = count.checked_shr(depth).unwrap_or(0);
             picked.extend(ranked(&own).into_iter().take(most).map(|i| start + i));

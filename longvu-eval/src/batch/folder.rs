@@ -2,8 +2,39 @@
 
 use std::{fs, io, path::Path};
 
-use super::{BatchSpec, JOURNALS};
-use crate::{Error, Result, RunFolder, run};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Error, Result, RunFolder, Shard,
+    spec::{Spec, difference},
+};
+
+/// Where parts are kept while they are worked at. Readers of Parquet folders pass over what begins with `_`.
+pub(super) const JOURNALS: &str = "_longvu";
+
+/// What a part is of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct BatchSpec {
+    pub longvu: String,
+    pub schema: u32,
+    pub model: Value,
+    pub video: Value,
+    pub generation: Value,
+    pub system: Option<String>,
+    /// SHA-256 of the whole list: names, paths as they are written, questions.
+    pub list_sha256: String,
+    pub shard: Shard,
+}
+
+impl Spec for BatchSpec {}
+
+impl BatchSpec {
+    /// The same but for the part.
+    fn whole(&self) -> Self {
+        Self { shard: Shard::WHOLE, ..self.clone() }
+    }
+}
 
 /// Refuses a folder with parts of another division, list or settings: who reads all its files would read rows twice, or
 /// rows that do not belong together.
@@ -30,7 +61,7 @@ pub(super) fn is_of(out: &Path, name: &str, spec: &BatchSpec) -> Result<()> {
             continue;
         }
         let theirs: BatchSpec = folder.spec()?;
-        if let Some(difference) = run::difference(&spec.whole(), &theirs.whole()) {
+        if let Some(difference) = difference(&spec.whole(), &theirs.whole()) {
             let advice = "name another folder, or ask as the part there does";
             let reason = format!("is of another list, or of other settings: {difference}; {advice}");
             return Err(bad(folder.path(), reason));

@@ -6,21 +6,22 @@ mod parquet;
 mod row;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use longvu::{GenerationConfig, LongVu, VideoOptions, llm::Conversation};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use self::folder::{BatchSpec, JOURNALS};
 pub use self::{list::BatchItem, parquet::SCHEMA_VERSION, row::BatchRow};
 use crate::{
     Encodings, Error, Result, RunFolder, Shard,
     looked::{Looked, Source, is_of_the_video},
-    spec::{Line, Spec},
+    spec::Line,
 };
 
 /// How videos are looked at and questions answered, beside what the model itself is set to.
@@ -61,33 +62,9 @@ pub struct BatchSummary {
     pub rows: usize,
     /// Rows with an error.
     pub failed: usize,
+    /// The first of the errors.
+    pub first_error: Option<String>,
 }
-
-/// What a part is of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct BatchSpec {
-    longvu: String,
-    schema: u32,
-    model: Value,
-    video: Value,
-    generation: Value,
-    system: Option<String>,
-    /// SHA-256 of the whole list: names, paths as they are written, questions.
-    list_sha256: String,
-    shard: Shard,
-}
-
-impl Spec for BatchSpec {}
-
-impl BatchSpec {
-    /// The same but for the part.
-    fn whole(&self) -> Self {
-        Self { shard: Shard::WHOLE, ..self.clone() }
-    }
-}
-
-/// Where parts are kept while they are worked at. Readers of Parquet folders pass over what begins with `_`.
-const JOURNALS: &str = "_longvu";
 
 impl Line for BatchRow {
     fn is_answered(&self) -> bool {
@@ -154,6 +131,7 @@ impl Batch {
         let rows = self.items().map(|item| item.questions.len()).sum();
         let mut progress = BatchProgress { done: before.len(), rows, failed: 0 };
         told(progress);
+        self.check_unchanged(&folder, &before)?;
         let before: HashSet<(&str, usize)> = before.iter().map(|row| (row.id.as_str(), row.question_index)).collect();
         for item in self.items() {
             self.answer(model, item, &before, |row| {
@@ -165,12 +143,28 @@ impl Batch {
             })?;
         }
         let mut all: Vec<BatchRow> = folder.lines()?;
-        let places: std::collections::HashMap<&str, usize> =
+        let places: HashMap<&str, usize> =
             self.items.iter().enumerate().map(|(place, item)| (item.id.as_str(), place)).collect();
         all.sort_by_key(|row| (places.get(row.id.as_str()).copied(), row.question_index));
         let path = self.part(out);
         parquet::write(&path, &all)?;
-        Ok(BatchSummary { path, rows: all.len(), failed: progress.failed })
+        let first_error = all.iter().find_map(|row| row.error.clone());
+        Ok(BatchSummary { path, rows: all.len(), failed: progress.failed, first_error })
+    }
+
+    /// Refuses to go on with videos that are others than those of the rows so far.
+    fn check_unchanged(&self, folder: &RunFolder, before: &[BatchRow]) -> Result<()> {
+        let before: HashMap<&str, u64> = before.iter().map(|row| (row.id.as_str(), row.video_bytes)).collect();
+        for item in self.items() {
+            let now = std::fs::metadata(&item.path).map_or(0, |there| there.len());
+            if let Some(bytes) = before.get(item.id.as_str()).filter(|&&bytes| bytes != now) {
+                let (video, advice) = (&item.video, "name another folder, or put the video back");
+                return Err(
+                    folder.bad(format!("has answers about {video} with {bytes} bytes, and now it has {now}; {advice}"))
+                );
+            }
+        }
+        Ok(())
     }
 
     fn spec(&self, model: Value) -> Result<BatchSpec> {

@@ -3,7 +3,7 @@
 use std::{io::BufWriter, path::Path, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, RecordBatch,
+    ArrayRef, Int64Array, RecordBatch,
     builder::{Float64Builder, Int32Builder, ListBuilder, StringBuilder},
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema};
@@ -84,6 +84,7 @@ fn schema() -> Schema {
         number("visual_tokens"),
         number("prompt_tokens"),
         number("generated_tokens"),
+        Field::new("video_bytes", DataType::Int64, false),
         seconds("encode_seconds"),
         seconds("answer_seconds"),
     ])
@@ -107,6 +108,7 @@ fn batch(rows: &[BatchRow]) -> Result<RecordBatch, ArrowError> {
         numbers(rows, |row| row.visual_tokens),
         numbers(rows, |row| row.prompt_tokens),
         numbers(rows, |row| row.generated_tokens),
+        bytes(rows),
         seconds(rows, |row| row.encode_seconds),
         seconds(rows, |row| row.answer_seconds),
     ];
@@ -128,6 +130,11 @@ fn numbers(rows: &[BatchRow], of: impl Fn(&BatchRow) -> usize) -> ArrayRef {
     let mut column = Int32Builder::new();
     rows.iter().for_each(|row| column.append_value(int(of(row))));
     Arc::new(column.finish())
+}
+
+fn bytes(rows: &[BatchRow]) -> ArrayRef {
+    let sizes = rows.iter().map(|row| i64::try_from(row.video_bytes).unwrap_or(i64::MAX));
+    Arc::new(Int64Array::from_iter_values(sizes))
 }
 
 fn seconds(rows: &[BatchRow], of: impl Fn(&BatchRow) -> f64) -> ArrayRef {

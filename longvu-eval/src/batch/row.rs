@@ -41,6 +41,9 @@ pub struct BatchRow {
     pub prompt_tokens: usize,
     /// Tokens of the answer.
     pub generated_tokens: usize,
+    /// Bytes of the video's file.
+    #[serde(default)]
+    pub video_bytes: u64,
     /// Seconds that the video took, with the first of its questions; 0 with the others.
     pub encode_seconds: f64,
     /// Seconds from the prompt to the end of the answer.
@@ -66,6 +69,7 @@ impl BatchRow {
             visual_tokens: 0,
             prompt_tokens: 0,
             generated_tokens: 0,
+            video_bytes: std::fs::metadata(&item.path).map_or(0, |there| there.len()),
             encode_seconds: 0.0,
             answer_seconds: 0.0,
         }

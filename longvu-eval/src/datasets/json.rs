@@ -61,7 +61,12 @@ impl DataSet for Json {
                 (start, end) => {
                     let (start, end) = (start.unwrap_or(0.0), end.unwrap_or(f64::MAX));
                     if start.is_nan() || end.is_nan() || start < 0.0 || start >= end {
-                        return Err(read::bad(&path, format!("question {id}: `start` must be before `end`")));
+                        return Err(read::bad(
+                            &path,
+                            format!(
+                                "question {id}: `start` and `end` are {start} and {end}; write seconds from 0 on, in order"
+                            ),
+                        ));
                     }
                     Some((start, end))
                 }

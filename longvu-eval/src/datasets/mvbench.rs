@@ -120,8 +120,14 @@ fn bounds(path: &Path, id: &str, kind: Kind, item: &Item) -> Result<Option<(f64,
         (start, end) => Err(read::bad(
             path,
             format!(
-                "question {id} is about the part from {start:?} to {end:?}; `start` and `end` must be seconds, in order"
+                "question {id} is about the part from {} to {}; `start` and `end` must be seconds, in order",
+                told(start),
+                told(end)
             ),
         )),
     }
+}
+
+fn told(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "no time".to_owned(), |seconds| seconds.to_string())
 }

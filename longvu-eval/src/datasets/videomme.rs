@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fs::File, path::Path};
 
 use arrow_array::{Array, LargeListArray, LargeStringArray, ListArray, RecordBatch, StringArray, StringViewArray};
 use longvu::Preset;
-use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{
+    ProjectionMask,
+    arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -40,8 +43,11 @@ impl DataSet for VideoMme {
         let inner = root.join("videomme").join(FILE);
         let path = if inner.exists() { inner } else { root.join(FILE) };
         let file = File::open(&path).map_err(Error::read(&path))?;
+        // Without Arrow's own schema, by which the writer's texts may be dictionaries or views.
+        let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let damaged = |reason: String| read::bad(&path, reason);
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(e.to_string()))?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::try_new_with_options(file, plain).map_err(|e| damaged(e.to_string()))?;
         let schema = builder.parquet_schema();
         if let Some(missing) = TEXTS.iter().chain(&["options"]).find(|name| builder.schema().index_of(name).is_err()) {
             let there: Vec<&str> = builder.schema().fields().iter().map(|field| field.name().as_str()).collect();
@@ -101,7 +107,7 @@ impl DataSet for VideoMme {
             videos[place].1.push(json!({
                 "question_id": answer.id, "task_type": group("task_type"), "question": answer.question,
                 "options": answer.options, "answer": answer.answer.map(|i| letter(i).to_string()),
-                "response": answer.text
+                "response": response(answer)
             }));
         }
         let with_questions = videos.into_iter().map(|(mut video, questions)| {
@@ -110,6 +116,14 @@ impl DataSet for VideoMme {
         });
         let list = Value::Array(with_questions.collect());
         Ok(vec![("submission.json", format!("{list:#}\n").into_bytes())])
+    }
+}
+
+/// What the model said, or the letter that was likeliest.
+fn response(answer: &AnswerLine) -> String {
+    match answer.likelihoods.is_empty() {
+        true => answer.text.clone(),
+        false => answer.letter.map(String::from).unwrap_or_default(),
     }
 }
 

@@ -92,6 +92,12 @@ impl Run<'_> {
     }
 
     fn spatial(&mut self, pruner: &dyn TokenPruner) -> Result<Tokens> {
+        if pruner.needs_attention() {
+            bail!(
+                "this spatial stage ranks tokens by the attention of the vision tower, which a file of features does not \
+                 have; ask about the video itself, or take fastvid:d=1 or holitom:d=1, which need none"
+            );
+        }
         let ([side, _], places) = (self.file.sides()?, self.file.places(false)?);
         let frames = self.frames.clone();
         let reduction = SpatialReduction::new(pruner, frames.len(), self.room);

@@ -77,7 +77,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         EvalCommand::Merge(args) => {
             let parts: Vec<RunFolder> = args.parts.iter().map(RunFolder::new).collect();
             let result = merge(&parts, &RunFolder::new(&args.out))?;
-            table::print(&result, args.output.json)
+            table::print(&result, &args.output)
         }
         EvalCommand::Compare(args) => {
             let compared = compare(&RunFolder::new(&args.first), &RunFolder::new(&args.second))?;
@@ -109,8 +109,9 @@ fn print(compared: &Comparison) -> Result<()> {
         false => "the difference may be chance: with so many questions it means nothing (p >= 0.05)",
     };
     output::line(verdict)?;
-    match &compared.setting {
-        Some(setting) => output::line(&format!("the runs differ in a setting: {setting}")),
-        None => output::line("the runs have the same settings"),
+    if compared.settings.is_empty() {
+        return output::line("the runs have the same settings");
     }
+    output::line("the runs differ in")?;
+    compared.settings.iter().try_for_each(|setting| output::line(&format!("  {setting}")))
 }

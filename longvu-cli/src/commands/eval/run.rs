@@ -124,7 +124,7 @@ impl RunArgs {
         let told = |told: EvalProgress<'_>| progress.evaluating(&score(&told), told.done, told.questions);
         let result = evaluation.run(&loaded.model, about, &RunFolder::new(&self.out), told)?;
         drop(progress);
-        table::print(&result, self.output.json)
+        table::print(&result, &self.output)
     }
 
     fn settings(&self, data_set: &dyn DataSet) -> EvalSettings {

@@ -3,21 +3,22 @@
 use anyhow::Result;
 use longvu_eval::{EvalResult, OverallRule, Score};
 
-use crate::output;
+use crate::{flags::OutputArgs, output, output::SomeFailed};
 
 /// Prints a result.
 ///
 /// # Errors
 /// A stdout that cannot be written to.
-pub fn print(result: &EvalResult, json: bool) -> Result<()> {
-    if json {
-        return output::json(result, true);
+pub fn print(result: &EvalResult, args: &OutputArgs) -> Result<()> {
+    if args.json {
+        output::json(result, true)?;
+        return failures(result);
     }
     for line in lines(result) {
         output::line(&line)?;
     }
-    remarks(result);
-    Ok(())
+    remarks(result, args.quiet);
+    failures(result)
 }
 
 fn lines(result: &EvalResult) -> Vec<String> {
@@ -53,14 +54,22 @@ fn published(result: &EvalResult, of: &str) -> String {
 }
 
 /// What a reader of the table must know.
-fn remarks(result: &EvalResult) {
+fn remarks(result: &EvalResult, quiet: bool) {
     let mean = &result.mean;
-    output::note(&format!(
+    let note = |line: &str| {
+        if !quiet {
+            output::note(line);
+        }
+    };
+    note(&format!(
         "{} questions; {:.0} frames sampled and {:.0} kept, {:.0} visual of {:.0} prompt tokens on average",
         result.questions, mean.sampled_frames, mean.kept_frames, mean.visual_tokens, mean.prompt_tokens
     ));
     if result.unlabelled > 0 {
-        output::note(&format!("{} have no published answer and are not scored", result.unlabelled));
+        note(&format!("{} have no published answer and are not scored", result.unlabelled));
+    }
+    if result.settings.subtitles {
+        note(&format!("{} prompts had subtitles", result.subtitled));
     }
     if result.unread > 0 {
         output::warning(&format!("no letter could be read from {} answers; they count as wrong", result.unread));
@@ -77,5 +86,17 @@ fn remarks(result: &EvalResult) {
             "{count} questions could not be asked and are not scored; {} of {}: {}",
             first.id, first.video, first.error
         ));
+    }
+}
+
+/// An error where some questions could not be asked, after all that could be said of the others.
+fn failures(result: &EvalResult) -> Result<()> {
+    match result.failed.len() {
+        0 => Ok(()),
+        failed => Err(SomeFailed(format!(
+            "{failed} of {} questions could not be asked; the next run tries them again",
+            result.questions
+        ))
+        .into()),
     }
 }
