@@ -29,6 +29,9 @@ impl WindowSelection {
 }
 
 /// Decides which frames of a window to keep. The temporal stage of a pipeline is any such value.
+///
+/// It does not see the question: it runs when a video is encoded, once for all that is asked later. A choice of frames by the
+/// question is a [`FramePicker`](crate::FramePicker)'s.
 pub trait FrameSelector: Send + Sync {
     /// Frames per window, 1 or more.
     fn window(&self) -> usize;
