@@ -134,7 +134,7 @@ def merge(parts: list[Path], merged: Path) -> None:
 
 def is_in(merged: Path, out: Path) -> bool:
     """Whether a reader of the folder of parts would read the merged file with them."""
-    return merged.resolve().parent == out.resolve()
+    return out.resolve() in merged.resolve().parents
 
 
 def finish(out: Path, listed: Path | None, merged: Path | None) -> int:

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use longvu::{EncodedVideo, GenerationConfig, LongVu, compress::Layout, llm::Conversation};
 
-use crate::{Choose, Error, EvalSettings, FrameCount, Result, datasets, letter};
+use crate::{Choose, Error, EvalSettings, FrameCount, LetterRule, Result, datasets, letter};
 
 /// What came of a question.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Chosen {
     pub seconds: f64,
 }
 
-/// Asks `prompt`, which has `options` lettered options.
+/// Asks `prompt`, which has `options` lettered options, and reads an answer's letter by `rule`.
 ///
 /// # Errors
 /// As [`LongVu::reply`]; a tokenizer that has no single token for a letter, where options are chosen by likelihood.
@@ -26,7 +26,7 @@ pub fn ask(
     model: &LongVu,
     encoded: &EncodedVideo,
     prompt: &str,
-    options: usize,
+    (options, rule): (usize, LetterRule),
     settings: &EvalSettings,
 ) -> Result<Chosen> {
     let start = Instant::now();
@@ -46,7 +46,7 @@ pub fn ask(
         }
     };
     let choice = match settings.choose {
-        Choose::Letter => letter::read(settings.prompt, &answer.text, options),
+        Choose::Letter => letter::read(settings.prompt, rule, &answer.text, options),
         Choose::Likelihood => highest(&likelihoods),
     };
     let frames = frames(encoded, &answer);

@@ -55,6 +55,14 @@ pub fn compare(first: &RunFolder, second: &RunFolder) -> Result<Comparison> {
         return Err(second.bad(format!("is a run over {}, and the other over {}", b.data_set, a.data_set)));
     }
     let (ours, theirs) = (first.answers()?, second.answers()?);
+    let texts: BTreeMap<&str, (&str, &[String])> =
+        ours.iter().map(|a| (a.id.as_str(), (a.question.as_str(), &a.options[..]))).collect();
+    let other = |b: &&AnswerLine| texts.get(b.id.as_str()).is_some_and(|&a| a != (b.question.as_str(), &b.options[..]));
+    if let Some(answer) = theirs.iter().find(other) {
+        return Err(
+            second.bad(format!("has another question under the name {}; compare runs over one list", answer.id))
+        );
+    }
     let comparison = pair(&ours, &theirs);
     match comparison.questions {
         0 => Err(second.bad("and the other run have no question in common that both could be asked")),

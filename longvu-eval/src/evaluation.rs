@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     AnswerLine, DataSet, Encodings, Error, EvalResult, EvalSettings, FrameCount, Question, Result, RunFolder, Seconds,
     Shard, Subtitles, asking, datasets,
-    looked::{Looked, Source, is_of_the_video},
+    looked::{Looked, Source, check_system, is_of_the_video},
     prompt::prompt,
     spec::RunSpec,
     visual::{self, Stamp},
@@ -143,6 +143,7 @@ impl Evaluation {
         out: &RunFolder,
         mut told: impl FnMut(EvalProgress<'_>),
     ) -> Result<EvalResult> {
+        check_system(model, self.settings.system.as_deref())?;
         let spec = RunSpec {
             missing: self.missing.clone(),
             ..RunSpec::new(self.data_set(), &self.settings, model_settings, self.selection.shard)
@@ -236,21 +237,27 @@ impl Evaluation {
     fn ask(&self, model: &LongVu, question: &Question, looked: &Looked, line: &mut AnswerLine) -> Result<()> {
         line.warnings.clone_from(&looked.warnings);
         let subtitles = match question.subtitles.as_ref().filter(|_| self.settings.subtitles) {
-            None => Vec::new(),
+            None => None,
             Some(path) => {
                 let tokens = |text: &str| model.tokenizer().encode(text).map_or(usize::MAX, |ids| ids.len());
                 let subtitles = Subtitles::open(path)?;
                 if subtitles.unreadable() > 0 {
                     line.warnings.push(format!("{} cues of its subtitles cannot be read", subtitles.unreadable()));
                 }
-                subtitles.lines(&looked.indices(), looked.rate, tokens)
+                Some(subtitles.lines(&looked.indices(), looked.rate, tokens))
             }
         };
-        let text = prompt(self.data_set(), self.settings.prompt, question, &subtitles);
-        line.subtitle_lines = subtitles.len();
+        let text = prompt(self.data_set(), self.settings.prompt, question, subtitles.as_deref());
         line.prompt_sha256 = format!("{:x}", Sha256::digest(&text));
+        line.subtitle_lines = subtitles.map_or(0, |lines| lines.len());
         line.frames = FrameCount { sampled: looked.encoded.sampled_frames(), ..FrameCount::default() };
-        match asking::ask(model, &looked.encoded, &text, question.options.len(), &self.settings) {
+        match asking::ask(
+            model,
+            &looked.encoded,
+            &text,
+            (question.options.len(), self.data_set.letter_rule()),
+            &self.settings,
+        ) {
             Ok(chosen) => {
                 line.right = question.answer.map(|answer| chosen.choice == Some(answer));
                 line.letter = chosen.choice.map(datasets::letter);

@@ -55,6 +55,8 @@ impl FrameRule {
         // Casts saturate, and map the NaN of an unknown rate to 0.
         let step = (step as usize).max(1);
         let (first, last) = match bounds {
+            // Without an end, to the last.
+            Some((start, f64::INFINITY)) => ((round(start * rate) as usize).min(frames.saturating_sub(1)), frames),
             Some((start, end)) => {
                 let first = (round(start * rate) as usize).min(frames.saturating_sub(1));
                 let last = (round(end * rate) as usize).min(frames.saturating_sub(1));
@@ -73,6 +75,16 @@ impl FrameRule {
             }
             _ => indices,
         }
+    }
+
+    /// The same of a folder of `pictures`, which the scripts count from 1: from picture `max(1, round(start rate))` to before
+    /// picture `min(round(end rate), pictures)`. Indices are from 0.
+    pub fn of_pictures(&self, pictures: usize, rate: f64, bounds: Option<(f64, f64)>) -> Vec<usize> {
+        let Some((start, end)) = bounds else { return self.indices(pictures, rate, None) };
+        let number = |seconds: f64| ((seconds * rate).round_ties_even() as usize).min(pictures);
+        let first = number(start).max(1).min(pictures);
+        let part = number(end).saturating_sub(first).max(1).min(pictures + 1 - first.max(1));
+        self.indices(part, rate, None).into_iter().map(|i| i + first - 1).collect()
     }
 
     /// The same, of an opened video.
@@ -105,6 +117,18 @@ mod tests {
         assert_eq!(two.indices(100, 25.0, Some((0.5, 2.1))), [12, 24, 36, 48]);
         assert_eq!(two.indices(30, 25.0, Some((0.0, 100.0))), [0, 12, 24]);
         assert_eq!(two.indices(30, 25.0, Some((50.0, 60.0))), [29]);
+    }
+
+    #[test]
+    fn pictures_count_from_one() {
+        let two = FrameRule::new(2.0).with_round_rate(false);
+        // Pictures 2, 4, 6: from round(0.5 * 3) to before round(2.5 * 3) = 8, both halves to even, by round(3 / 2).
+        assert_eq!(two.of_pictures(9, 3.0, Some((0.5, 2.5))), [1, 3, 5]);
+        assert_eq!(two.of_pictures(9, 3.0, Some((0.0, 100.0))), [0, 2, 4, 6]);
+        assert_eq!(two.of_pictures(9, 3.0, Some((2.9, 100.0))), [8]);
+        assert_eq!(two.of_pictures(3, 3.0, None), [0, 2]);
+        let all = FrameRule::new(1.0).indices(10, 1.0, Some((2.0, f64::INFINITY)));
+        assert_eq!(all, [2, 3, 4, 5, 6, 7, 8, 9]);
     }
 
     #[test]

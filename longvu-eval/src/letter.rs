@@ -2,10 +2,22 @@
 
 use crate::PromptStyle;
 
+/// What a published script takes with a letter, and so may find odd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LetterRule {
+    /// The letter alone.
+    Bare,
+    /// Brackets and spaces around it.
+    Brackets,
+    /// Brackets, commas and spaces around it.
+    BracketsAndCommas,
+}
+
 /// The option that an answer names, of `options` ones; `None` where it names none.
-pub fn read(style: PromptStyle, text: &str, options: usize) -> Option<usize> {
+pub fn read(style: PromptStyle, rule: LetterRule, text: &str, options: usize) -> Option<usize> {
     let option = match style {
-        PromptStyle::Package => package(text, options),
+        PromptStyle::Package => package(rule, text, options),
         PromptStyle::LmmsEval => lmms_eval(text, options),
     };
     option.filter(|&option| option < options)
@@ -16,21 +28,22 @@ fn index_of(letter: char, options: usize) -> Option<usize> {
     (index < options).then_some(index)
 }
 
-/// As the published scripts do: without the word "Answer", the first letter in range, with the brackets and spaces around
-/// it; where those leave more than a letter, C.
-fn package(text: &str, options: usize) -> Option<usize> {
+/// As the published scripts do: without the word "Answer", the first letter in range. Where the script takes brackets, commas
+/// and spaces with it, those around go, spaces first and then brackets; where more than a letter is left, it counts as C.
+fn package(rule: LetterRule, text: &str, options: usize) -> Option<usize> {
     /// What anything odd counts as.
     const ODD: usize = 2;
     let text = text.replace("Answer", "");
     let (at, letter) = text.char_indices().find_map(|(at, c)| Some((at, index_of(c, options)?)))?;
-    let before = &text[text[..at].trim_end_matches(['(', ' ']).len()..at];
-    let after = &text[at + 1..];
-    let after = &after[..after.len() - after.trim_start_matches([')', ' ']).len()];
-    // Spaces outside the brackets go, then brackets; a space inside of them is left, and odd.
-    let inner = (before.trim_start(), after.trim_end());
-    let odd =
-        inner.0.trim_start_matches(['(', ')']).contains(' ') || inner.1.trim_end_matches(['(', ')']).contains(' ');
-    Some(if odd { ODD } else { letter })
+    let (opening, closing): (&[char], &[char]) = match rule {
+        LetterRule::Bare => (&[], &[]),
+        LetterRule::Brackets => (&['(', ' '], &[')', ' ']),
+        LetterRule::BracketsAndCommas => (&['(', ',', ' '], &[')', ',', ' ']),
+    };
+    let start = text[..at].trim_end_matches(opening).len();
+    let end = text.len() - text[at + 1..].trim_start_matches(closing).len();
+    let taken = text[start..end].trim().trim_matches(['(', ')']);
+    Some(if taken.len() == 1 { letter } else { ODD })
 }
 
 /// As lmms-eval does: the answer begins with a letter, or ends with one, or says "answer is X", (X), or "X."; of several
@@ -61,7 +74,8 @@ mod tests {
 
     #[test]
     fn the_package_takes_the_first_letter_in_range() {
-        let read = |text| read(PromptStyle::Package, text, 4);
+        use LetterRule::{Bare, Brackets, BracketsAndCommas};
+        let read = |rule, text| read(PromptStyle::Package, rule, text, 4);
         for (text, expected) in [
             ("B", Some(1)),
             ("(B)", Some(1)),
@@ -73,20 +87,26 @@ mod tests {
             ("EB", Some(1)),
             ("", None),
             ("(A", Some(0)),
-            // Odd ones.
-            ("( A)", Some(2)),
-            ("(A )", Some(2)),
             ("Because", Some(1)),
         ] {
-            assert_eq!(read(text), expected, "{text:?}");
+            for rule in [Bare, Brackets, BracketsAndCommas] {
+                assert_eq!(read(rule, text), expected, "{rule:?} {text:?}");
+            }
         }
-        assert_eq!(super::read(PromptStyle::Package, "E", 5), Some(4));
-        assert_eq!(super::read(PromptStyle::Package, "( A)", 2), None, "C is no option of two");
+        // Odd ones.
+        for (text, bare, brackets, commas) in
+            [("( A)", 0, 2, 2), ("(A )", 0, 2, 2), ("A, because", 0, 0, 2), ("(A), B", 0, 0, 2), ("B)", 1, 1, 1)]
+        {
+            let found = [Bare, Brackets, BracketsAndCommas].map(|rule| read(rule, text));
+            assert_eq!(found, [Some(bare), Some(brackets), Some(commas)], "{text:?}");
+        }
+        assert_eq!(super::read(PromptStyle::Package, Brackets, "E", 5), Some(4));
+        assert_eq!(super::read(PromptStyle::Package, Brackets, "( A)", 2), None, "C is no option of two");
     }
 
     #[test]
     fn lmms_eval_goes_by_where_a_letter_stands() {
-        let read = |text| read(PromptStyle::LmmsEval, text, 4);
+        let read = |text| read(PromptStyle::LmmsEval, LetterRule::Bare, text, 4);
         for (text, expected) in [
             ("B", Some(1)),
             ("B) A thing", Some(1)),

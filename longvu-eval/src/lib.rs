@@ -34,6 +34,7 @@ pub use datasets::{
 pub use error::{Error, Result};
 pub use evaluation::{EvalProgress, Evaluation, Selection};
 pub use frames::FrameRule;
+pub use letter::LetterRule;
 pub use looked::Encodings;
 pub use merge::merge;
 pub use prompt::{PromptStyle, prompt};

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longvu::{EncodedVideo, ErrorKind, LongVu, VideoOptions};
+use longvu::{EncodedVideo, LongVu, VideoOptions, llm::Conversation};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -127,11 +127,37 @@ impl Looked {
 
 /// Whether an error is this video's or this question's, and not the model's, the machine's, or a wish to stop.
 pub(crate) fn is_of_the_video(error: &longvu::Error) -> bool {
+    use longvu::{Error, llm};
     match error {
-        longvu::Error::Spill { .. }
-        | longvu::Error::Compress(_)
-        | longvu::Error::Core(_)
-        | longvu::Error::Checkpoint(_) => false,
-        error => matches!(error.kind(), ErrorKind::BadInput | ErrorKind::NotFound | ErrorKind::DoesNotFit),
+        Error::Video(_)
+        | Error::Vision(_)
+        | Error::NoFrames
+        | Error::Panicked { .. }
+        | Error::EmptyQuestion
+        | Error::PromptTooLong { .. }
+        | Error::VisualsTooLarge { .. } => true,
+        Error::Llm(error) => matches!(
+            error,
+            llm::Error::PlaceholderInText { .. }
+                | llm::Error::SpecialTokenInText { .. }
+                | llm::Error::TextTooLong { .. }
+        ),
+        _ => false,
+    }
+}
+
+/// Refuses a system prompt that no question can have, before a video is looked at.
+pub(crate) fn check_system(model: &LongVu, system: Option<&str>) -> Result<()> {
+    let Some(system) = system else { return Ok(()) };
+    let mut conversation = Conversation::new(0).with_system(system);
+    conversation.push_user("?");
+    let prompt = model.prompt_ids(&conversation)?;
+    let (tokens, budget) = (prompt.text_ids_without_placeholders().len(), model.budget());
+    match budget.room(tokens) {
+        0 => {
+            let (window, reserved) = (budget.max_len, budget.inference_max_length);
+            Err(longvu::Error::PromptTooLong { tokens, window, reserved }.into())
+        }
+        _ => Ok(()),
     }
 }

@@ -102,11 +102,14 @@ impl RunFolder {
     /// Writes a run that was put together from others.
     pub(crate) fn put_together(&self, spec: &RunSpec, answers: &[AnswerLine]) -> Result<()> {
         fs::create_dir_all(&self.path).map_err(Error::write(&self.path))?;
-        if self.has_spec() || self.path.join(ANSWERS).exists() {
+        // A merge that was killed before its result is begun anew.
+        let half = self.has_spec() && !self.path.join(RESULT).exists();
+        let same = half && self.spec::<RunSpec>().is_ok_and(|there| there == *spec);
+        if !same && (self.has_spec() || self.path.join(ANSWERS).exists()) {
             return Err(self.bad("holds a run already; name another folder"));
         }
-        journal::rewrite(&self.path.join(ANSWERS), answers)?;
-        journal::write_json(&self.path.join(SPEC), spec)
+        journal::write_json(&self.path.join(SPEC), spec)?;
+        journal::rewrite(&self.path.join(ANSWERS), answers)
     }
 
     /// Writes `result.json` and what a leaderboard takes.

@@ -72,8 +72,8 @@ pub struct EvalResult {
     pub overall: Score,
     /// The share of right answers among all questions.
     pub pooled: Score,
-    /// The same with questions of which nothing could be asked counted as wrong.
-    pub pooled_with_failed: Score,
+    /// The data set's own score with questions of which nothing could be asked counted as wrong.
+    pub overall_with_failed: Score,
     /// By kind of group, and by group.
     pub groups: BTreeMap<String, BTreeMap<String, Score>>,
     /// What was published for LongVU.
@@ -129,13 +129,8 @@ impl EvalResult {
         let scored: Vec<&AnswerLine> = asked.iter().copied().filter(|answer| answer.right.is_some()).collect();
         let pooled = score(scored.iter().copied());
         let failed: Vec<&AnswerLine> = answers.iter().filter(|answer| !answer.is_answered()).collect();
-        let lost = failed.iter().filter(|answer| answer.answer.is_some()).count();
-        let groups = groups(&scored);
+        let labelled: Vec<&AnswerLine> = answers.iter().filter(|answer| answer.answer.is_some()).collect();
         let rule = data_set.overall();
-        let overall = match rule {
-            OverallRule::Pooled => pooled,
-            OverallRule::MeanOf(kind) => Score::mean(groups.get(kind).into_iter().flat_map(BTreeMap::values)),
-        };
         Self {
             longvu: spec.longvu.clone(),
             data_set: spec.data_set.clone(),
@@ -143,10 +138,10 @@ impl EvalResult {
             settings: spec.settings.clone(),
             model: spec.model.clone(),
             rule,
-            overall,
+            overall: overall(rule, &scored),
             pooled,
-            pooled_with_failed: Score::new(pooled.right, pooled.of + lost),
-            groups,
+            overall_with_failed: overall(rule, &labelled),
+            groups: groups(&scored),
             published: data_set.published().to_vec(),
             questions: answers.len(),
             unlabelled: answers.iter().filter(|answer| answer.answer.is_none()).count(),
@@ -184,6 +179,14 @@ fn score<'a>(answers: impl Iterator<Item = &'a AnswerLine>) -> Score {
     let (right, of) =
         answers.fold((0, 0), |(right, of), answer| (right + usize::from(answer.right == Some(true)), of + 1));
     Score::new(right, of)
+}
+
+/// The score by a data set's own rule.
+fn overall(rule: OverallRule, answers: &[&AnswerLine]) -> Score {
+    match rule {
+        OverallRule::Pooled => score(answers.iter().copied()),
+        OverallRule::MeanOf(kind) => Score::mean(groups(answers).get(kind).into_iter().flat_map(BTreeMap::values)),
+    }
 }
 
 fn groups(scored: &[&AnswerLine]) -> BTreeMap<String, BTreeMap<String, Score>> {

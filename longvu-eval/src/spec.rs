@@ -18,7 +18,7 @@ pub(crate) struct RunSpec {
     pub model: Value,
     /// Questions of all parts.
     pub questions: usize,
-    /// SHA-256 of their names, texts and options.
+    /// SHA-256 of their names, texts, options, groups and answers, and of which have subtitles.
     pub questions_sha256: String,
     /// Videos that are left out because they are missing.
     pub missing: Vec<String>,
@@ -44,10 +44,14 @@ impl RunSpec {
         let mut hash = Sha256::new();
         for question in questions {
             self.questions += 1;
-            for text in [&question.id, &question.video.key(), &question.text].into_iter().chain(&question.options) {
+            let groups = question.groups.iter().map(|(_, value)| value);
+            let key = question.video.key();
+            let texts = [&question.id, &key, &question.text].into_iter();
+            for text in texts.chain(&question.options).chain(groups) {
                 hash.update((text.len() as u64).to_be_bytes());
                 hash.update(text);
             }
+            hash.update(format!("{:?} {}", question.answer, question.subtitles.is_some()));
         }
         self.questions_sha256 = format!("{:x}", hash.finalize());
         self

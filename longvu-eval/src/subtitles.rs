@@ -46,7 +46,7 @@ impl Subtitles {
         let (mut cues, mut unreadable) = (Vec::new(), 0);
         for block in blocks {
             match Subtitle::parse(block.join("\n")) {
-                Ok(cue) => cues.push((seconds(cue.start_time), seconds(cue.end_time), cue.text.trim().to_owned())),
+                Ok(cue) => cues.push((seconds(cue.start_time), seconds(cue.end_time), plain(&cue.text))),
                 Err(_) => unreadable += 1,
             }
         }
@@ -61,19 +61,20 @@ impl Subtitles {
 
     /// The lines of frames at these indices, as the package's script for VideoMME takes them.
     ///
-    /// For each frame the first cue that covers its time, which is its index over the rounded `rate`; without cues of
-    /// sounds, and without those that the one before contains. Lines of more than 6,000 tokens together are thinned to
-    /// every `n / 200`-th.
+    /// For each frame the first cue that begins before its time, which is its index over the rounded `rate`, and ends after it;
+    /// without cues of sounds, and without those that have been taken already or that the one before contains. A cue's lines are
+    /// joined by spaces, and its tags left out. Lines of more than 6,000 tokens together are thinned to every `n / 200`-th.
     pub fn lines(&self, indices: &[usize], rate: f64, tokens: impl Fn(&str) -> usize) -> Vec<String> {
         let rate = rate.round_ties_even().max(1.0);
         let mut lines: Vec<&str> = Vec::new();
         for &index in indices {
             let time = index as f64 / rate;
-            let Some((.., text)) = self.cues.iter().find(|(start, end, _)| (*start..=*end).contains(&time)) else {
+            let Some((.., text)) = self.cues.iter().find(|(start, end, _)| *start < time && time < *end) else {
                 continue;
             };
             let is_sound = SOUNDS.iter().any(|sound| text.contains(sound));
-            let is_said = lines.last().is_some_and(|last| last.contains(text.as_str()));
+            let is_said =
+                lines.contains(&text.as_str()) || lines.last().is_some_and(|last| last.contains(text.as_str()));
             if !text.is_empty() && !is_sound && !is_said {
                 lines.push(text);
             }
@@ -84,6 +85,27 @@ impl Subtitles {
         }
         lines.into_iter().map(str::to_owned).collect()
     }
+}
+
+/// A cue's lines as one, without tags such as `<font color="white">`.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        let (before, tag) = rest.split_at(at);
+        let inner = tag[1..].trim_start().trim_start_matches('/').trim_start();
+        let end = tag.find('>').filter(|_| inner.starts_with(|c: char| c.is_ascii_alphabetic()));
+        plain += before;
+        rest = match end {
+            Some(end) => &tag[end + 1..],
+            None => {
+                plain.push('<');
+                &tag[1..]
+            }
+        };
+    }
+    plain += rest;
+    plain.trim().replace('\n', " ")
 }
 
 fn seconds(time: Timestamp) -> f64 {
@@ -103,8 +125,13 @@ mod tests {
     fn each_frame_has_the_cue_that_covers_it() {
         let subtitles = Subtitles::parse(FILE);
         let at = |indices: &[usize], rate| subtitles.lines(indices, rate, |text| text.split_whitespace().count());
-        // At 0, 2, 4, 6, 8 s: the second is contained in the first, the third is music.
-        assert_eq!(at(&[0, 50, 100, 150, 200], 25.0), ["hello there", "two\nlines"]);
+        // At 1, 3, 4, 6, 8 s: the second is contained in the first, the third is music.
+        assert_eq!(at(&[25, 75, 100, 150, 200], 25.0), ["hello there", "two lines"]);
+        // A cue's first and last moment are not its own.
+        assert_eq!(at(&[0, 50, 175], 25.0), [""; 0]);
+        let again = "1\n00:00:00,500 --> 00:00:01,500\n<font color=\"white\">a, b</font>\n\n2\n00:00:01,600 --> 00:00:02,500\nb\n\n\
+                     3\n00:00:02,600 --> 00:00:03,500\n<i>a, b</i>\n";
+        assert_eq!(Subtitles::parse(again).lines(&[1, 2, 3], 1.0, |_| 0), ["a, b"], "`b` is in it, and it was said");
         // 24.6 counts as 25.
         assert_eq!(at(&[75], 24.6), ["hello"]);
         assert_eq!(at(&[57], 25.0), [""; 0], "2.28 s, between two cues");
@@ -125,9 +152,9 @@ mod tests {
             })
             .collect();
         let subtitles = Subtitles::parse(&cues);
-        let frames: Vec<usize> = (0..1000).collect();
-        assert_eq!(subtitles.lines(&frames, 1.0, |_| 6000).len(), 1000);
-        let thinned = subtitles.lines(&frames, 1.0, |_| 6001);
+        let frames: Vec<usize> = (0..1000).map(|i| 2 * i + 1).collect();
+        assert_eq!(subtitles.lines(&frames, 2.0, |_| 6000).len(), 1000);
+        let thinned = subtitles.lines(&frames, 2.0, |_| 6001);
         assert_eq!((thinned.len(), thinned[1].as_str()), (200, "line 5."));
     }
 
@@ -136,7 +163,7 @@ mod tests {
         let odd =
             "1 \n00:00:00,000 --> 00:00:01,000 X1:0\nspaces \n\ntwo\nno number\n\n3\n00:00:02.000 --> 00:00:03.000\n";
         let subtitles = Subtitles::parse(odd);
-        assert_eq!((subtitles.lines(&[0, 2], 1.0, |_| 0), subtitles.unreadable()), (vec!["spaces".to_owned()], 1));
+        assert_eq!((subtitles.lines(&[1, 5], 2.0, |_| 0), subtitles.unreadable()), (vec!["spaces".to_owned()], 1));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.srt");
         for (bytes, part) in [(&b"1\nnot a time\ntext\n\n"[..], "SubRip"), (b"\xff\xfe1\0\n\0", "UTF-8")] {

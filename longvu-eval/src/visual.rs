@@ -96,7 +96,7 @@ impl Visual {
             return Err(video::Error::NoFrames { path: path.to_owned() }.into());
         }
         rule.check(path, pictures.len() as f64 / rate)?;
-        let indices = rule.of(pictures.len(), rate);
+        let indices = rule.rule.of_pictures(pictures.len(), rate, rule.bounds);
         let chosen: Vec<(usize, PathBuf)> = indices.iter().map(|&i| (i, pictures[i].clone())).collect();
         let warnings = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&warnings);

@@ -20,7 +20,7 @@ fn question(name: &str, id: &str) -> (Box<dyn longvu_eval::DataSet>, Question) {
 fn asked(name: &str, id: &str, style: PromptStyle, subtitles: &[&str]) -> String {
     let (data_set, question) = question(name, id);
     let subtitles: Vec<String> = subtitles.iter().map(|&line| line.to_owned()).collect();
-    prompt(data_set.as_ref(), style, &question, &subtitles)
+    prompt(data_set.as_ref(), style, &question, (!subtitles.is_empty()).then_some(&subtitles[..]))
 }
 
 #[test]
@@ -31,6 +31,9 @@ fn videomme_asks_as_the_package() {
     let subtitles = "This video's subtitles are listed below:\nhello there\nhow are you\n";
     let with = asked("videomme", "002-1", PromptStyle::Package, &["hello there", "how are you"]);
     assert_eq!(with, format!("{subtitles}{package}"));
+    let (data_set, question) = question("videomme", "002-1");
+    let silent = prompt(data_set.as_ref(), PromptStyle::Package, &question, Some(&[]));
+    assert_eq!(silent, format!("This video's subtitles are listed below:\n\n{package}"));
     let lmms_eval = "Select the best answer to the following multiple-choice question based on the video and the \
                      subtitles. Respond with only the letter (A, B, C, or D) of the correct option.\nWhich colour is \
                      thing 3?\nA. red 3.\nB. blue 3.\nC. green 3.\nD. yellow 3.\nThe best answer is:";
@@ -73,7 +76,7 @@ fn egoschema_asks_as_the_package() {
 fn a_list_asks_about_as_many_options_as_there_are() {
     let (data_set, mut question) = question("json", "7");
     question.options.truncate(2);
-    let asked = prompt(data_set.as_ref(), PromptStyle::Package, &question, &[]);
+    let asked = prompt(data_set.as_ref(), PromptStyle::Package, &question, None);
     assert_eq!(
         asked,
         "Question: Which colour is thing 7?\nOptions:\n(A) red 7\n(B) blue 7\nRespond with only the letter (A or B) of \

@@ -212,7 +212,7 @@ fn an_unreadable_video_is_counted_and_asked_again() {
     assert!(done.code == 3 && done.stdout.contains("failed ones as wrong"), "{}", done.stdout);
     let first = result(&out);
     assert_eq!((first["failed"].as_array().unwrap().len(), &first["pooled"]["of"]), (6, &24.into()));
-    assert_eq!(first["pooled_with_failed"]["of"], 30);
+    assert_eq!(first["overall_with_failed"]["of"], 30);
     fs::write(&video, good).unwrap();
     run(&mut eval("json", &made, &out)).ok();
     assert_eq!(result(&out)["pooled"]["of"], 30);

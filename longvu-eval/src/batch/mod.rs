@@ -20,7 +20,7 @@ use self::folder::{BatchSpec, JOURNALS};
 pub use self::{list::BatchItem, parquet::SCHEMA_VERSION, row::BatchRow};
 use crate::{
     Encodings, Error, Result, RunFolder, Shard,
-    looked::{Looked, Source, is_of_the_video},
+    looked::{Looked, Source, check_system, is_of_the_video},
     spec::Line,
 };
 
@@ -126,6 +126,7 @@ impl Batch {
     ) -> Result<BatchSummary> {
         let spec = self.spec(model_settings)?;
         folder::is_of(out, &self.part_name(), &spec)?;
+        check_system(model, self.settings.system.as_deref())?;
         let folder = RunFolder::new(out.join(JOURNALS).join(self.part_name()));
         let (_lock, mut journal, before) = folder.start::<_, BatchRow>(&spec)?;
         let rows = self.items().map(|item| item.questions.len()).sum();
@@ -146,6 +147,11 @@ impl Batch {
         let places: HashMap<&str, usize> =
             self.items.iter().enumerate().map(|(place, item)| (item.id.as_str(), place)).collect();
         all.sort_by_key(|row| (places.get(row.id.as_str()).copied(), row.question_index));
+        let same = |pair: &&[BatchRow]| (&pair[0].id, pair[0].question_index) == (&pair[1].id, pair[1].question_index);
+        if let Some(pair) = all.windows(2).find(same) {
+            let (id, question) = (&pair[0].id, pair[0].question_index);
+            return Err(folder.bad(format!("has two rows of question {question} about {id}; remove one of the lines")));
+        }
         let path = self.part(out);
         parquet::write(&path, &all)?;
         let first_error = all.iter().find_map(|row| row.error.clone());

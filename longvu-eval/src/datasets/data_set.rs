@@ -5,7 +5,7 @@ use std::path::Path;
 use longvu::Preset;
 use serde::Serialize;
 
-use crate::{AnswerLine, FrameRule, Question, Result};
+use crate::{AnswerLine, FrameRule, LetterRule, Question, Result};
 
 /// How a data set's own score is made of its questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,6 +61,11 @@ pub trait DataSet: Send + Sync {
 
     /// The last line of the package's prompt, with a line end after it where the script has one.
     fn instruction(&self, question: &Question) -> String;
+
+    /// What the package's script takes with a letter.
+    fn letter_rule(&self) -> LetterRule {
+        LetterRule::Bare
+    }
 
     /// The text that lmms-eval would ask, without subtitles.
     fn lmms_eval_prompt(&self, question: &Question) -> String;

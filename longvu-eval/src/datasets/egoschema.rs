@@ -9,7 +9,7 @@ use super::{
     data_set::{DataSet, LLAMA, Published, QWEN, letters, published},
     read,
 };
-use crate::{AnswerLine, FrameRule, Question, Result, VideoRef};
+use crate::{AnswerLine, FrameRule, LetterRule, Question, Result, VideoRef};
 
 /// EgoSchema (arXiv 2308.09126). Scored are the questions whose answers are published; all go into `submission.csv`.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +67,10 @@ impl DataSet for EgoSchema {
 
     fn instruction(&self, question: &Question) -> String {
         format!("Respond with only the letter ({}) of the correct option.", letters(question.options.len()))
+    }
+
+    fn letter_rule(&self) -> LetterRule {
+        LetterRule::Brackets
     }
 
     fn lmms_eval_prompt(&self, question: &Question) -> String {

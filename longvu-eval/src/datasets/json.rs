@@ -59,7 +59,7 @@ impl DataSet for Json {
             video.bounds = match (item.start, item.end) {
                 (None, None) => None,
                 (start, end) => {
-                    let (start, end) = (start.unwrap_or(0.0), end.unwrap_or(f64::MAX));
+                    let (start, end) = (start.unwrap_or(0.0), end.unwrap_or(f64::INFINITY));
                     if start.is_nan() || end.is_nan() || start < 0.0 || start >= end {
                         return Err(read::bad(
                             &path,
@@ -106,7 +106,7 @@ fn items(path: &Path) -> Result<Vec<Item>> {
     }
     let bytes = read::bytes(path)?;
     let text = String::from_utf8(bytes).map_err(|_| read::bad(path, "it is no UTF-8 text"))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let lines = text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(place, line)| {
             serde_json::from_str(line).map_err(|error| read::bad(path, format!("line {}: {error}", place + 1)))

@@ -9,7 +9,7 @@ use super::{
     data_set::{DataSet, LLAMA, Published, QWEN, published},
     read,
 };
-use crate::{FrameRule, Question, Result, VideoRef};
+use crate::{FrameRule, LetterRule, Question, Result, VideoRef};
 
 /// MVBench (arXiv 2311.17005).
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +98,10 @@ impl DataSet for MvBench {
 
     fn instruction(&self, _question: &Question) -> String {
         "Answer with the option's letter from the given choices directly and only give the best option.".into()
+    }
+
+    fn letter_rule(&self) -> LetterRule {
+        LetterRule::BracketsAndCommas
     }
 
     fn lmms_eval_prompt(&self, question: &Question) -> String {

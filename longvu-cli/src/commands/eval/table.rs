@@ -37,7 +37,7 @@ fn lines(result: &EvalResult) -> Vec<String> {
         lines.push(row("pooled (all questions)", &result.pooled, ""));
     }
     if !result.failed.is_empty() {
-        lines.push(row("pooled, failed ones as wrong", &result.pooled_with_failed, ""));
+        lines.push(row("overall, failed ones as wrong", &result.overall_with_failed, ""));
     }
     lines
 }
