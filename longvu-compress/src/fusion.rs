@@ -98,6 +98,13 @@ pub struct FusionReport {
     pub spatial: Option<SpatialReport>,
 }
 
+impl FusionReport {
+    /// Frames that the prompt has anything of: the picked ones, or all that came in.
+    pub fn prompt_frames(&self) -> usize {
+        if self.layout == Layout::Picked { self.full_frames } else { self.frames }
+    }
+}
+
 /// The visual part of a prompt.
 #[non_exhaustive]
 pub struct VisualTokens {

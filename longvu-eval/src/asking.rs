@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use longvu::{EncodedVideo, GenerationConfig, LongVu, compress::Layout, llm::Conversation};
+use longvu::{EncodedVideo, GenerationConfig, LongVu, compress::FusionReport, llm::Conversation};
 
 use crate::{Choose, Error, EvalSettings, FrameCount, LetterRule, Result, datasets, letter};
 
@@ -101,13 +101,9 @@ fn highest(values: &[f64]) -> Option<usize> {
 }
 
 fn frames(encoded: &EncodedVideo, answer: &longvu::Answer) -> FrameCount {
-    let kept = answer.selected.iter().zip(&answer.reports).map(|(selected, report)| match report.layout {
-        Layout::Picked => report.full_frames,
-        _ => selected.len(),
-    });
     FrameCount {
         sampled: encoded.sampled_frames(),
-        kept: kept.sum(),
+        kept: answer.reports.iter().map(FusionReport::prompt_frames).sum(),
         full: answer.reports.iter().map(|report| report.full_frames).sum(),
     }
 }

@@ -100,16 +100,7 @@ impl Error {
         match self {
             Self::Model(error) => error.kind(),
             Self::Strict { source, .. } => source.kind(),
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                    ErrorKind::DoesNotFit
-                }
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::IsADirectory => {
-                    ErrorKind::BadInput
-                }
-                _ => ErrorKind::Internal,
-            },
+            Self::Io { source, .. } => source.kind().into(),
             Self::MissingVideos { .. } => ErrorKind::NotFound,
             Self::BadData { .. } | Self::BadQuestion { .. } | Self::BadRun { .. } | Self::Setting { .. } => {
                 ErrorKind::BadInput

@@ -175,13 +175,7 @@ impl Evaluation {
             if let Some(&bytes) = before.get(key.as_str())
                 && checked.insert(key)
             {
-                let now = visual::stamp(&question.video).bytes;
-                if now != bytes {
-                    let (name, advice) = (&question.video.name, "name another folder, or put the video back");
-                    return Err(
-                        out.bad(format!("has answers about {name} with {bytes} bytes, and now it has {now}; {advice}"))
-                    );
-                }
+                out.check_unchanged(&question.video.name, bytes, visual::stamp(&question.video).bytes)?;
             }
         }
         Ok(())

@@ -64,6 +64,15 @@ impl RunFolder {
         serde_json::from_slice(&bytes).map_err(|error| self.bad(format!("holds a run.json of another kind: {error}")))
     }
 
+    /// Refuses to go on about a video of which answers are here and whose size has changed since.
+    pub(crate) fn check_unchanged(&self, video: &str, before: u64, now: u64) -> Result<()> {
+        if before == now {
+            return Ok(());
+        }
+        let advice = "name another folder, or put the video back";
+        Err(self.bad(format!("has answers about {video} with {before} bytes, and now it has {now}; {advice}")))
+    }
+
     pub(crate) fn bad(&self, reason: impl Into<String>) -> Error {
         Error::BadRun { path: self.path.clone(), reason: reason.into() }
     }

@@ -110,7 +110,7 @@ fn a_stopped_part_goes_on_without_asking_twice() {
 fn kept_encodings_spare_the_towers() {
     let folder = tempfile::tempdir().unwrap();
     let (list, model) = (list(folder.path(), 3), model());
-    let about = json!({ "fingerprint": model.fingerprint() });
+    let about = json!({ "fingerprint": model.fingerprint().unwrap() });
     let mut settings = settings(Shard::WHOLE);
     settings.encodings = Some(Encodings::new(folder.path().join("encodings"), &about).unwrap());
     let run = |settings: &BatchSettings, out: &str| {

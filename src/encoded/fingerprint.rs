@@ -1,6 +1,6 @@
 //! A short text that tells checkpoints apart by what an encoded video depends on.
 
-use longvu_checkpoint::{Checkpoint, Repo, TensorRole, TensorSpec, declare};
+use longvu_checkpoint::{Checkpoint, TensorRole, TensorSpec, config::LongVuConfig, declare};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -21,18 +21,18 @@ pub(crate) fn vision_fingerprint(files: &ModelFiles) -> Result<String> {
     let connector = declare(|w| files.build_connector(w));
     let configs = (&files.siglip_config, &files.siglip_pixels, &files.dinov2_config, &files.dinov2_pixels);
     hash.update(format!("{configs:?} {:?}", files.aggregator_config()));
-    add(&mut hash, &files.siglip.repo, &declare(|w| Siglip::new(&files.siglip_config, w)))?;
-    add(&mut hash, &files.dinov2.repo, &declare(|w| Dinov2::new(&files.dinov2_config, w)))?;
-    add(&mut hash, &files.repo, &connector)?;
+    add(&mut hash, &Checkpoint::open(&files.siglip.repo)?, &declare(|w| Siglip::new(&files.siglip_config, w)))?;
+    add(&mut hash, &Checkpoint::open(&files.dinov2.repo)?, &declare(|w| Dinov2::new(&files.dinov2_config, w)))?;
+    add(&mut hash, &Checkpoint::open(&files.repo)?, &connector)?;
     Ok(text(hash))
 }
 
 /// The fingerprint of the whole model: the language model's sizes and a sample of its tensors, beside what `vision`, the
 /// [`vision_fingerprint`] of the rest, is of.
-pub(crate) fn fingerprint(files: &ModelFiles, vision: &str) -> Result<String> {
-    let (config, mut hash) = (&files.config, Sha256::new());
+pub(crate) fn fingerprint(checkpoint: &Checkpoint, config: &LongVuConfig, vision: &str) -> Result<String> {
+    let mut hash = Sha256::new();
     hash.update(format!("{vision} {:?}", config.decoder));
-    add(&mut hash, &files.repo, &declare(|w| Decoder::new(&config.decoder, config.language_model(), w)))?;
+    add(&mut hash, checkpoint, &declare(|w| Decoder::new(&config.decoder, config.language_model(), w)))?;
     Ok(text(hash))
 }
 
@@ -42,8 +42,7 @@ fn text(hash: Sha256) -> String {
     text
 }
 
-fn add(hash: &mut Sha256, repo: &Repo, specs: &[TensorSpec]) -> Result<()> {
-    let checkpoint = Checkpoint::open(repo)?;
+fn add(hash: &mut Sha256, checkpoint: &Checkpoint, specs: &[TensorSpec]) -> Result<()> {
     let names = specs.iter().filter(|spec| spec.role == TensorRole::Parameter).map(|spec| spec.name.as_str());
     Ok(checkpoint.sample(names, |bytes| hash.update(bytes))?)
 }

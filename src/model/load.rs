@@ -7,7 +7,7 @@ use longvu_checkpoint::{Checkpoint, LoadOptions, check, config::LongVuConfig, lo
 use crate::{
     Error, Result,
     compress::{FastV, QueryStage, StageName, TopK},
-    encoded::fingerprint::{fingerprint, vision_fingerprint},
+    encoded::fingerprint::vision_fingerprint,
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{
         budget::budget,
@@ -37,9 +37,8 @@ impl LongVuBuilder {
         check(checkpoint.as_ref(), &connector, |w| files.build_connector(w))?;
         let decoder = self.decoder(&files, &checkpoint)?;
         let (siglip, dinov2) = (self.siglip(&files)?, self.dinov2(&files)?);
-        let (aggregator, projector) = load(checkpoint, &connector, |w| files.build_connector(w))?.0;
+        let (aggregator, projector) = load(checkpoint.clone(), &connector, |w| files.build_connector(w))?.0;
         let vision_fingerprint = vision_fingerprint(&files)?;
-        let fingerprint = fingerprint(&files, &vision_fingerprint)?;
         let model = LongVu::from_parts(Parts {
             device: self.device,
             weights: self.weights,
@@ -56,7 +55,7 @@ impl LongVuBuilder {
             spill: self.spill,
             encoded_bytes: self.encoded_bytes,
             vision_fingerprint,
-            fingerprint,
+            checkpoint,
             work: Arc::default(),
             config: files.config,
         });

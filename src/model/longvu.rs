@@ -8,13 +8,14 @@ use std::{
     },
 };
 
-use longvu_checkpoint::config::LongVuConfig;
+use longvu_checkpoint::{Checkpoint, config::LongVuConfig};
 use longvu_core::{Device, Watch, WeightFormat, is_cpu};
 
 use crate::{
     Error, Result,
     compress::{Budget, FastV, FramePicker, FrameScorer, FrameSelector, TokenPruner},
     encode::spill::SpillSettings,
+    encoded::fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
     model::{
         counters::{Work, WorkCounters},
@@ -58,8 +59,8 @@ pub(crate) struct Parts {
     pub encoded_bytes: u64,
     /// Tells the towers' and the connector's weights from others.
     pub vision_fingerprint: String,
-    /// Tells whole models apart.
-    pub fingerprint: String,
+    /// The language model's and the connector's files.
+    pub checkpoint: Arc<Checkpoint>,
     pub work: Arc<Work>,
 }
 
@@ -159,9 +160,13 @@ impl LongVu {
     }
 
     /// Tells models apart by their sizes and a sample of every tensor: 32 hexadecimal digits. Where the files are and what
-    /// they are called does not matter.
-    pub fn fingerprint(&self) -> &str {
-        &self.parts.fingerprint
+    /// they are called does not matter. It is made when asked for.
+    ///
+    /// # Errors
+    /// A file of weights that cannot be read any more.
+    pub fn fingerprint(&self) -> Result<String> {
+        let parts = &self.parts;
+        fingerprint(&parts.checkpoint, &parts.config, &parts.vision_fingerprint)
     }
 
     /// The checkpoint's configuration, replaced values included.

@@ -137,7 +137,7 @@ pub fn run(args: &AskArgs) -> Result<()> {
     let (file, question) = args.subject()?;
     let (options, config) = (args.frames.options()?, args.answer.config()?);
     if let (Some(file), Some(report)) = (file, &args.report)
-        && file.canonicalize().is_ok_and(|file| report.canonicalize().is_ok_and(|report| file == report))
+        && output::is_same_file(file, report)
     {
         return Err(usage("--report names the FILE that is asked about and would overwrite it; name another").into());
     }

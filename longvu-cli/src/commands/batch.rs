@@ -71,7 +71,7 @@ pub fn run(args: &BatchArgs) -> Result<()> {
     let workload = memory::workload(frames, LONG.1, longest, settings.generation.max_new_tokens);
     let builder = model::builder(&args.model, args.frames.preset, quiet)?;
     let loaded = model::load(memory::settle_for(builder, &args.memory, &args.model, workload)?, quiet)?;
-    let about = serde_json::to_value(identity(&loaded.model, &args.model, args.frames.preset))
+    let about = serde_json::to_value(identity(&loaded.model, &args.model, args.frames.preset)?)
         .context("the model's settings cannot be put as JSON")?;
     settings.encodings = args.encodings.as_ref().map(|folder| Encodings::new(folder, &about)).transpose()?;
     let batch = list.with_settings(settings);

@@ -60,7 +60,7 @@ struct Printed<'a> {
 /// Usage errors, and whatever loading, decoding, encoding and writing come upon.
 pub fn run(args: &EncodeArgs) -> Result<()> {
     let (options, out) = (args.frames.options()?, &args.out);
-    if args.file.canonicalize().is_ok_and(|file| out.canonicalize().is_ok_and(|out| file == out)) {
+    if output::is_same_file(&args.file, out) {
         return Err(usage("--out names the FILE that is encoded and would overwrite it; name another").into());
     }
     if !OutFile::prepare("the encoded video", out)?.is_file() {

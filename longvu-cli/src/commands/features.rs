@@ -65,7 +65,7 @@ struct Printed<'a> {
 /// Usage errors, and whatever loading, decoding and writing come upon.
 pub fn run(args: &FeaturesArgs) -> Result<()> {
     let (options, out) = (args.frames.options()?, &args.out);
-    if args.file.canonicalize().is_ok_and(|file| out.canonicalize().is_ok_and(|out| file == out)) {
+    if output::is_same_file(&args.file, out) {
         return Err(usage("--out names the FILE that is looked at and would overwrite it; name another").into());
     }
     if !OutFile::prepare("the features", out)?.is_file() {

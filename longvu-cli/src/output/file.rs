@@ -10,6 +10,11 @@ use anyhow::{Context, Result, bail};
 use longvu::checkpoint::atomic::{self, FileDraft};
 use serde::Serialize;
 
+/// Whether two paths lead to one file that is there.
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
+    a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
+
 /// A place for a file, found writable.
 pub struct OutFile {
     /// What the file is, for messages.

@@ -1,11 +1,7 @@
 //! One question of a conversation: from its prompt to the streamed answer.
 
 use anyhow::Result;
-use longvu::{
-    Answer, EncodedVideo, GenerationConfig, LongVu,
-    compress::{FusionReport, Layout},
-    llm::Conversation,
-};
+use longvu::{Answer, EncodedVideo, GenerationConfig, LongVu, compress::FusionReport, llm::Conversation};
 use serde::Serialize;
 
 use crate::{
@@ -74,14 +70,9 @@ pub fn print(pieces: &mut impl Iterator<Item = longvu::Result<String>>, silent: 
 pub fn frame_counts(visual: &EncodedVideo, answer: &Answer) -> FrameCounts {
     FrameCounts {
         sampled: visual.sampled_frames(),
-        kept: answer.selected.iter().zip(&answer.reports).map(|(selected, report)| kept(selected, report)).sum(),
+        kept: answer.reports.iter().map(FusionReport::prompt_frames).sum(),
         full_resolution: answer.reports.iter().map(|report| report.full_frames).sum(),
     }
-}
-
-/// Frames of a video that the prompt has anything of.
-fn kept(selected: &[usize], report: &FusionReport) -> usize {
-    if report.layout == Layout::Picked { report.full_frames } else { selected.len() }
 }
 
 /// The object for `--json`.

@@ -1,5 +1,6 @@
 //! What tells the answers of one run from another's.
 
+use anyhow::Result;
 use longvu::{
     LongVu, Preset,
     compress::{CompressionSettings, StageSpec},
@@ -32,13 +33,16 @@ pub struct Identity {
 }
 
 /// That of a loaded model.
-pub fn identity(model: &LongVu, args: &ModelArgs, preset: Preset) -> Identity {
+///
+/// # Errors
+/// Files of the model that cannot be read any more.
+pub fn identity(model: &LongVu, args: &ModelArgs, preset: Preset) -> Result<Identity> {
     let name = args.place.model.as_deref().unwrap_or("miniature");
     let named = |spec: &Option<StageSpec>| spec.as_ref().map(ToString::to_string);
-    Identity {
+    Ok(Identity {
         name: name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_owned(),
         revision: args.place.revision.clone(),
-        fingerprint: model.fingerprint().to_owned(),
+        fingerprint: model.fingerprint()?,
         model_type: model.config().model_type.clone(),
         weights: model.weights().to_string(),
         max_len: model.budget().max_len,
@@ -49,5 +53,5 @@ pub fn identity(model: &LongVu, args: &ModelArgs, preset: Preset) -> Identity {
         spatial: named(&args.stages.spatial),
         decoder: named(&args.decoder),
         budget: model.budget().visual_tokens,
-    }
+    })
 }

@@ -24,6 +24,13 @@ pub struct BatchItem {
     pub questions: Vec<String>,
 }
 
+impl BatchItem {
+    /// Size of its file; 0 where there is none.
+    pub(super) fn bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |there| there.len())
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {

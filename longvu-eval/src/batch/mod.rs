@@ -162,12 +162,8 @@ impl Batch {
     fn check_unchanged(&self, folder: &RunFolder, before: &[BatchRow]) -> Result<()> {
         let before: HashMap<&str, u64> = before.iter().map(|row| (row.id.as_str(), row.video_bytes)).collect();
         for item in self.items() {
-            let now = std::fs::metadata(&item.path).map_or(0, |there| there.len());
-            if let Some(bytes) = before.get(item.id.as_str()).filter(|&&bytes| bytes != now) {
-                let (video, advice) = (&item.video, "name another folder, or put the video back");
-                return Err(
-                    folder.bad(format!("has answers about {video} with {bytes} bytes, and now it has {now}; {advice}"))
-                );
+            if let Some(&bytes) = before.get(item.id.as_str()) {
+                folder.check_unchanged(&item.video, bytes, item.bytes())?;
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ impl BatchRow {
             visual_tokens: 0,
             prompt_tokens: 0,
             generated_tokens: 0,
-            video_bytes: std::fs::metadata(&item.path).map_or(0, |there| there.len()),
+            video_bytes: item.bytes(),
             encode_seconds: 0.0,
             answer_seconds: 0.0,
         }

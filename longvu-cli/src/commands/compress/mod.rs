@@ -55,8 +55,7 @@ pub struct CompressArgs {
 /// Usage errors, files that cannot be read or written, and stages that fail.
 pub fn run(args: &CompressArgs) -> Result<()> {
     args.check()?;
-    let named = |path: &Option<PathBuf>| path.as_ref().and_then(|path| path.canonicalize().ok());
-    if args.file.canonicalize().is_ok_and(|file| named(&args.out).is_some_and(|out| file == out)) {
+    if args.out.as_ref().is_some_and(|out| output::is_same_file(&args.file, out)) {
         return Err(usage("--out names the FILE that is read and would overwrite it; name another").into());
     }
     let out = args.out.as_deref().map(|out| OutFile::prepare("what was kept", out)).transpose()?;

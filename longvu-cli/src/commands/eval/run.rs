@@ -116,7 +116,7 @@ impl RunArgs {
         let builder = model::builder(&self.model, preset, quiet)?;
         let workload = memory::workload(LONG.0, LONG.1, LONGEST_PROMPT, evaluation.settings().max_new_tokens);
         let loaded = model::load(memory::settle_for(builder, &self.memory, &self.model, workload)?, quiet)?;
-        let about = serde_json::to_value(identity(&loaded.model, &self.model, preset))
+        let about = serde_json::to_value(identity(&loaded.model, &self.model, preset)?)
             .context("the model's settings cannot be put as JSON")?;
         let encodings = self.encodings.as_ref().map(|folder| Encodings::new(folder, &about)).transpose()?;
         let evaluation = evaluation.with_encodings(encodings);
