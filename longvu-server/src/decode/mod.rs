@@ -1,0 +1,1 @@
+//! Videos and pictures to frames, in a process of their own.
