@@ -53,6 +53,7 @@ pub use model::longvu::LongVu;
 #[cfg(feature = "miniature")]
 pub use model::miniature::miniature_folder;
 pub use model::residency::Residency;
+pub use model::stages::StageSettings;
 pub use model::synth::synthesize;
 pub use model::towers::TowerFiles;
 pub use plan::memory::{available_memory, peak_memory};

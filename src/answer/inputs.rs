@@ -52,12 +52,12 @@ impl LongVu {
         let settings = self.encoding_settings();
         visuals.iter().try_for_each(|visual| settings.check(&visual.settings, None))?;
         let video = |visual: &&&EncodedVideo| visual.kind == VisualKind::Video;
-        let needed = self.parts.stages.pruner.needs_attention();
+        let needed = self.stages.pruner.needs_attention();
         if needed && visuals.iter().filter(video).any(|visual| visual.attention.is_none()) {
             return Err(Error::NoAttention);
         }
         prompt.check_embedding(self.parts.config.decoder.vocab_size)?;
-        let budget = self.parts.stages.budget;
+        let budget = self.stages.budget;
         let (text_len, text_ids) = text_lengths(&self.parts.config, prompt);
         if budget.room(text_ids) == 0 {
             let (window, reserved) = (budget.max_len, budget.inference_max_length);
@@ -100,14 +100,14 @@ impl LongVu {
         lengths: (usize, usize),
         budget: &Budget,
     ) -> Result<VisualTokens> {
-        let stages = &self.parts.stages;
+        let stages = &self.stages;
         let later = LaterStages::new(stages.scorer.as_ref(), stages.picker.as_ref(), stages.pruner.as_ref());
         self.project(visual, rows).fit(visual.kind, || self.embed_text(after), lengths, budget, later)
     }
 
     /// Rows of a video's features that a prompt of this length uses.
     pub(crate) fn rows(&self, visual: &EncodedVideo, budget: &Budget, text_len: usize) -> Vec<usize> {
-        let stages = &self.parts.stages;
+        let stages = &self.stages;
         let limit = budget.temporal_limit(text_len);
         if visual.kind == VisualKind::Video && stages.selector.applies(visual.samples.len(), limit) {
             visual.reduced.clone()

@@ -1,6 +1,10 @@
 //! What the language model has seen, to be continued by the next prompt that begins alike.
 
-use std::{collections::hash_map::RandomState, hash::BuildHasher, sync::Weak};
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    sync::{Arc, Weak},
+};
 
 use burn::tensor::Tensor;
 
@@ -20,6 +24,8 @@ pub struct PromptCache {
     cache: Option<KvCache>,
     /// One mark for each position of `cache`.
     marks: Vec<u64>,
+    /// Positions that a handle with another decoder stage may take over.
+    whole: usize,
     /// Hashes are keyed at random, so that no input can be made to look like another.
     hasher: RandomState,
 }
@@ -37,6 +43,8 @@ pub(crate) struct Continued {
 /// Marks of a prompt's positions, from which the next [`PromptCache`] is made.
 pub(crate) struct Marks {
     marks: Vec<u64>,
+    /// Positions before the first that a decoder stage concerns.
+    whole: usize,
     hasher: RandomState,
 }
 
@@ -51,17 +59,18 @@ impl PromptCache {
         self.marks.is_empty()
     }
 
-    /// Takes over what the cache has of the beginning of a prompt, which leaves it empty: no more than `most` positions.
+    /// Takes over what the cache has of the beginning of a prompt, which leaves it empty: no more than `most` positions, those
+    /// before the first that a decoder stage concerns.
     ///
     /// # Shapes
     /// - `inputs_embeds`: `[positions, hidden_size]`, at least one position
     pub(crate) fn continue_with(&mut self, model: &LongVu, inputs_embeds: Tensor<2>, most: usize) -> Continued {
-        let PromptCache { model: owner, mut cache, marks: seen, hasher } = std::mem::take(self);
+        let PromptCache { model: owner, mut cache, marks: seen, whole, hasher } = std::mem::take(self);
         let marks = marks(&hasher, &inputs_embeds);
-        let foreign = !std::ptr::eq(owner.as_ptr(), std::sync::Arc::as_ptr(&model.parts));
+        let foreign = !std::ptr::eq(owner.as_ptr(), Arc::as_ptr(&model.parts));
         let alike = if foreign { 0 } else { seen.iter().zip(&marks).take_while(|(a, b)| a == b).count() };
         // The last position is always pushed: its output is what the answer starts from.
-        let reused = alike.min(marks.len() - 1).min(most);
+        let reused = alike.min(marks.len() - 1).min(most).min(whole);
         match &mut cache {
             Some(cache) if reused > 0 => cache.truncate(reused),
             // Nothing to keep: its memory goes before the new one is made.
@@ -69,21 +78,21 @@ impl PromptCache {
         }
         let left = marks.len() - reused;
         let inputs_embeds = inputs_embeds.narrow(0, reused, left);
-        Continued { inputs_embeds, cache, reused, marks: Marks { marks, hasher } }
+        Continued { inputs_embeds, cache, reused, marks: Marks { marks, whole: most, hasher } }
     }
 }
 
 impl Marks {
     /// The cache after an answer of `generated` tokens, of which the last may not have been pushed.
     pub fn into_cache(self, model: &LongVu, cache: KvCache, generated: &[u32]) -> PromptCache {
-        let Self { marks: mut all, hasher } = self;
+        let Self { marks: mut all, whole, hasher } = self;
         let pushed = cache.len().saturating_sub(all.len()).min(generated.len());
         if pushed > 0
             && let Ok(decoder) = model.decoder()
         {
             all.extend(marks(&hasher, &decoder.embed(&generated[..pushed])));
         }
-        PromptCache { model: std::sync::Arc::downgrade(&model.parts), cache: Some(cache), marks: all, hasher }
+        PromptCache { model: Arc::downgrade(&model.parts), cache: Some(cache), marks: all, whole, hasher }
     }
 }
 

@@ -159,7 +159,7 @@ impl LongVu {
         let prepared = self.prepare(&prompt, visuals)?;
         let prompt_tokens = prepared.inputs_embeds.dims()[0];
         let visual_tokens = prepared.visual_tokens();
-        let fastv = parts.stages.fastv.filter(|_| visual_tokens > 0);
+        let fastv = self.stages.fastv.filter(|_| visual_tokens > 0);
         let pruned = fastv.map(|fastv| PrunedLayers::new(fastv, &prepared.visual, prompt_tokens));
         let (inputs_embeds, kv_cache, cached_tokens, marks) = match cache {
             None => (prepared.inputs_embeds, None, 0, None),

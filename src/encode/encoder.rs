@@ -19,7 +19,7 @@ use crate::{
         waiting::{Waiting, Window},
     },
     encoded::video::{add, select},
-    model::{longvu::Stages, residency::Residency},
+    model::{residency::Residency, stages::Stages},
     vision::{Dinov2, Siglip, SizePair},
 };
 
@@ -37,7 +37,7 @@ impl LongVu {
         let start = Instant::now();
         let Clip { kind, expected, frames } = input.into_clip()?;
         let parts = &self.parts;
-        let window = TemporalReduction::new(parts.stages.selector.as_ref())?.window();
+        let window = TemporalReduction::new(self.stages.selector.as_ref())?.window();
         let resizer = Resizer { siglip: parts.siglip.preprocessor.clone(), dinov2: parts.dinov2.preprocessor.clone() };
         let looking = self.watch.step(Step::Look, "", expected.map(|frames| frames as u64));
         let mut frames = PreparedFrames::start(frames, resizer, window, &parts.work)?;
@@ -77,7 +77,7 @@ impl LongVu {
         if sampled == 0 {
             return Err(Error::NoFrames);
         }
-        let stages = &self.parts.stages;
+        let stages = &self.stages;
         let temporal = match kind {
             VisualKind::Video => reduction(stages)?.reduce(dinov2.clone())?,
             VisualKind::Image => whole(sampled),
@@ -165,7 +165,7 @@ impl<'a> Encoder<'a> {
             siglip: None,
             kind,
             expected,
-            reduction: reduction(&model.parts.stages)?,
+            reduction: reduction(&model.stages)?,
             kept: 0,
             samples: Vec::new(),
             dropping: false,
@@ -221,7 +221,7 @@ impl<'a> Encoder<'a> {
         };
         let side = parts.config.feature_side();
         let mut features = Vec::new();
-        for batch in window.chunks(parts.stages.tower_batch) {
+        for batch in window.chunks(parts.tower_batch) {
             let pixels: Vec<&[u8]> = batch.iter().map(|p| p.dinov2.as_slice()).collect();
             let pixel_values = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
             features.push(tower.features(pixel_values, side));
@@ -234,7 +234,7 @@ impl<'a> Encoder<'a> {
     }
 
     fn is_dropping(&mut self) -> bool {
-        let stages = &self.model.parts.stages;
+        let stages = &self.model.stages;
         let limit = stages.budget.temporal_limit(SHORTEST_PROMPT);
         self.dropping |= self.kind == VisualKind::Video && stages.selector.applies(self.samples.len(), limit);
         self.dropping
@@ -248,7 +248,7 @@ impl<'a> Encoder<'a> {
         if self.model.parts.residency == Residency::OnDemand {
             return false;
         }
-        let stages = &self.model.parts.stages;
+        let stages = &self.model.stages;
         let seen = self.samples.len();
         match self.expected {
             _ if self.kind == VisualKind::Image => true,
@@ -284,12 +284,12 @@ impl<'a> Encoder<'a> {
             None => Arc::clone(self.siglip.insert(self.model.siglip()?)),
         };
         let side = parts.config.feature_side();
-        let batch = parts.stages.tower_batch;
+        let batch = parts.tower_batch;
         for (i, frames) in window.frames.chunks(batch).enumerate() {
             let start = Instant::now();
             let pixels: Vec<&[u8]> = frames.iter().map(|(_, pixels)| pixels.as_slice()).collect();
             let pixel_values = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
-            let siglip = if parts.stages.pruner.needs_attention() {
+            let siglip = if self.model.stages.pruner.needs_attention() {
                 let (siglip, attention) = tower.features_with_attention(pixel_values, side);
                 self.attention.push(parts.aggregator.means_beneath(attention));
                 siglip
@@ -311,12 +311,12 @@ impl<'a> Encoder<'a> {
 
     /// Aggregates what is left, now that the temporal stage's last word is known.
     fn finish(mut self) -> Result<EncodedVideo> {
-        let unused = reduction(&self.model.parts.stages)?;
+        let unused = reduction(&self.model.stages)?;
         let temporal = match self.kind {
             VisualKind::Video => std::mem::replace(&mut self.reduction, unused).finish(),
             VisualKind::Image => whole(self.samples.len()),
         };
-        check_selection(&temporal, &self.model.parts.stages)?;
+        check_selection(&temporal, &self.model.stages)?;
         let dropping = self.dropping;
         let wanted = |info: &FrameInfo| !dropping || temporal.selected.binary_search(&info.sample).is_ok();
         let total = self.done.len() + self.waiting.count(wanted);

@@ -36,7 +36,8 @@ pub(crate) fn fingerprint(checkpoint: &Checkpoint, config: &LongVuConfig, vision
     Ok(text(hash))
 }
 
-fn text(hash: Sha256) -> String {
+/// The first [`DIGITS`] of a hash.
+pub(crate) fn text(hash: Sha256) -> String {
     let mut text = format!("{:x}", hash.finalize());
     text.truncate(DIGITS);
     text

@@ -200,7 +200,7 @@ impl Reader {
         let options = (model.device(), features.dtype());
         // The settings agree, and so does the stage.
         let threshold = match header.kind {
-            VisualKind::Video => model.parts.stages.selector.threshold(),
+            VisualKind::Video => model.stages.selector.threshold(),
             VisualKind::Image => None,
         };
         Ok(EncodedVideo {

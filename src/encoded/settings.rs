@@ -3,8 +3,14 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::{Error, LongVu, Result};
+#[cfg(doc)]
+use crate::EncodedVideo;
+use crate::{
+    Error, LongVu, Result,
+    encoded::{file::VERSION, fingerprint::text},
+};
 
 /// Settings that an encoded video must share with the model that is asked about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,15 +78,29 @@ impl EncodingSettings {
 }
 
 impl LongVu {
+    /// Tells apart what this handle encodes from what others encode: 32 hexadecimal digits of the towers' and the connector's
+    /// weights, of their dtype, of the temporal stage, of the budget that it serves, and of whether the spatial stage needs
+    /// [attention](EncodedVideo::attention).
+    ///
+    /// Where two are alike, one video makes one encoding, and either model can be asked about it. They stay the same from one
+    /// run to the next, and may change with the version of this library.
+    pub fn encoding_fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let (settings, attention) = (self.encoding_settings(), self.stages.pruner.needs_attention());
+        let entries = settings.entries().map(|(what, value, ..)| (what, value));
+        hash.update(format!("{VERSION} {} {entries:?} {attention}", env!("CARGO_PKG_VERSION")));
+        text(hash)
+    }
+
     /// What shapes the videos that this model encodes.
     pub(crate) fn encoding_settings(&self) -> EncodingSettings {
         let parts = &self.parts;
-        let budget = parts.stages.budget;
+        let budget = self.stages.budget;
         EncodingSettings {
             checkpoint: parts.vision_fingerprint.clone(),
             dtype: parts.weights.dtype.to_string(),
             quantize: parts.weights.quantize.map_or_else(|| "none".to_owned(), |quantize| quantize.to_string()),
-            temporal_stage: parts.stages.selector.describe(),
+            temporal_stage: self.stages.selector.describe(),
             max_len: budget.max_len,
             inference_max_length: budget.inference_max_length,
             frame_tokens: if budget.highres { budget.low_frame() } else { budget.image_token_len },

@@ -55,7 +55,7 @@ impl LongVu {
         let mut draft = FileDraft::new(path).map_err(failed)?;
         let Clip { kind, expected, frames } = input.into_clip()?;
         let parts = &self.parts;
-        let batch = parts.stages.tower_batch;
+        let batch = parts.tower_batch;
         let resizer = Resizer { siglip: parts.siglip.preprocessor.clone(), dinov2: parts.dinov2.preprocessor.clone() };
         let looking = self.watch.step(Step::Look, "", expected.map(|frames| frames as u64));
         let mut frames = PreparedFrames::start(frames, resizer, batch, &parts.work)?;

@@ -16,7 +16,7 @@ use crate::{
     encoded::limits::ENCODED_BYTES,
     error::Error,
     llm,
-    model::{files::ModelFiles, longvu::LongVu, residency::Residency},
+    model::{files::ModelFiles, longvu::LongVu, residency::Residency, stages::StageSettings},
     plan::{Change, Compute, MemoryPlan, ModelSizes, PlanSettings, Workload},
 };
 
@@ -46,19 +46,10 @@ pub struct LongVuBuilder {
     pub(super) towers: Option<PathBuf>,
     pub(super) device: Device,
     pub(super) weights: WeightFormat,
-    pub(super) preset: Preset,
     pub(super) overrides: Map<String, Value>,
     pub(super) tower_batch: Option<usize>,
     pub(super) residency: Residency,
-    pub(super) selector: Option<Arc<dyn FrameSelector>>,
-    pub(super) scorer: Option<Arc<dyn FrameScorer>>,
-    pub(super) picker: Option<Arc<dyn FramePicker>>,
-    pub(super) pruner: Option<Arc<dyn TokenPruner>>,
-    pub(super) fastv: Option<FastV>,
-    pub(super) named: NamedStages,
-    pub(super) methods: Methods,
-    pub(super) visual_tokens: Option<usize>,
-    pub(super) similarity: bool,
+    pub(super) stages: StageSettings,
     pub(super) spill: SpillSettings,
     pub(super) encoded_bytes: u64,
     pub(super) repo: RepoOptions,
@@ -73,19 +64,10 @@ impl LongVuBuilder {
             towers: None,
             device,
             weights: WeightFormat::default(),
-            preset: Preset::Package,
             overrides: Map::new(),
             tower_batch: None,
             residency: Residency::Whole,
-            selector: None,
-            scorer: None,
-            picker: None,
-            pruner: None,
-            fastv: None,
-            named: NamedStages::default(),
-            methods: Methods::default(),
-            visual_tokens: None,
-            similarity: false,
+            stages: StageSettings::default(),
             spill: SpillSettings::default(),
             encoded_bytes: ENCODED_BYTES,
             repo: RepoOptions::default(),
@@ -120,7 +102,7 @@ impl LongVuBuilder {
     /// Where the stages' settings come from.
     #[must_use]
     pub fn preset(mut self, preset: Preset) -> Self {
-        self.preset = preset;
+        self.stages = self.stages.with_preset(preset);
         self
     }
 
@@ -166,28 +148,28 @@ impl LongVuBuilder {
     /// Replaces the temporal stage.
     #[must_use]
     pub fn temporal_stage(mut self, stage: Arc<dyn FrameSelector>) -> Self {
-        self.selector = Some(stage);
+        self.stages = self.stages.with_temporal_stage(stage);
         self
     }
 
     /// Replaces the query-guided stage's score.
     #[must_use]
     pub fn query_stage(mut self, stage: Arc<dyn FrameScorer>) -> Self {
-        self.scorer = Some(stage);
+        self.stages = self.stages.with_query_stage(stage);
         self
     }
 
     /// Replaces the query-guided stage's choice by that score, and decides what becomes of the other frames.
     #[must_use]
     pub fn frame_picker(mut self, picker: Arc<dyn FramePicker>) -> Self {
-        self.picker = Some(picker);
+        self.stages = self.stages.with_frame_picker(picker);
         self
     }
 
     /// Replaces the spatial stage.
     #[must_use]
     pub fn spatial_stage(mut self, stage: Arc<dyn TokenPruner>) -> Self {
-        self.pruner = Some(stage);
+        self.stages = self.stages.with_spatial_stage(stage);
         self
     }
 
@@ -197,7 +179,7 @@ impl LongVuBuilder {
     /// visual token.
     #[must_use]
     pub fn decoder_stage(mut self, stage: FastV) -> Self {
-        self.fastv = Some(stage);
+        self.stages = self.stages.with_decoder_stage(stage);
         self
     }
 
@@ -205,7 +187,7 @@ impl LongVuBuilder {
     /// has room for unless set.
     #[must_use]
     pub fn visual_tokens(mut self, tokens: usize) -> Self {
-        self.visual_tokens = Some(tokens);
+        self.stages = self.stages.with_visual_tokens(tokens);
         self
     }
 
@@ -213,21 +195,21 @@ impl LongVuBuilder {
     /// given as values go before.
     #[must_use]
     pub fn named_stage(mut self, stage: StageName, spec: StageSpec) -> Self {
-        self.named.set(stage, spec);
+        self.stages = self.stages.with_named_stage(stage, spec);
         self
     }
 
     /// What [`named_stage`](Self::named_stage) can name: the built-in stages, and stages of one's own beside them.
     #[must_use]
     pub fn methods(mut self, methods: Methods) -> Self {
-        self.methods = methods;
+        self.stages = self.stages.with_methods(methods);
         self
     }
 
     /// Whether the temporal stage's report has the similarity of each two frames of a window, for pictures of it; not unless set.
     #[must_use]
     pub fn temporal_similarity(mut self, similarity: bool) -> Self {
-        self.similarity = similarity;
+        self.stages = self.stages.with_temporal_similarity(similarity);
         self
     }
 
@@ -304,7 +286,7 @@ impl LongVuBuilder {
             .with_weights(self.weights)
             .with_tower_batch(self.checked_tower_batch()?)
             .with_residency(self.residency)
-            .with_decoder_stage(self.fastv()?.is_some());
+            .with_decoder_stage(self.stages.fastv()?.is_some());
         Ok(MemoryPlan::new(&model, settings, workload, available))
     }
 
@@ -333,35 +315,11 @@ impl LongVuBuilder {
         ModelFiles::find_with(&self.model, self.towers.as_deref(), &repo, &self.overrides)
     }
 
-    /// What goes on in the language model.
-    pub(super) fn fastv(&self) -> Result<Option<FastV>> {
-        match (self.fastv, self.named.get(StageName::Decoder)) {
-            (Some(fastv), _) => Ok(Some(fastv)),
-            (None, Some(spec)) => Ok(spec.decoder()?),
-            (None, None) => Ok(None),
-        }
-    }
-
     pub(super) fn checked_tower_batch(&self) -> Result<usize> {
         match self.tower_batch.unwrap_or(Compute::of(&self.device).tower_batch()) {
             0 => Err(Error::Setting { name: "tower_batch", value: "0".into(), expected: "use 1 or more" }),
             frames => Ok(frames),
         }
-    }
-}
-
-/// Stages that were asked for by name.
-#[derive(Clone, Default)]
-pub(super) struct NamedStages(Vec<(StageName, StageSpec)>);
-
-impl NamedStages {
-    fn set(&mut self, stage: StageName, spec: StageSpec) {
-        self.0.retain(|(known, _)| *known != stage);
-        self.0.push((stage, spec));
-    }
-
-    pub fn get(&self, stage: StageName) -> Option<&StageSpec> {
-        self.0.iter().find(|(known, _)| *known == stage).map(|(_, spec)| spec)
     }
 }
 

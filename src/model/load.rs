@@ -5,19 +5,19 @@ use std::sync::Arc;
 use longvu_checkpoint::{Checkpoint, LoadOptions, check, config::LongVuConfig, load};
 
 use crate::{
-    Error, Result,
-    compress::{FastV, QueryStage, StageName, TopK},
+    Result,
     encoded::fingerprint::vision_fingerprint,
     llm::{ChatTemplate, Decoder, Tokenizer, load_eos_token_ids_with},
     model::{
-        budget::budget,
         builder::LongVuBuilder,
         files::{CONNECTOR, ModelFiles},
-        longvu::{LongVu, Parts, Stages},
+        longvu::{LongVu, Parts},
         parts::{Lasting, loader},
         residency::Residency,
+        stages::Stages,
         towers::Tower,
     },
+    plan::ModelSizes,
     vision::{Dinov2, Siglip},
 };
 
@@ -32,6 +32,7 @@ impl LongVuBuilder {
         let files = self.files()?;
         let (tokenizer, template, eos_token_ids) = self.load_text(&files)?;
         let stages = self.stages(&files.config)?;
+        let tower_batch = self.checked_tower_batch()?;
         let checkpoint = Arc::new(Checkpoint::open(&files.repo)?);
         let connector = self.connector_options();
         check(checkpoint.as_ref(), &connector, |w| files.build_connector(w))?;
@@ -39,7 +40,8 @@ impl LongVuBuilder {
         let (siglip, dinov2) = (self.siglip(&files)?, self.dinov2(&files)?);
         let (aggregator, projector) = load(checkpoint.clone(), &connector, |w| files.build_connector(w))?.0;
         let vision_fingerprint = vision_fingerprint(&files)?;
-        let model = LongVu::from_parts(Parts {
+        let sizes = ModelSizes::of(&files);
+        let parts = Parts {
             device: self.device,
             weights: self.weights,
             residency: self.residency,
@@ -51,14 +53,16 @@ impl LongVuBuilder {
             tokenizer,
             template,
             eos_token_ids,
-            stages,
+            tower_batch,
+            sizes,
             spill: self.spill,
             encoded_bytes: self.encoded_bytes,
             vision_fingerprint,
             checkpoint,
             work: Arc::default(),
             config: files.config,
-        });
+        };
+        let model = LongVu::from_parts(parts, stages);
         if self.residency != Residency::OnDemand {
             model.watched(self.watch).load_parts()?;
         }
@@ -116,60 +120,15 @@ impl LongVuBuilder {
         Ok((tokenizer, template, eos))
     }
 
+    /// The stages that this builder asks for; a threshold that was set stands in `config` by now.
     fn stages(&self, config: &LongVuConfig) -> Result<Stages> {
-        let mut settings = self.preset.settings(config.dino_threshold, config.drop_threshold);
+        let mut settings = self.stages.clone();
         if self.overrides.contains_key("dino_threshold") {
-            settings.temporal.threshold = config.dino_threshold;
+            settings = settings.with_dino_threshold(config.dino_threshold);
         }
         if self.overrides.contains_key("drop_threshold") {
-            settings.spatial.threshold = config.drop_threshold;
+            settings = settings.with_drop_threshold(config.drop_threshold);
         }
-        let (named, methods) = (|stage| self.named.get(stage), &self.methods);
-        let stages = Stages {
-            budget: budget(config).with_visual_tokens(self.visual_tokens),
-            own_selector: self.selector.is_some()
-                || named(StageName::Temporal).is_some_and(|spec| methods.is_own(StageName::Temporal, spec)),
-            similarity: self.similarity,
-            selector: match (&self.selector, named(StageName::Temporal)) {
-                (Some(selector), _) => selector.clone(),
-                (None, Some(spec)) => methods.selector(spec, settings.temporal)?,
-                (None, None) => Arc::new(settings.temporal),
-            },
-            scorer: self.scorer.clone().unwrap_or_else(|| Arc::new(QueryStage)),
-            picker: match (&self.picker, named(StageName::QueryGuided)) {
-                (Some(picker), _) => picker.clone(),
-                (None, Some(spec)) => methods.picker(spec)?,
-                (None, None) => Arc::new(TopK::default()),
-            },
-            pruner: match (&self.pruner, named(StageName::Spatial)) {
-                (Some(pruner), _) => pruner.clone(),
-                (None, Some(spec)) => methods.pruner(spec, settings.spatial)?,
-                (None, None) => Arc::new(settings.spatial),
-            },
-            fastv: self.fastv()?.map(|fastv| checked(fastv, config.decoder.num_hidden_layers)).transpose()?,
-            tower_batch: self.checked_tower_batch()?,
-        };
-        let picks = self.picker.is_some() || named(StageName::QueryGuided).is_some_and(|spec| spec.name() != "long-vu");
-        if picks && stages.pruner.always() {
-            return Err(Error::Setting {
-                name: "spatial_stage",
-                value: "one that runs on every video, beside a choice of frames".into(),
-                expected: "name one of the two: either frames are chosen, or tokens of all frames",
-            });
-        }
-        Ok(stages)
+        Stages::new(settings, config)
     }
-}
-
-/// `fastv`, if a language model of so many layers can do it.
-fn checked(fastv: FastV, layers: usize) -> Result<FastV> {
-    let bad = |value, expected| Err(Error::Setting { name: "decoder_stage", value, expected });
-    if fastv.k == 0 || fastv.k >= layers {
-        let value = format!("FastV after {} layers of {layers}", fastv.k);
-        return bad(value, "use 1 or more for k, and fewer than the language model has");
-    }
-    if !(0.0..=1.0).contains(&fastv.r) {
-        return bad(format!("FastV with r = {}", fastv.r), "use a share from 0 to 1");
-    }
-    Ok(fastv)
 }

@@ -13,7 +13,7 @@ use longvu_core::{Device, Watch, WeightFormat, is_cpu};
 
 use crate::{
     Error, Result,
-    compress::{Budget, FastV, FramePicker, FrameScorer, FrameSelector, TokenPruner},
+    compress::Budget,
     encode::spill::SpillSettings,
     encoded::fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
@@ -21,8 +21,10 @@ use crate::{
         counters::{Work, WorkCounters},
         parts::{Lasting, side_by_side},
         residency::Residency,
+        stages::Stages,
         towers::Tower,
     },
+    plan::{Compute, MemoryPlan, ModelSizes, PlanSettings, Workload},
     vision::{Dinov2, MmProjector, Siglip, SpatialVisionAggregator},
 };
 
@@ -36,10 +38,11 @@ use crate::{
 #[derive(Clone)]
 pub struct LongVu {
     pub(crate) parts: Arc<Parts>,
+    pub(crate) stages: Arc<Stages>,
     pub(crate) watch: Watch,
 }
 
-/// What a [`LongVu`] consists of.
+/// What a [`LongVu`] consists of beside its stages, which handles to it may differ in.
 pub(crate) struct Parts {
     pub device: Device,
     pub residency: Residency,
@@ -53,7 +56,10 @@ pub(crate) struct Parts {
     pub tokenizer: Tokenizer,
     pub template: ChatTemplate,
     pub eos_token_ids: Vec<u32>,
-    pub stages: Stages,
+    /// Frames that go through a tower at once.
+    pub tower_batch: usize,
+    /// What a forecast follows from.
+    pub sizes: ModelSizes,
     pub spill: SpillSettings,
     /// Bytes that a saved encoded video may have.
     pub encoded_bytes: u64,
@@ -64,25 +70,9 @@ pub(crate) struct Parts {
     pub work: Arc<Work>,
 }
 
-/// The compression stages and the budget that they serve.
-pub(crate) struct Stages {
-    pub budget: Budget,
-    pub selector: Arc<dyn FrameSelector>,
-    /// Whether the selector is the caller's.
-    pub own_selector: bool,
-    /// Whether the temporal report has the windows' similarities.
-    pub similarity: bool,
-    pub scorer: Arc<dyn FrameScorer>,
-    pub picker: Arc<dyn FramePicker>,
-    pub pruner: Arc<dyn TokenPruner>,
-    /// What goes on in the language model.
-    pub fastv: Option<FastV>,
-    pub tower_batch: usize,
-}
-
 impl LongVu {
-    pub(crate) fn from_parts(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), watch: Watch::default() }
+    pub(crate) fn from_parts(parts: Parts, stages: Stages) -> Self {
+        Self { parts: Arc::new(parts), stages: Arc::new(stages), watch: Watch::default() }
     }
 
     /// A handle to the same model of which `watch` hears whatever is done through it, and may stop it.
@@ -108,7 +98,7 @@ impl LongVu {
     /// ```
     #[must_use]
     pub fn watched(&self, watch: Watch) -> Self {
-        Self { parts: Arc::clone(&self.parts), watch }
+        Self { parts: Arc::clone(&self.parts), stages: Arc::clone(&self.stages), watch }
     }
 
     /// Loads the parts that are to be in memory before they are needed.
@@ -159,6 +149,20 @@ impl LongVu {
         self.parts.work.read()
     }
 
+    /// Forecasts what a run with this model takes, as [`LongVuBuilder::plan`](crate::LongVuBuilder::plan) does before it is
+    /// loaded; no file is read. [`MemoryPlan::beyond_weights`] is what the run adds to what is in memory.
+    ///
+    /// `available` are the bytes that the whole run may take, weights included.
+    pub fn plan(&self, workload: Workload, available: Option<u64>) -> MemoryPlan {
+        let parts = &self.parts;
+        let settings = PlanSettings::new(Compute::of(&parts.device), self.stages.budget.max_len)
+            .with_weights(parts.weights)
+            .with_tower_batch(parts.tower_batch)
+            .with_residency(parts.residency)
+            .with_decoder_stage(self.stages.fastv.is_some());
+        MemoryPlan::new(&parts.sizes, settings, workload, available)
+    }
+
     /// Tells models apart by their sizes and a sample of every tensor: 32 hexadecimal digits. Where the files are and what
     /// they are called does not matter. It is made when asked for.
     ///
@@ -169,7 +173,7 @@ impl LongVu {
         fingerprint(&parts.checkpoint, &parts.config, &parts.vision_fingerprint)
     }
 
-    /// The checkpoint's configuration, replaced values included.
+    /// The checkpoint's configuration, replaced values included; what [`LongVu::with_stages`] set is not among them.
     pub fn config(&self) -> &LongVuConfig {
         &self.parts.config
     }
@@ -186,7 +190,7 @@ impl LongVu {
 
     /// The token budget.
     pub fn budget(&self) -> Budget {
-        self.parts.stages.budget
+        self.stages.budget
     }
 
     /// The tokenizer.

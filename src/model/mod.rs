@@ -11,5 +11,6 @@ pub(crate) mod longvu;
 pub(crate) mod miniature;
 pub(crate) mod parts;
 pub(crate) mod residency;
+pub(crate) mod stages;
 pub(crate) mod synth;
 pub(crate) mod towers;

@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
-use crate::plan::{
-    advice::Advice,
-    settings::{Compute, PlanSettings, Workload},
-    stage_memory::{Item, PartWeights, StageMemory, bytes},
+use crate::{
+    Residency,
+    plan::{
+        advice::Advice,
+        settings::{Compute, PlanSettings, Workload},
+        stage_memory::{Item, ItemKind, PartWeights, Stage, StageMemory, bytes},
+    },
 };
 
 /// The forecast of a run's memory.
@@ -31,6 +34,32 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
+    /// Bytes that such a run takes with a model that is loaded already, at its fullest: without the program, the weights that
+    /// stay, and what loading them left behind.
+    ///
+    /// Weights that come on demand count, for they may not be there: with [`Residency::OnDemand`] the towers and the language
+    /// model, with [`Residency::Towers`] the language model. Runs beside each other take at most the sum.
+    pub fn beyond_weights(&self) -> u64 {
+        let (compute, weights) = (self.settings.compute, &self.weights);
+        let stays = match self.settings.residency {
+            Residency::Whole => weights.total(),
+            Residency::Towers => weights.total().saturating_sub(weights.language_model),
+            Residency::OnDemand => weights.connector,
+        };
+        let further = |stage: &StageMemory| {
+            let bytes = |item: &Item| match item.kind {
+                ItemKind::Program => 0,
+                ItemKind::Reading if self.settings.residency == Residency::Whole => 0,
+                kind if compute != Compute::Cpu && kind.on_host() => 0,
+                ItemKind::Weights => item.bytes.saturating_sub(stays),
+                _ => item.bytes,
+            };
+            stage.items.iter().map(bytes).fold(0, u64::saturating_add)
+        };
+        let loaded = self.stages.iter().filter(|stage| stage.stage != Stage::Load);
+        loaded.map(further).max().unwrap_or_default()
+    }
+
     /// What is missing and what to do, in a sentence or two.
     pub fn shortage(&self) -> String {
         self.shortage_with(Advice::to_string)

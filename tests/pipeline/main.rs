@@ -7,6 +7,7 @@ mod decoder;
 mod encoded_file;
 mod explained;
 mod facade;
+mod other_stages;
 mod several;
 mod stages;
 mod stopped;
