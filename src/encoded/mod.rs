@@ -2,6 +2,7 @@
 
 pub(crate) mod file;
 pub(crate) mod fingerprint;
+mod key;
 pub(crate) mod limits;
 pub(crate) mod reader;
 pub(crate) mod settings;

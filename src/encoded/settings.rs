@@ -3,14 +3,8 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-#[cfg(doc)]
-use crate::EncodedVideo;
-use crate::{
-    Error, LongVu, Result,
-    encoded::{file::VERSION, fingerprint::text},
-};
+use crate::{Error, LongVu, Result};
 
 /// Settings that an encoded video must share with the model that is asked about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +27,7 @@ pub(crate) struct EncodingSettings {
 
 impl EncodingSettings {
     /// Each setting with its value, what to do when it differs, and the names under which it is set.
-    fn entries(&self) -> [(&'static str, String, &'static str, &'static [&'static str]); 8] {
+    pub fn entries(&self) -> [(&'static str, String, &'static str, &'static [&'static str]); 8] {
         let weights =
             "its towers or its connector have other weights; ask the model that encoded it, or encode it again";
         let setting = "ask with the one that it was encoded with, or encode it again";
@@ -78,20 +72,6 @@ impl EncodingSettings {
 }
 
 impl LongVu {
-    /// Tells apart what this handle encodes from what others encode: 32 hexadecimal digits of the towers' and the connector's
-    /// weights, of their dtype, of the temporal stage, of the budget that it serves, and of whether the spatial stage needs
-    /// [attention](EncodedVideo::attention).
-    ///
-    /// Where two are alike, one video makes one encoding, and either model can be asked about it. They stay the same from one
-    /// run to the next, and may change with the version of this library.
-    pub fn encoding_fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        let (settings, attention) = (self.encoding_settings(), self.stages.pruner.needs_attention());
-        let entries = settings.entries().map(|(what, value, ..)| (what, value));
-        hash.update(format!("{VERSION} {} {entries:?} {attention}", env!("CARGO_PKG_VERSION")));
-        text(hash)
-    }
-
     /// What shapes the videos that this model encodes.
     pub(crate) fn encoding_settings(&self) -> EncodingSettings {
         let parts = &self.parts;

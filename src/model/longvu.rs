@@ -13,7 +13,7 @@ use longvu_core::{Device, Watch, WeightFormat, is_cpu};
 
 use crate::{
     Error, Result,
-    compress::Budget,
+    compress::{Budget, CompressionSettings, Preset},
     encode::spill::SpillSettings,
     encoded::fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
@@ -21,7 +21,7 @@ use crate::{
         counters::{Work, WorkCounters},
         parts::{Lasting, side_by_side},
         residency::Residency,
-        stages::Stages,
+        stages::{StageSettings, Stages},
         towers::Tower,
     },
     plan::{Compute, MemoryPlan, ModelSizes, PlanSettings, Workload},
@@ -99,6 +99,44 @@ impl LongVu {
     #[must_use]
     pub fn watched(&self, watch: Watch) -> Self {
         Self { parts: Arc::clone(&self.parts), stages: Arc::clone(&self.stages), watch }
+    }
+
+    /// A handle to the same model whose stages are this handle's but for what `settings` say: for a request with a preset or
+    /// a threshold of its own.
+    ///
+    /// Weights, watcher and counters are shared, and no file is read. The limits of the model's window stay, too: only
+    /// visual tokens can be bounded. An encoded video belongs to the temporal stage that it was made with, and handles with
+    /// another refuse it; [`LongVu::encoding_fingerprint`] tells whether two are alike in that.
+    ///
+    /// ```no_run
+    /// use longvu::{LongVu, Preset, StageSettings, Video};
+    ///
+    /// # fn main() -> longvu::Result<()> {
+    /// # let model = LongVu::from_pretrained("model", &longvu::default_device())?;
+    /// let finer = model.with_stages(&StageSettings::default().with_preset(Preset::Paper).with_drop_threshold(0.9))?;
+    /// let video = finer.encode(Video::open("clip.mp4")?)?;
+    /// println!("{}", finer.ask(&video, "What happens?")?);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As loading with such stages: thresholds that are no finite numbers, names and settings of stages that there are
+    /// not, and stages that exclude each other.
+    pub fn with_stages(&self, settings: &StageSettings) -> Result<Self> {
+        let settings = self.stages.settings.overlaid(settings);
+        let stages = Arc::new(Stages::new(settings, &self.parts.config)?);
+        Ok(Self { parts: Arc::clone(&self.parts), stages, watch: self.watch.clone() })
+    }
+
+    /// The preset that this handle's stages go by.
+    pub fn preset(&self) -> Preset {
+        self.stages.settings.preset.unwrap_or_default()
+    }
+
+    /// The thresholds and sizes that this handle's stages go by, unless they were given as values: those of the preset, or
+    /// of the checkpoint where it takes them from there, with what was set.
+    pub fn compression_settings(&self) -> CompressionSettings {
+        self.stages.compression
     }
 
     /// Loads the parts that are to be in memory before they are needed.

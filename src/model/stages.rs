@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use longvu_checkpoint::config::LongVuConfig;
 
 use crate::{
-    Error, LongVu, Result,
+    Error, Result,
     compress::{
         Budget, CompressionSettings, FastV, FramePicker, FrameScorer, FrameSelector, Methods, Preset, QueryStage,
         StageName, StageSpec, TokenPruner, TopK,
@@ -14,13 +14,14 @@ use crate::{
 };
 
 /// Which stages a model compresses with, as far as they are not to be what they are: a preset, thresholds, stages by name
-/// or as values, a bound on visual tokens. For [`LongVu::with_stages`].
+/// or as values, a bound on visual tokens. For
+/// [`LongVu::with_stages`](crate::LongVu::with_stages).
 ///
 /// What is not set stays. Of what is set, a threshold goes before the preset's, and a stage given as a value, which has
 /// settings of its own, before one by name.
 #[derive(Clone, Default)]
 pub struct StageSettings {
-    preset: Option<Preset>,
+    pub(super) preset: Option<Preset>,
     dino_threshold: Option<f64>,
     drop_threshold: Option<f64>,
     selector: Option<Arc<dyn FrameSelector>>,
@@ -129,7 +130,7 @@ impl StageSettings {
     }
 
     /// These settings with those that `over` sets. A stage that `over` names replaces one that was a value.
-    fn overlaid(&self, over: &Self) -> Self {
+    pub(super) fn overlaid(&self, over: &Self) -> Self {
         let mut named = self.named.clone();
         over.named.0.iter().for_each(|(name, spec)| named.set(*name, spec.clone()));
         let keep = |name| over.named.get(name).is_none();
@@ -202,9 +203,9 @@ impl NamedStages {
 /// The compression stages and the budget that they serve.
 pub(crate) struct Stages {
     /// What they were made of.
-    settings: StageSettings,
+    pub settings: StageSettings,
     /// What stages that are not values were made of.
-    compression: CompressionSettings,
+    pub compression: CompressionSettings,
     pub budget: Budget,
     pub selector: Arc<dyn FrameSelector>,
     /// Whether the selector is the caller's.
@@ -281,44 +282,4 @@ fn checked(fastv: FastV, layers: usize) -> Result<FastV> {
         return bad(format!("FastV with r = {}", fastv.r), "use a share from 0 to 1");
     }
     Ok(fastv)
-}
-
-impl LongVu {
-    /// A handle to the same model whose stages are this handle's but for what `settings` say: for a request with a preset or
-    /// a threshold of its own.
-    ///
-    /// Weights, watcher and counters are shared, and no file is read. The limits of the model's window stay, too: only
-    /// visual tokens can be bounded. An encoded video belongs to the temporal stage that it was made with, and handles with
-    /// another refuse it; [`LongVu::encoding_fingerprint`] tells whether two are alike in that.
-    ///
-    /// ```no_run
-    /// use longvu::{LongVu, Preset, StageSettings, Video};
-    ///
-    /// # fn main() -> longvu::Result<()> {
-    /// # let model = LongVu::from_pretrained("model", &longvu::default_device())?;
-    /// let finer = model.with_stages(&StageSettings::default().with_preset(Preset::Paper).with_drop_threshold(0.9))?;
-    /// let video = finer.encode(Video::open("clip.mp4")?)?;
-    /// println!("{}", finer.ask(&video, "What happens?")?);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// As loading with such stages: thresholds that are no finite numbers, names and settings of stages that there are
-    /// not, and stages that exclude each other.
-    pub fn with_stages(&self, settings: &StageSettings) -> Result<Self> {
-        let settings = self.stages.settings.overlaid(settings);
-        let stages = Arc::new(Stages::new(settings, &self.parts.config)?);
-        Ok(Self { parts: Arc::clone(&self.parts), stages, watch: self.watch.clone() })
-    }
-
-    /// The preset that this handle's stages go by.
-    pub fn preset(&self) -> Preset {
-        self.stages.settings.preset.unwrap_or_default()
-    }
-
-    /// The thresholds and sizes that this handle's stages go by, unless they were given as values: those of the preset, or
-    /// of the checkpoint where it takes them from there, with what was set.
-    pub fn compression_settings(&self) -> CompressionSettings {
-        self.stages.compression
-    }
 }
