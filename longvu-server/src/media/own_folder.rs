@@ -1,0 +1,180 @@
+//! The folder that a server has for itself: others leave it alone while the server lives, and remove it when it was killed.
+//!
+//! Servers that share a parent each hold a lock in their folder. The system lets go of it when the process ends, however that is.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use tempfile::TempDir;
+
+use super::SetupError;
+
+const PREFIX: &str = "longvu-server-";
+const LOCK: &str = "lock";
+
+/// A folder that goes with this value, or with the next server that starts beside it.
+#[derive(Debug)]
+pub(super) struct OwnFolder {
+    path: PathBuf,
+    held: Mutex<Option<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// Dropped first, since an open file keeps some systems from removing the folder.
+    _lock: File,
+    _folder: TempDir,
+}
+
+impl OwnFolder {
+    /// Makes a folder in `parent`, which is made too, and removes those of servers that are gone.
+    pub(super) fn new(parent: &Path) -> Result<Self, SetupError> {
+        let failed = |source| SetupError::Folder { folder: parent.to_owned(), source };
+        create_private(parent).map_err(failed)?;
+        // One server at a time, so that no folder is seen before its lock is taken.
+        let starting = open_lock(parent).map_err(failed)?;
+        starting.lock().map_err(failed)?;
+        sweep(parent).map_err(failed)?;
+        let folder = private(tempfile::Builder::new().prefix(PREFIX)).tempdir_in(parent).map_err(failed)?;
+        let lock = open_lock(folder.path()).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let path = folder.path().to_owned();
+        Ok(Self { path, held: Mutex::new(Some(Held { _lock: lock, _folder: folder })) })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the folder and all that is in it. Nothing can be written to it after that.
+    pub(super) fn remove(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Removes the folders whose lock nobody holds.
+fn sweep(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        // Not followed where it is a link.
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX) && entry.file_type()?.is_dir();
+        if ours && is_abandoned(&entry.path()) {
+            match fs::remove_dir_all(entry.path()) {
+                Ok(()) => tracing::info!("removed what a server that was killed had left"),
+                Err(error) => tracing::warn!(%error, "cannot remove what a server that was killed had left"),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_abandoned(folder: &Path) -> bool {
+    match open_lock(folder).map(|lock| lock.try_lock()) {
+        Ok(Ok(())) => true,
+        // Another user's, or of a file system that cannot lock: not known to be abandoned.
+        Ok(Err(TryLockError::WouldBlock | TryLockError::Error(_))) | Err(_) => false,
+    }
+}
+
+fn open_lock(folder: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    }
+    options.open(folder.join(LOCK))
+}
+
+/// Makes a folder that only this user sees; one that is there stays as it is.
+fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder)
+}
+
+#[cfg(unix)]
+fn private<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
+    use std::os::unix::fs::PermissionsExt;
+    builder.permissions(fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn private<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folders(parent: &Path) -> Vec<PathBuf> {
+        let mut found: Vec<_> =
+            fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn a_start_removes_the_folders_of_dead_servers_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let living = OwnFolder::new(parent.path()).unwrap();
+        fs::write(living.path().join("upload"), b"kept").unwrap();
+        for (name, with_lock) in [("longvu-server-dead", true), ("longvu-server-half", false)] {
+            let dead = parent.path().join(name);
+            fs::create_dir(&dead).unwrap();
+            fs::write(dead.join("upload"), b"left").unwrap();
+            if with_lock {
+                fs::write(dead.join(LOCK), b"").unwrap();
+            }
+        }
+        let other = parent.path().join("another-program");
+        fs::create_dir(&other).unwrap();
+
+        let next = OwnFolder::new(parent.path()).unwrap();
+        let mut expected = vec![living.path().to_owned(), next.path().to_owned(), other];
+        expected.sort();
+        assert_eq!(folders(parent.path()), expected);
+        assert_eq!(fs::read(living.path().join("upload")).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn it_goes_with_the_server() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = OwnFolder::new(&parent.path().join("made/too")).unwrap();
+        fs::write(folder.path().join("upload"), b"").unwrap();
+        folder.remove();
+        assert!(!folder.path().exists());
+        let folder = OwnFolder::new(parent.path()).unwrap();
+        let path = folder.path().to_owned();
+        drop(folder);
+        assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_sees_into_it() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let parent = tempfile::tempdir().unwrap();
+        let folder = OwnFolder::new(&parent.path().join("new")).unwrap();
+        for path in [folder.path(), folder.path().parent().unwrap()] {
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        // A link that looks like a dead server's folder is not followed.
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("precious"), b"").unwrap();
+        symlink(outside.path(), parent.path().join("longvu-server-link")).unwrap();
+        let _next = OwnFolder::new(parent.path()).unwrap();
+        assert!(outside.path().join("precious").exists());
+    }
+}
