@@ -7,7 +7,8 @@ use crate::{
 
 /// The turns so far, and how many images and videos they are about.
 ///
-/// The first user turn begins with one `<image>` and a line end for each image or video, in their order. The texts of
+/// The first user turn begins with one `<image>` and a line end for each image or video, in their order; so does a later
+/// one with those that it shows itself ([`Conversation::push_user_about`]). The texts of
 /// users and the system prompt may contain neither `<image>` nor a special token of the model, for these would put the
 /// video in the wrong place or end the turn early: they are refused. In earlier answers, which the model wrote, they
 /// are broken up by a space instead. An empty question is allowed here.
@@ -16,12 +17,14 @@ pub struct Conversation {
     visuals: usize,
     system: String,
     turns: Vec<Message>,
+    /// Images and videos that a turn shows beside those of the conversation: one number for each turn.
+    shown: Vec<usize>,
 }
 
 impl Conversation {
     /// A conversation about this many images and videos (0 for text only) with [`DEFAULT_SYSTEM_PROMPT`].
     pub fn new(visuals: usize) -> Self {
-        Self { visuals, system: DEFAULT_SYSTEM_PROMPT.into(), turns: Vec::new() }
+        Self { visuals, system: DEFAULT_SYSTEM_PROMPT.into(), turns: Vec::new(), shown: Vec::new() }
     }
 
     /// Sets the system prompt; an empty one leaves the system turn out.
@@ -34,18 +37,27 @@ impl Conversation {
     /// Forgets all turns; the system prompt stays.
     pub fn clear(&mut self) -> &mut Self {
         self.turns.clear();
+        self.shown.clear();
         self
     }
 
     /// Adds a question.
     pub fn push_user(&mut self, question: impl Into<String>) -> &mut Self {
+        self.push_user_about(0, question)
+    }
+
+    /// Adds a question that shows so many images and videos of its own: they stand in this turn, before its text, and
+    /// follow all earlier ones in the order in which visuals are given.
+    pub fn push_user_about(&mut self, visuals: usize, question: impl Into<String>) -> &mut Self {
         self.turns.push(Message::new(Role::User, question));
+        self.shown.push(visuals);
         self
     }
 
     /// Adds the answer to the last question.
     pub fn push_assistant(&mut self, answer: impl Into<String>) -> &mut Self {
         self.turns.push(Message::new(Role::Assistant, answer));
+        self.shown.push(0);
         self
     }
 
@@ -56,7 +68,7 @@ impl Conversation {
 
     /// The number of images and videos.
     pub fn num_visuals(&self) -> usize {
-        self.visuals
+        self.visuals + self.shown.iter().sum::<usize>()
     }
 
     /// The prompt as text, ending where the next answer begins.
@@ -68,8 +80,9 @@ impl Conversation {
     pub fn prompt(&self, template: &ChatTemplate, tokenizer: &Tokenizer) -> Result<String> {
         let text = template.render(&self.messages(tokenizer)?)?;
         let found = text.matches(IMAGE_PLACEHOLDER).count();
-        if found != self.visuals {
-            return Err(Error::PlaceholderCount { expected: self.visuals, found });
+        let expected = self.num_visuals();
+        if found != expected {
+            return Err(Error::PlaceholderCount { expected, found });
         }
         Ok(text)
     }
@@ -95,7 +108,8 @@ impl Conversation {
                 Role::Assistant => break_up_markers(tokenizer, &turn.content),
                 role => {
                     check_text(tokenizer, role, &turn.content)?;
-                    let visuals = if index == 0 { self.visuals } else { 0 };
+                    let first = if index == 0 { self.visuals } else { 0 };
+                    let visuals = first + self.shown.get(index).copied().unwrap_or(0);
                     format!("{IMAGE_PLACEHOLDER}\n").repeat(visuals) + &turn.content
                 }
             };

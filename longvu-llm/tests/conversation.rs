@@ -30,6 +30,22 @@ fn every_visual_has_its_place_in_the_first_turn() {
 }
 
 #[test]
+fn a_later_turn_shows_visuals_of_its_own() {
+    let mut conversation = Conversation::new(1);
+    conversation.push_user_about(1, "Which is longer?").push_assistant("The first.").push_user_about(2, "And these?");
+    assert_eq!(conversation.num_visuals(), 4);
+    assert_eq!(
+        qwen_prompt(&conversation).unwrap(),
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n\
+         <|im_start|>user\n<image>\n<image>\nWhich is longer?<|im_end|>\n\
+         <|im_start|>assistant\nThe first.<|im_end|>\n\
+         <|im_start|>user\n<image>\n<image>\nAnd these?<|im_end|>\n<|im_start|>assistant\n"
+    );
+    conversation.clear();
+    assert_eq!(conversation.num_visuals(), 1);
+}
+
+#[test]
 fn a_text_only_conversation_has_no_placeholder() {
     let mut conversation = Conversation::new(0).with_system("");
     conversation.push_user("Hello?");

@@ -1,6 +1,7 @@
 //! Questions and answers: the prompt with its visual tokens, the answer as a stream, conversations, and how an answer came about.
 
 pub(crate) mod chat;
+mod check;
 pub(crate) mod explanation;
 pub(crate) mod inputs;
 pub(crate) mod projected;

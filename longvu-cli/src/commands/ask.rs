@@ -179,7 +179,7 @@ impl Job<'_> {
         let loaded = model::load(memory::settle(builder, &args.memory, &args.model, input.as_ref(), run)?, quiet)?;
         let mut conversation = answer::conversation(&args.answer, usize::from(input.is_some()));
         conversation.push_user(self.question);
-        model::check_question(&loaded.model, &conversation)?;
+        loaded.model.check_question(&conversation)?;
 
         let mut timings = Timings { load: loaded.seconds, ..Timings::default() };
         let info = input.as_ref().and_then(Input::info).cloned();

@@ -153,7 +153,7 @@ impl Job<'_> {
         let mut costs = Costs::after_load(input.seconds(), &loaded);
         let mut conversation = answer::conversation(&args.answer, 1);
         conversation.push_user(&args.question);
-        model::check_question(&loaded.model, &conversation)?;
+        loaded.model.check_question(&conversation)?;
 
         let encoding = Instant::now();
         let (encoded, decoded) = input.encode(&loaded.model, args.quiet)?;

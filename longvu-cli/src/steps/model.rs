@@ -4,10 +4,10 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
 
 use anyhow::Result;
 use longvu::{
-    Error, LongVu, LongVuBuilder, MemoryPlan, Preset,
+    LongVu, LongVuBuilder, MemoryPlan, Preset,
     checkpoint::{Mapping, RepoOptions},
     compress::StageName,
-    llm, parse_device,
+    parse_device,
 };
 
 #[cfg(not(feature = "miniature"))]
@@ -129,23 +129,4 @@ pub fn load((builder, forecast): (LongVuBuilder, MemoryPlan), quiet: bool) -> Re
 /// Where and how repositories are reached, for commands that do not load a model.
 pub fn repo_options(place: &PlaceArgs, progress: &Progress) -> RepoOptions {
     RepoOptions::default().with_revision(place.revision.clone()).with_watch(progress.watch())
-}
-
-/// Refuses a question that no prompt can hold, before a video is decoded for it.
-///
-/// # Errors
-/// A text with placeholders or special tokens in it, or of more tokens than the model's window.
-pub fn check_question(model: &LongVu, conversation: &llm::Conversation) -> Result<()> {
-    // The template adds tokens of its own, but does not matter for what may stand in a text.
-    conversation.prompt(&llm::ChatTemplate::ChatMl, model.tokenizer()).map_err(Error::from)?;
-    let mut tokens = 0;
-    for turn in conversation.turns() {
-        tokens += model.tokenizer().encode(&turn.content).map_err(Error::from)?.len();
-    }
-    let budget = model.budget();
-    if budget.room(tokens) == 0 {
-        let (window, reserved) = (budget.max_len, budget.inference_max_length);
-        return Err(Error::PromptTooLong { tokens, window, reserved }.into());
-    }
-    Ok(())
 }
