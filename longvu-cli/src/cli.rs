@@ -3,6 +3,8 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "serve")]
+use crate::commands::serve;
 #[cfg(feature = "train")]
 use crate::commands::{accuracy, demo, train};
 use crate::{
@@ -38,6 +40,8 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     Plan(plan::PlanArgs),
     Probe(probe::ProbeArgs),
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::ServeArgs>),
     Synth(synth::SynthArgs),
     #[cfg(feature = "train")]
     Train(Box<train::TrainArgs>),
@@ -56,6 +60,10 @@ impl Command {
     /// # Errors
     /// Wrong usage as [`clap::Error`], and whatever the command comes upon.
     pub fn run(&self) -> Result<()> {
+        #[cfg(feature = "serve")]
+        if matches!(self, Self::Serve(_)) {
+            heap::share();
+        }
         // Those that look at videos.
         if matches!(
             self,
@@ -81,6 +89,8 @@ impl Command {
             Self::Inspect(args) => inspect::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Probe(args) => probe::run(args),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => serve::run(args),
             Self::Synth(args) => synth::run(args),
             #[cfg(feature = "train")]
             Self::Train(args) => train::run(args),

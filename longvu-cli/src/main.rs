@@ -12,6 +12,7 @@ mod explain;
 mod flags;
 mod heap;
 mod output;
+mod sheet;
 mod steps;
 
 use std::{
@@ -31,6 +32,8 @@ const FAILED: u8 = 1;
 const SOME_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "serve")]
+    longvu_server::init();
     let cli = Cli::parse();
     start_logging(cli.verbose);
     match crash::guard(|| cli.command.run()) {
@@ -50,12 +53,12 @@ fn start_logging(verbose: u8) {
     let filter = match verbose {
         // Warnings about a video are printed by the program itself, in one form with or without logs.
         // What hf-hub tries again is told by the error that comes of it.
-        0 => "warn,longvu_video=error,hf_hub=off",
+        0 => "warn,longvu_server=info,longvu_video=error,hf_hub=off",
         1 => {
-            "warn,hf_hub=error,longvu=info,longvu_checkpoint=info,longvu_core=info,longvu_llm=info,longvu_compress=info,longvu_vision=info"
+            "warn,hf_hub=error,longvu=info,longvu_server=info,longvu_checkpoint=info,longvu_core=info,longvu_llm=info,longvu_compress=info,longvu_vision=info"
         }
         _ => {
-            "info,longvu=debug,longvu_checkpoint=debug,longvu_core=debug,longvu_llm=debug,longvu_compress=debug,longvu_vision=debug,\
+            "info,longvu=debug,longvu_server=debug,longvu_checkpoint=debug,longvu_core=debug,longvu_llm=debug,longvu_compress=debug,longvu_vision=debug,\
               longvu_video=debug"
         }
     };

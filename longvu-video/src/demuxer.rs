@@ -13,7 +13,7 @@ use crate::heif::Still;
 use crate::limits::MAX_INVALID_READS;
 use crate::opening::{Failure, explain, open_file, open_input};
 use crate::select::{self, Candidate};
-use crate::{Error, Limits, Result, ffi, orientation};
+use crate::{Error, Limits, Result, codecs, ffi, orientation};
 
 /// Where a video ends, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,6 +90,9 @@ impl Demuxer {
         }
         if track.is_external {
             return Err(Error::External { path });
+        }
+        if let Some(stream) = input.stream(stream) {
+            codecs::check(&path, stream.parameters().id())?;
         }
         ffi::keep_only_stream(&mut input, stream);
         let crop = track.crop;

@@ -1,5 +1,6 @@
 //! The few FFmpeg calls that `ffmpeg-next` does not wrap; all `unsafe` code of the crate is here.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::sync::Once;
@@ -159,6 +160,32 @@ pub(crate) fn format_of(head: &[u8]) -> Option<String> {
 unsafe fn text(text: *const c_char) -> Option<String> {
     // SAFETY: what the caller promises.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}
+
+/// FFmpeg's decoders: the name of each one's codec, and its own.
+pub(crate) fn decoders() -> Vec<(String, String)> {
+    let (mut names, mut decoders) = (BTreeMap::new(), Vec::new());
+    let (mut descriptor, mut place) = (ptr::null(), ptr::null_mut());
+    // SAFETY: both calls go through lists that are there for good, to null at their ends; `place` is the second's own.
+    unsafe {
+        loop {
+            descriptor = ffi::avcodec_descriptor_next(descriptor);
+            if descriptor.is_null() {
+                break;
+            }
+            names.insert(number!(descriptor, id), text((*descriptor).name));
+        }
+        loop {
+            let codec = ffi::av_codec_iterate(&mut place);
+            if codec.is_null() {
+                return decoders;
+            }
+            let name = names.get(&number!(codec, id)).cloned().flatten();
+            if let Some(pair) = name.zip(text((*codec).name)).filter(|_| ffi::av_codec_is_decoder(codec) != 0) {
+                decoders.push(pair);
+            }
+        }
+    }
 }
 
 /// How the colours of a stream or a picture are coded, as numbers of ISO/IEC 23091-2.

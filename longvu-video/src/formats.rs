@@ -19,7 +19,8 @@ pub struct FormatInfo {
 
 /// What is read and what is refused by name, pictures first.
 ///
-/// Of containers and codecs only the common ones are listed: any that FFmpeg opens is read.
+/// Of containers only the common ones are listed. FFmpeg reads some more, and of codecs those that cameras, streams, films,
+/// archives and recorded screens have; a video of another is refused by name.
 pub fn formats() -> &'static [FormatInfo] {
     FORMATS
 }

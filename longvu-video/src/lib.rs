@@ -3,6 +3,7 @@
 
 mod bitstream;
 mod boxes;
+mod codecs;
 mod colour;
 mod containers;
 mod crop;

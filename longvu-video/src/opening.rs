@@ -12,7 +12,7 @@ use ffmpeg_next as ffmpeg;
 use crate::headers::Headers;
 use crate::limits::SNIFF_BYTES;
 use crate::sniff::{self, Guess};
-use crate::{Error, Limits, MAX_PIXELS, Result, containers, ffi, formats};
+use crate::{Error, Limits, MAX_PIXELS, Result, codecs, containers, ffi, formats};
 
 /// Bytes read at once.
 const BUFFER_SIZE: usize = 128 * 1024;
@@ -89,6 +89,7 @@ pub(crate) fn open_input<R: Read + Seek + Send + 'static>(
     // No other file, device or place is opened, whatever this one says.
     settings.set("protocol_whitelist", "none");
     settings.set("format_whitelist", &containers::allowed());
+    settings.set("codec_whitelist", codecs::allowed());
     let accept = |input: &Input| {
         let is_video = |stream: &Stream<'_>| stream.parameters().medium() == media::Type::Video;
         let mut videos = input.streams().filter(|stream| is_video(stream) && !ffi::is_attached(stream));

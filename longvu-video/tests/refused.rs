@@ -275,3 +275,13 @@ fn formats_that_are_not_read_are_refused_by_name() {
     assert!(formats().iter().any(|format| !format.read && format.name.starts_with("TIFF")));
     assert!(formats().iter().any(|format| format.read && format.extensions.contains(&"webp")));
 }
+
+#[test]
+fn codecs_that_are_not_read_are_named() {
+    let folder = scratch();
+    for name in ["clip.avi", "clip.mov", "clip.mkv"] {
+        let path = ffmpeg(&format!("{VIDEO} -c:v targa"), &folder.path().join(name));
+        let message = refusal(&path);
+        assert!(message.contains("the codec targa is not read; convert the file"), "{message}");
+    }
+}

@@ -22,6 +22,7 @@ use crate::{
         hints::Forecast,
         summary::{self, FrameCounts, Timings},
     },
+    sheet::{self, Thumbnails},
     steps::{
         answer::{self, Answerer},
         described::ModelReport,
@@ -60,6 +61,10 @@ pub struct AskArgs {
     #[arg(long, value_name = "OUT.json", help_heading = "Output")]
     pub report: Option<PathBuf>,
 
+    /// Draw every sampled frame, outlined by what became of it, to this picture
+    #[arg(long, value_name = "OUT.png", conflicts_with = "no_video", help_heading = "Output")]
+    pub sheet: Option<PathBuf>,
+
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -72,6 +77,7 @@ struct Job<'a> {
     options: VideoOptions,
     config: GenerationConfig,
     report: Option<OutFile>,
+    sheet: Option<OutFile>,
     start: Instant,
 }
 
@@ -136,13 +142,10 @@ pub fn run(args: &AskArgs) -> Result<()> {
     let start = Instant::now();
     let (file, question) = args.subject()?;
     let (options, config) = (args.frames.options()?, args.answer.config()?);
-    if let (Some(file), Some(report)) = (file, &args.report)
-        && output::is_same_file(file, report)
-    {
-        return Err(usage("--report names the FILE that is asked about and would overwrite it; name another").into());
-    }
+    args.check_places(file)?;
     let report = args.report.as_deref().map(|path| OutFile::prepare("the report", path)).transpose()?;
-    Job { args, file, question, options, config, report, start }.run()
+    let sheet = args.sheet.as_deref().map(|path| OutFile::prepare("the contact sheet", path)).transpose()?;
+    Job { args, file, question, options, config, report, sheet, start }.run()
 }
 
 impl AskArgs {
@@ -166,6 +169,26 @@ impl AskArgs {
         }
         Ok((file, question))
     }
+
+    /// Refuses to write over what is read, two files to one place, and a sheet by the name of another format.
+    fn check_places(&self, file: Option<&Path>) -> Result<(), clap::Error> {
+        for (flag, out) in [("--report", &self.report), ("--sheet", &self.sheet)] {
+            if file.zip(out.as_deref()).is_some_and(|(file, out)| output::is_same_file(file, out)) {
+                let message = format!("{flag} names the FILE that is asked about and would overwrite it; name another");
+                return Err(usage(&message));
+            }
+        }
+        let Some(sheet) = &self.sheet else { return Ok(()) };
+        if self.report.as_ref().is_some_and(|report| output::is_same_place(report, sheet)) {
+            return Err(usage("--report and --sheet name the same file; name another for one of them"));
+        }
+        match sheet.extension() {
+            Some(extension) if !extension.eq_ignore_ascii_case("png") => {
+                Err(usage(&format!("--sheet writes a PNG; end the name {} with .png", path_text(sheet))))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Job<'_> {
@@ -173,7 +196,12 @@ impl Job<'_> {
         let (args, quiet) = (self.args, self.args.output.quiet);
         let builder = model::builder(&args.model, args.frames.preset, quiet)?;
         let open = |file| Input::open(file, &args.frames, self.options.clone());
-        let input = self.file.map(open).transpose()?;
+        let mut input = self.file.map(open).transpose()?;
+        if self.sheet.is_some() && !input.as_mut().is_some_and(Input::keep_thumbnails) {
+            let message =
+                "--sheet draws frames, and an encoded video has no pictures of them; give the video it was made of";
+            return Err(usage(message).into());
+        }
         let text = self.question.len() + args.answer.system.as_ref().map_or(0, String::len);
         let run = Some((text, self.config.max_new_tokens));
         let loaded = model::load(memory::settle(builder, &args.memory, &args.model, input.as_ref(), run)?, quiet)?;
@@ -198,7 +226,15 @@ impl Job<'_> {
         if let Some(report) = &self.report {
             report.write(&self.report(&loaded, &answerer, &answer, timings, info.as_ref(), &decoded))?;
         }
-        Ok(())
+        self.draw(&answerer, &answer, &decoded.thumbnails)
+    }
+
+    /// The contact sheet, if asked for.
+    fn draw(&self, answerer: &Answerer<'_>, answer: &Answer, thumbnails: &Thumbnails) -> Result<()> {
+        let (Some(out), Some(visual)) = (&self.sheet, answerer.visual) else { return Ok(()) };
+        let explanation = answerer.model.explain(&[visual], answer)?;
+        let Some(visual) = explanation.visuals.first() else { return Ok(()) };
+        out.write_with(|out| sheet::write(out, self.question, &answer.text, answer, visual, thumbnails))
     }
 
     /// The JSON object if asked for, and the closing line.

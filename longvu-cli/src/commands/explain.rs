@@ -1,9 +1,6 @@
 //! `longvu explain`: a question, its answer, and a page that shows what the three reductions did.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -119,22 +116,13 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
 impl ExplainArgs {
     /// Refuses to write over what is read, and two files to one place.
     fn check_places(&self) -> Result<(), clap::Error> {
-        let place = |path: &Path| path.canonicalize().ok();
         for (flag, out) in [("--out", &self.out), ("--json", &self.json)] {
-            if out.as_deref().and_then(place).is_some_and(|out| place(&self.file) == Some(out)) {
+            if out.as_deref().is_some_and(|out| output::is_same_file(&self.file, out)) {
                 let message = format!("{flag} names the FILE that is asked about and would overwrite it; name another");
                 return Err(usage(&message));
             }
         }
-        let same =
-            |(out, json): (&PathBuf, &PathBuf)| out == json || place(out).is_some_and(|out| place(json) == Some(out));
-        // What goes to a device does not take another's place.
-        if self
-            .out
-            .as_ref()
-            .zip(self.json.as_ref())
-            .is_some_and(|both| same(both) && (!both.0.exists() || both.0.is_file()))
-        {
+        if self.out.as_ref().zip(self.json.as_ref()).is_some_and(|(out, json)| output::is_same_place(out, json)) {
             return Err(usage("--out and --json name the same file; name another for one of them"));
         }
         Ok(())

@@ -17,6 +17,8 @@ pub mod formats;
 pub mod inspect;
 pub mod plan;
 pub mod probe;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod stages;
 pub mod synth;
 #[cfg(feature = "train")]

@@ -2,17 +2,22 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
-use longvu::checkpoint::atomic::{self, FileDraft};
+use longvu::checkpoint::atomic::FileDraft;
 use serde::Serialize;
 
 /// Whether two paths lead to one file that is there.
 pub fn is_same_file(a: &Path, b: &Path) -> bool {
     a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
+
+/// Whether two files that are to be written would be one; what goes to a device does not take another's place.
+pub fn is_same_place(a: &Path, b: &Path) -> bool {
+    (a == b || is_same_file(a, b)) && (!a.exists() || a.is_file())
 }
 
 /// A place for a file, found writable.
@@ -65,12 +70,25 @@ impl OutFile {
     /// # Errors
     /// Whatever the file system says.
     pub fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
+        self.write_with(|out| Ok(out.write_all(bytes)?))
+    }
+
+    /// Writes the whole file likewise, a piece after the other.
+    ///
+    /// # Errors
+    /// Those of `write`, and whatever the file system says.
+    pub fn write_with(&self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
         let (what, place) = (self.what, self.path.display());
         let failed = || format!("{what} could not be written to {place}; make room, or name another place");
-        if let Some(mut device) = self.device.as_ref() {
-            return device.write_all(bytes).with_context(failed);
+        if let Some(device) = self.device.as_ref() {
+            let mut out = BufWriter::new(device);
+            return write(&mut out).and_then(|()| Ok(out.flush()?)).with_context(failed);
         }
-        atomic::write(&self.path, bytes).with_context(failed)
+        let mut draft = FileDraft::new(&self.path).with_context(failed)?;
+        let mut out = BufWriter::new(&mut draft);
+        write(&mut out).and_then(|()| Ok(out.flush()?)).with_context(failed)?;
+        drop(out);
+        draft.commit().with_context(failed)
     }
 }
 

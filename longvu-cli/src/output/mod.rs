@@ -9,7 +9,7 @@ pub mod summary;
 
 pub use self::{
     failed::SomeFailed,
-    file::{OutFile, is_same_file},
+    file::{OutFile, is_same_file, is_same_place},
     progress::Progress,
     streams::{error, is_output_lost, is_reader_gone, json, line, note, text, warning},
 };

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::{
     flags::FrameArgs,
     output::{self, Progress},
+    sheet::Thumbnails,
 };
 
 /// The extension that encoded videos usually have.
@@ -71,6 +72,15 @@ impl Input {
         }
     }
 
+    /// Keeps small pictures of the frames as they pass by; of an encoded video there are none, and `false` comes back.
+    pub fn keep_thumbnails(&mut self) -> bool {
+        match self {
+            Self::Media(source) => source.thumbnails = true,
+            Self::Encoded(_) => return false,
+        }
+        true
+    }
+
     /// The encoded video, made or read, and what its decoding told, now or then.
     ///
     /// # Errors
@@ -102,6 +112,8 @@ pub struct Source {
     pub path: PathBuf,
     pub media: Media,
     options: VideoOptions,
+    /// Whether small pictures of the frames are kept.
+    thumbnails: bool,
     /// Seconds that opening took.
     pub seconds: f64,
 }
@@ -120,6 +132,9 @@ pub struct Decoded {
     pub warnings: Vec<String>,
     /// Absent for an image.
     pub stats: Option<DecodeStats>,
+    /// Small pictures of the frames, if they were to be kept.
+    #[serde(skip)]
+    pub thumbnails: Thumbnails,
 }
 
 /// A sampled frame's place in the file.
@@ -159,7 +174,14 @@ impl Source {
             video.warnings().iter().for_each(|warning| warn(path, warning));
             Media::Video(video)
         };
-        Ok(Self { path: path.to_owned(), media, options, seconds: start.elapsed().as_secs_f64() })
+        Ok(Self { path: path.to_owned(), media, options, thumbnails: false, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// Keeps small pictures of the frames as they pass by.
+    #[must_use]
+    pub fn with_thumbnails(mut self) -> Self {
+        self.thumbnails = true;
+        self
     }
 
     /// The video's facts; `None` for an image.
@@ -212,17 +234,22 @@ impl Source {
         let name = video::path_text(Path::new(self.path.file_name().unwrap_or_default()));
         let mut notes = BTreeMap::from([(SOURCE.to_owned(), name)]);
         let clip = match self.media {
-            Media::Image(frame) => frame.into_clip()?,
+            Media::Image(frame) => {
+                if self.thumbnails {
+                    note(&watched, |decoded| decoded.thumbnails.push(&frame));
+                }
+                frame.into_clip()?
+            }
             Media::Video(video) => {
                 notes.insert(SAMPLING.to_owned(), serde_json::to_string(&self.options)?);
                 let expected = video.sampled_indices().len();
-                let frames = Watched::new(&self.path, video.frames()?, &watched);
+                let frames = Watched::new(&self.path, video.frames()?, &watched).with_thumbnails(self.thumbnails);
                 Clip::from_frames(frames.map(|frame| Ok(frame?.into())), Some(expected))
             }
         };
         let seen = look(&model.watched(progress.watch()), clip, &notes);
         drop(progress);
-        let decoded = watched.lock().map(|decoded| decoded.clone()).unwrap_or_default();
+        let decoded = watched.lock().map(|mut decoded| std::mem::take(&mut *decoded)).unwrap_or_default();
         if !decoded.warnings.is_empty() {
             notes.insert(WARNINGS.to_owned(), serde_json::to_string(&decoded.warnings)?);
         }
@@ -242,7 +269,7 @@ impl Source {
             progress.decoding(i + 1, total);
         }
         drop(progress);
-        Ok(watched.lock().map(|decoded| decoded.clone()).unwrap_or_default())
+        Ok(watched.lock().map(|mut decoded| std::mem::take(&mut *decoded)).unwrap_or_default())
     }
 }
 
@@ -263,12 +290,18 @@ struct Watched {
     record: Arc<Mutex<Decoded>>,
     /// Warnings that opening the file has shown.
     shown: usize,
+    thumbnails: bool,
 }
 
 impl Watched {
     fn new(path: &Path, frames: Frames, record: &Arc<Mutex<Decoded>>) -> Self {
         let shown = frames.warnings().len();
-        Self { path: path.to_owned(), frames, record: Arc::clone(record), shown }
+        Self { path: path.to_owned(), frames, record: Arc::clone(record), shown, thumbnails: false }
+    }
+
+    fn with_thumbnails(mut self, thumbnails: bool) -> Self {
+        self.thumbnails = thumbnails;
+        self
     }
 
     fn finish(&mut self) {
@@ -292,7 +325,12 @@ impl Iterator for Watched {
         match &frame {
             Some(Ok(frame)) => {
                 let sampled = Sampled { index: frame.index, timestamp: frame.timestamp };
-                note(&self.record, |record| record.frames.push(sampled));
+                note(&self.record, |record| {
+                    record.frames.push(sampled);
+                    if self.thumbnails {
+                        record.thumbnails.push(frame);
+                    }
+                });
             }
             Some(Err(_)) | None => self.finish(),
         }

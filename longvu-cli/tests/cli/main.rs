@@ -15,6 +15,7 @@ mod killed;
 mod memory;
 mod miniature;
 mod report;
+mod sheet;
 mod support;
 mod tools;
 mod train;

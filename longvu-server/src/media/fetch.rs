@@ -5,11 +5,7 @@
 
 use std::{
     error::Error as StdError,
-    fmt::Debug,
-    future::Future,
-    io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -24,30 +20,15 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use super::{
-    MediaConfig, SetupError, addresses,
+    config::{MediaConfig, SetupError},
     hosts::Hosts,
+    network::Network,
     store::{self, Blob, Incoming},
 };
 use crate::error::ApiError;
 
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
-
-/// The addresses of a name.
-pub(crate) type Lookup<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
-
-/// What names mean, and which addresses may be reached: replaced in tests, which have no internet.
-pub(crate) trait Network: Debug + Send + Sync {
-    fn lookup<'a>(&'a self, host: &'a str) -> Lookup<'a>;
-
-    fn may_reach(&self, address: IpAddr) -> bool {
-        addresses::is_public(address)
-    }
-}
-
-/// The machine's own resolver.
-#[derive(Debug)]
-pub(crate) struct System;
 
 /// Fetches URLs of the hosts that are allowed.
 #[derive(Debug)]
@@ -65,12 +46,6 @@ struct Checked(Arc<dyn Network>);
 #[derive(Debug, Error)]
 #[error("an address that is not of the public internet")]
 struct NotPublic;
-
-impl Network for System {
-    fn lookup<'a>(&'a self, host: &'a str) -> Lookup<'a> {
-        Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()) })
-    }
-}
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {

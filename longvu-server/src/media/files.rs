@@ -35,6 +35,7 @@ const NAME: usize = 255;
 
 /// The form of an upload.
 #[derive(ToSchema)]
+#[expect(dead_code, reason = "it is there for the description; the form is read as it arrives")]
 pub(crate) struct UploadForm {
     /// A video or a picture.
     #[schema(value_type = String, format = Binary)]

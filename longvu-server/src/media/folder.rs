@@ -16,7 +16,10 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{SetupError, hex, store};
+use super::{
+    config::SetupError,
+    store::{self, hex},
+};
 use crate::error::ApiError;
 
 /// Hashes that are remembered.

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::SetupError;
+use super::config::SetupError;
 
 /// The hosts that are allowed, each with its ports.
 #[derive(Debug)]

@@ -1,27 +1,26 @@
 //! What a request names, as a file: uploads, `data:` URLs, URLs of allowed hosts, files of allowed folders.
 
 mod addresses;
+mod config;
 mod data_url;
 mod fetch;
 pub(crate) mod files;
 mod folder;
 mod hosts;
+pub(crate) mod network;
 mod own_folder;
 mod store;
 mod uploads;
 
 use std::{
-    fmt::Write as _,
-    io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
-use thiserror::Error;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-pub(crate) use self::fetch::{Network, System};
+pub(crate) use self::config::{MediaConfig, SetupError};
 use self::{
     fetch::Fetcher,
     folder::{Folders, Outside, StopOnDrop},
@@ -30,43 +29,6 @@ use self::{
     uploads::{Upload, Uploads},
 };
 use crate::error::ApiError;
-
-/// What requests may name, and how much of it is kept.
-#[derive(Debug, Clone)]
-pub(crate) struct MediaConfig {
-    /// Where the server makes a folder of its own; several servers may share it.
-    pub folder: PathBuf,
-    /// Bytes of one file.
-    pub max_upload: u64,
-    /// Bytes of all files together.
-    pub max_stored: u64,
-    /// Files of `/v1/files`.
-    pub max_files: usize,
-    /// Hosts that URLs may name: `example.com`, `*.example.com`, with `:port` or without; none means no URLs.
-    pub hosts: Vec<String>,
-    /// Folders whose files requests may name; none means no paths.
-    pub folders: Vec<PathBuf>,
-    /// What fetching a URL may take in all, redirects included.
-    pub url_time: Duration,
-    /// How long nothing may come of a URL or of an upload.
-    pub idle_time: Duration,
-    /// Names and addresses.
-    pub network: Arc<dyn Network>,
-}
-
-/// Why there is no place for media.
-#[derive(Debug, Error)]
-pub(crate) enum SetupError {
-    /// The folder for files, or one that requests may name files of.
-    #[error("cannot use the folder {}", folder.display())]
-    Folder { folder: PathBuf, source: io::Error },
-    #[error("{0:?} is no host: write a name or an address as in `example.com`, `*.example.com` or `example.com:8080`")]
-    Host(String),
-    #[error("files of {max_upload} bytes do not fit in the {max_stored} bytes that may be kept")]
-    Limits { max_upload: u64, max_stored: u64 },
-    #[error("cannot fetch URLs")]
-    Fetch(#[source] reqwest::Error),
-}
 
 /// A video or a picture as a file, which is there as long as this value.
 #[derive(Debug, Clone)]
@@ -93,23 +55,6 @@ pub(crate) struct MediaSources {
     idle_time: Duration,
 }
 
-impl MediaConfig {
-    /// Files of 512 MiB, of which 4 GiB and 1,000 are kept; neither URLs nor paths.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: folder.into(),
-            max_upload: 512 << 20,
-            max_stored: 4 << 30,
-            max_files: 1000,
-            hosts: Vec::new(),
-            folders: Vec::new(),
-            url_time: Duration::from_secs(300),
-            idle_time: Duration::from_secs(30),
-            network: Arc::new(System),
-        }
-    }
-}
-
 impl Media {
     fn own(name: &str, blob: Arc<Blob>) -> Self {
         Self { name: name.into(), file: MediaFile::Own(blob) }
@@ -131,6 +76,7 @@ impl Media {
         }
     }
 
+    /// Bytes of the file.
     pub fn bytes(&self) -> u64 {
         match &self.file {
             MediaFile::Own(blob) => blob.bytes(),
@@ -172,6 +118,11 @@ impl MediaSources {
             max_upload,
             idle_time: config.idle_time,
         }))
+    }
+
+    /// Bytes of all files that are kept, or are about to be.
+    pub fn stored(&self) -> u64 {
+        self.account.used()
     }
 
     /// Removes all files that the server made. None can be made after that.
@@ -245,14 +196,6 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::SetupError;
+use super::config::SetupError;
 
 const PREFIX: &str = "longvu-server-";
 const LOCK: &str = "lock";
@@ -146,6 +146,40 @@ mod tests {
         expected.sort();
         assert_eq!(folders(parent.path()), expected);
         assert_eq!(fs::read(living.path().join("upload")).unwrap(), b"kept");
+    }
+
+    /// Run by another test in a process of its own, which holds a folder until it is killed.
+    #[test]
+    fn held_until_killed() {
+        let Some(parent) = std::env::var_os("LONGVU_TEST_HELD_FOLDER") else { return };
+        let folder = OwnFolder::new(Path::new(&parent)).unwrap();
+        fs::write(folder.path().join("upload"), b"left").unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_a_killed_server_left_goes_with_the_next() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut server = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "media::own_folder::tests::held_until_killed"])
+            .env("LONGVU_TEST_HELD_FOLDER", parent.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let uploads = || folders(parent.path()).into_iter().filter(|folder| folder.join("upload").exists()).count();
+        for _ in 0..2000 {
+            if uploads() == 1 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        // While it lives, a start beside it leaves it alone.
+        drop(OwnFolder::new(parent.path()).unwrap());
+        assert_eq!(uploads(), 1);
+        server.kill().unwrap();
+        server.wait().unwrap();
+        let next = OwnFolder::new(parent.path()).unwrap();
+        assert_eq!(folders(parent.path()), [next.path()]);
     }
 
     #[test]

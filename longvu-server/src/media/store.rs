@@ -1,6 +1,7 @@
 //! Content that the server keeps in files of its own: written within limits, hashed on the way, and gone with its last user.
 
 use std::{
+    fmt::Write as _,
     fs::File,
     io::{self, Write},
     path::Path,
@@ -15,7 +16,6 @@ use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
-use super::hex;
 use crate::error::ApiError;
 
 /// What is written in one go; less is gathered first.
@@ -208,6 +208,15 @@ pub(super) fn storage(error: &io::Error) -> ApiError {
         }
         _ => ApiError::internal(error),
     }
+}
+
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn gave_up() -> ApiError {

@@ -1,6 +1,7 @@
 //! URLs against servers on loopback that do what no good server does.
 
 use std::{
+    io,
     net::{Ipv4Addr, Ipv6Addr},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -12,7 +13,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::media::MediaSources;
+use crate::media::{MediaSources, addresses, network::Lookup};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));

@@ -138,7 +138,7 @@ async fn forms_that_are_refused_leave_nothing() {
         (form(&[(file, "a"), (file, "b")]), 400, json!("file")),
         (form(&[(file, "a"), ("; name=\"purpose\"", &long)]), 400, json!("purpose")),
         (form(&[(file, &long)]), 413, json!("file")),
-        (form(&[(file, "cut")]).replace("--edge--\r\n", ""), 400, Value::Null),
+        (form(&[(file, "cut")]).replace("--edge--\r\n", ""), 400, json!("file")),
         ("no form".to_owned(), 400, Value::Null),
         (String::new(), 400, Value::Null),
         (form(&[("; name=\"other\"", &"x".repeat(70_000)), (file, "a")]), 413, json!("file")),
@@ -330,6 +330,25 @@ async fn who_hangs_up_or_falls_silent_leaves_nothing() {
         eventually(|| fixture.files().is_empty() && fixture.sources.account.used() == 0).await;
         assert!(fixture.sources.uploads.list().is_empty());
     }
+}
+
+#[test]
+fn the_routes_are_described() {
+    #[derive(utoipa::OpenApi)]
+    #[openapi(paths(upload, list, describe, delete, content))]
+    struct Description;
+
+    let description = serde_json::to_value(<Description as utoipa::OpenApi>::openapi()).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    assert_eq!(paths.keys().collect::<Vec<_>>(), ["/v1/files", "/v1/files/{id}", "/v1/files/{id}/content"]);
+    let form = &paths["/v1/files"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]["$ref"];
+    assert_eq!(form, "#/components/schemas/UploadForm");
+    let file = &description["components"]["schemas"]["UploadForm"]["properties"]["file"];
+    assert_eq!((&file["type"], &file["format"]), (&json!("string"), &json!("binary")));
+    let parameters = paths["/v1/files"]["get"]["parameters"].as_array().unwrap();
+    let names: Vec<_> =
+        parameters.iter().map(|parameter| (parameter["name"].as_str(), parameter["in"].as_str())).collect();
+    assert_eq!(names, ["after", "limit", "order", "purpose"].map(|name| (Some(name), Some("query"))));
 }
 
 async fn eventually(condition: impl Fn() -> bool) {

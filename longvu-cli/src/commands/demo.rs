@@ -1,26 +1,22 @@
 //! `longvu demo`: a video drawn anew, questions with known answers, and a picture of what was kept of it.
 
-mod sheet;
-
 use std::{
     fs,
-    io::Cursor,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
-use image::RgbImage;
-use longvu::{Answer, EncodedVideo, Frame, LongVu, Video, compress::Layout, llm::Conversation, video::path_text};
+use longvu::{Answer, EncodedVideo, LongVu, VideoOptions, llm::Conversation, video::path_text};
 use longvu_world::{Question, QuestionKind, Script, ScriptKind, ScriptOptions, Split};
 use serde::Serialize;
 
-use self::sheet::{Cell, Fate};
 use crate::{
     flags::{OutputArgs, PlaceArgs, usage},
     output::{self, OutFile, Progress},
-    steps::{answer::Answerer, model},
+    sheet,
+    steps::{answer::Answerer, model, source::Source},
 };
 
 /// Draw a new video, ask a model about it, and show what it kept of the frames.
@@ -79,8 +75,9 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     drop(progress);
     let progress = Progress::new(args.output.quiet, "loading");
     let model = model::found(&args.place, args.output.quiet)?.watch(progress.watch()).load()?;
-    let encoded = model.watched(progress.watch()).encode(&Video::open(&video)?)?;
     drop(progress);
+    let source = Source::open(&video, VideoOptions::default())?.with_thumbnails();
+    let (encoded, decoded) = source.encode(&model, args.output.quiet)?;
 
     let answers = ask_all(&model, &encoded, &script, args.output.json)?;
     if args.output.json {
@@ -89,8 +86,11 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         output::line(&format!("{} of {} right", right(&answers), answers.len()))?;
     }
     if let Some((question, answer)) = answers.iter().max_by_key(|(question, _)| question.kind == QuestionKind::Needle) {
-        let sheet = contact_sheet(&video, &encoded, question, answer)?;
-        out.write_bytes(&png(&sheet)?)?;
+        let explanation = model.explain(&[&encoded], answer)?;
+        if let Some(visual) = explanation.visuals.first() {
+            let told = format!("{} (truth: {})", answer.text, question.answer);
+            out.write_with(|out| sheet::write(out, &question.text, &told, answer, visual, &decoded.thumbnails))?;
+        }
     }
     if !args.output.quiet {
         output::note(&format!("wrote {} and {}", video.display(), picture.display()));
@@ -135,57 +135,6 @@ fn printed<'a>(video: &Path, picture: &Path, answers: &'a [(Question, Answer)]) 
         right: question.is_answered_by(&answer.text),
     });
     Printed { video: path_text(video), picture: path_text(picture), right: right(answers), answers: asked.collect() }
-}
-
-/// What became of the sampled frames for one question.
-fn contact_sheet(video: &Path, encoded: &EncodedVideo, question: &Question, answer: &Answer) -> Result<RgbImage> {
-    let fates = fates(encoded, answer);
-    let mut cells = Vec::new();
-    for (frame, fate) in Video::open(video)?.frames()?.zip(fates) {
-        let Frame { width, height, rgb, timestamp, .. } = frame?.into();
-        let picture = RgbImage::from_raw(width, height, rgb).context("a frame of another size than it says")?;
-        cells.push(Cell { picture, timestamp, fate });
-    }
-    let count = |is: fn(&Fate) -> bool| cells.iter().filter(|cell| is(&cell.fate)).count();
-    let title = [
-        format!("Q: {}", question.text),
-        format!("A: {} (truth: {})", answer.text, question.answer),
-        format!(
-            "{} frames sampled, {} at full resolution, {} at low, {} dropped; {} visual tokens",
-            cells.len(),
-            count(|fate| matches!(fate, Fate::Full(_))),
-            count(|fate| matches!(fate, Fate::Low(_))),
-            count(|fate| matches!(fate, Fate::Dropped)),
-            answer.visual_tokens
-        ),
-    ];
-    Ok(sheet::draw(&title, &cells))
-}
-
-/// For every sampled frame, what the prompt had of it.
-fn fates(encoded: &EncodedVideo, answer: &Answer) -> Vec<Fate> {
-    let mut fates = vec![Fate::Dropped; encoded.sampled_frames()];
-    let (Some(selected), Some(report)) = (answer.selected.first(), answer.reports.first()) else { return fates };
-    let raised = report.query.as_ref().map(|query| query.full.as_slice()).unwrap_or_default();
-    for (place, (&sample, &tokens)) in selected.iter().zip(&report.tokens_per_frame).enumerate() {
-        let full = report.layout == Layout::Full || raised.contains(&place);
-        let fate = match tokens {
-            0 => Fate::Dropped,
-            _ if full => Fate::Full(tokens),
-            _ => Fate::Low(tokens),
-        };
-        if let Some(slot) = fates.get_mut(sample) {
-            *slot = fate;
-        }
-    }
-    fates
-}
-
-/// A picture as PNG.
-fn png(picture: &RgbImage) -> Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png)?;
-    Ok(bytes.into_inner())
 }
 
 #[cfg(test)]

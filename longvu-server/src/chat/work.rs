@@ -1,0 +1,156 @@
+//! The work on a request: a place, its files, its videos, its answer.
+
+use std::{ops::ControlFlow, sync::Arc, time::Instant};
+
+use longvu::{AnswerStream, EncodedVideo, LongVu, Watch, Workload, llm::Conversation, text};
+use tokio::sync::mpsc::Sender;
+
+use super::{
+    event::{Ended, Event, Told},
+    looking,
+    report::report,
+};
+use crate::{
+    admission::{Forecast, Reserved},
+    answering::Piece,
+    error::ApiError,
+    protocol::{extension::Seconds, request::Request},
+    state::Shared,
+};
+
+/// Works until the answer has ended, something fails, or nobody listens any more.
+pub(crate) async fn run(server: Arc<Shared>, request: Request, events: Sender<Event>) {
+    let work = answer(&server, request, &events);
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        // What is dropped with the work stops whatever was done for it alone.
+        () = events.closed() => {
+            tracing::info!("a client hung up");
+            return;
+        }
+        () = server.stopping.cancelled() => Err(server.stopped()),
+    };
+    if let Err(error) = outcome {
+        let _ = events.send(Event::Failed(error)).await;
+    }
+}
+
+async fn answer(server: &Arc<Shared>, request: Request, events: &Sender<Event>) -> Result<(), ApiError> {
+    let mut seconds = Seconds::default();
+    let model = server.model_for(&request.extension)?;
+    let conversation = conversation(&request);
+    check(&model, &conversation, &request)?;
+
+    let start = Instant::now();
+    let _ = events.try_send(Event::Progress(Told::begun("queue")));
+    let _place = server.admission.enter().await?;
+    seconds.queue = start.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    let mut looked = Vec::with_capacity(request.dialogue.visuals.len());
+    for reference in &request.dialogue.visuals {
+        looked.push(looking::look(server, &model, reference, &request.video, events).await?);
+    }
+    seconds.encode = start.elapsed().as_secs_f64();
+
+    let visuals: Vec<EncodedVideo> = looked.iter().map(|looked| looked.video().clone()).collect();
+    let _memory = room(server, &model, &visuals, &conversation, &request).await?;
+    let watched = model.watched(watch(server, events));
+    let config = request.generation.clone();
+    let stream = tokio::task::spawn_blocking(move || {
+        let visuals: Vec<&EncodedVideo> = visuals.iter().collect();
+        watched.reply(&visuals, &conversation, &config)
+    });
+    let stream = stream.await.map_err(|_| ApiError::internal(&super::Lost))?.map_err(|error| ApiError::of(&error))?;
+    let answer = write(server, stream, events).await?;
+    (seconds.prepare, seconds.prefill, seconds.generate) =
+        (answer.timings.prepare, answer.timings.prefill, answer.timings.generate);
+    server.note_answer(&answer, &seconds, &looked);
+    let report = report(&model, &looked, &answer, seconds, request.extension.frames, request.ignored)?;
+    let _ = events.send(Event::Ended(Box::new(Ended { answer, report }))).await;
+    Ok(())
+}
+
+/// The messages as the model's conversation.
+fn conversation(request: &Request) -> Conversation {
+    let mut conversation = Conversation::new(0);
+    if let Some(system) = &request.dialogue.system {
+        conversation = conversation.with_system(system);
+    }
+    for turn in &request.dialogue.turns {
+        match turn.is_user {
+            true => conversation.push_user_about(turn.visuals, &turn.text),
+            false => conversation.push_assistant(&turn.text),
+        };
+    }
+    conversation
+}
+
+/// Refuses a question before anything is looked at for it.
+fn check(model: &LongVu, conversation: &Conversation, request: &Request) -> Result<(), ApiError> {
+    model.check_question(conversation).map_err(|error| match error {
+        longvu::Error::PromptTooLong { .. } => {
+            ApiError::too_large(text::chain(&error)).param("messages").code("context_length_exceeded")
+        }
+        longvu::Error::EmptyQuestion => {
+            let last = request.dialogue.turns.last().map(|turn| format!("{}.content", turn.param));
+            ApiError::unprocessable("the question is empty").param(last.unwrap_or_else(|| "messages".into()))
+        }
+        error => ApiError::of(&error).param("messages"),
+    })
+}
+
+/// Memory for the answer, once there is.
+async fn room(
+    server: &Shared,
+    model: &LongVu,
+    visuals: &[EncodedVideo],
+    conversation: &Conversation,
+    request: &Request,
+) -> Result<Reserved, ApiError> {
+    let frames = visuals.iter().map(|video| video.frames().len()).sum();
+    let largest = visuals
+        .iter()
+        .map(EncodedVideo::dimensions)
+        .max_by_key(|(width, height)| u64::from(*width) * u64::from(*height));
+    // No tokenizer makes more tokens of a text than it has bytes; the template has some of its own.
+    let text = conversation.turns().iter().map(|turn| turn.content.len() + 16).sum::<usize>() + 64;
+    let workload = Workload::default()
+        .with_frames(frames)
+        .with_size(largest.unwrap_or((1, 1)))
+        .with_text_tokens(text)
+        .with_max_new_tokens(request.generation.max_new_tokens);
+    let plan = model.plan(workload, None);
+    server.admission.reserve(&Forecast::of_answer(&plan)).await
+}
+
+/// Tells the client of the prompt, and stops for one that has gone.
+fn watch(server: &Arc<Shared>, events: &Sender<Event>) -> Watch {
+    let (client, stopping) = (events.clone(), server.stopping.clone());
+    Watch::new(move |progress| {
+        if progress.step != longvu::Step::Answer {
+            let _ = client.try_send(Event::Progress(Told::of(progress)));
+        }
+        match client.is_closed() || stopping.is_cancelled() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })
+}
+
+/// Passes on the answer as it is written.
+async fn write(server: &Shared, stream: AnswerStream, events: &Sender<Event>) -> Result<longvu::Answer, ApiError> {
+    let mut pieces = server.answering.begin(stream);
+    while let Some(piece) = pieces.recv().await {
+        match piece {
+            Piece::Text(text) => {
+                if events.send(Event::Piece(text)).await.is_err() {
+                    break;
+                }
+            }
+            Piece::Ended(answer) => return Ok(*answer),
+            Piece::Failed(error) => return Err(ApiError::of(&error)),
+        }
+    }
+    Err(ApiError::internal(&super::Lost))
+}
