@@ -88,7 +88,7 @@ impl Server {
         let connections = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut shutdown = std::pin::pin!(shutdown);
-        tracing::info!(%address, "listening");
+        tracing::debug!(%address, "listening");
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&listener, &places) => accepted,

@@ -154,9 +154,10 @@ impl Server {
         children
     }
 
-    /// Files below the folder for temporary files, without those of the built-in model.
+    /// Files below the folder for temporary files, without the lock and a test's keys.
     pub fn temp_files(&self) -> Vec<PathBuf> {
-        files_below(self.temp.path())
+        let own = |path: &PathBuf| !["lock", "keys"].iter().any(|name| path.ends_with(name));
+        files_below(self.temp.path()).into_iter().filter(own).collect()
     }
 
     pub fn signal(&self, signal: &str) {
