@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{AnswerStream, Chat, ChatStream, Clip, LongVu, LongVuBuilder, PreparedPrompt, PromptCache};
+use crate::{AnswerBatch, AnswerStream, Chat, ChatStream, Clip, LongVu, LongVuBuilder, PreparedPrompt, PromptCache};
 
 impl fmt::Debug for LongVu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,6 +29,12 @@ impl fmt::Debug for Chat {
 impl fmt::Debug for AnswerStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnswerStream").field("text", &self.answer().text).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AnswerBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBatch").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

@@ -156,6 +156,13 @@ pub enum Error {
         kind: ErrorKind,
     },
 
+    /// An answer was to join others of another language model.
+    #[error(
+        "this answer is of another loaded model than the others of the batch, whose weights are read once for all; \
+         make a batch for each model"
+    )]
+    OtherModel,
+
     /// Nothing was asked.
     #[error("the question is empty; ask something, \"What happens in this video?\" for example")]
     EmptyQuestion,
@@ -318,6 +325,7 @@ impl Error {
             | Self::EncodingMismatch { .. }
             | Self::NoFrames
             | Self::NoAttention
+            | Self::OtherModel
             | Self::EmptyQuestion
             | Self::PlaceholderCount { .. }
             | Self::Setting { .. } => ErrorKind::BadInput,

@@ -22,6 +22,7 @@ pub use longvu_llm as llm;
 pub use longvu_video as video;
 pub use longvu_vision as vision;
 
+pub use answer::batch::{AnswerBatch, BatchEvent, BatchId};
 pub use answer::chat::{Chat, ChatStream};
 pub use answer::explanation::{Explanation, FrameFate, FrameUse, TokenGrid, VisualExplanation, WindowUse};
 pub use answer::inputs::PreparedPrompt;

@@ -30,6 +30,11 @@ pub(crate) fn assert_close(actual: &[f32], expected: &[f64], absolute: f64, rela
     }
 }
 
+/// Whether all elements are the same to the bit.
+pub(crate) fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+}
+
 pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
 }

@@ -13,12 +13,15 @@ use longvu_checkpoint::{
     config::{DecoderConfig, LanguageModel},
     nn::{Embedding, Linear, RmsNorm},
 };
-use longvu_core::{Cancelled, WatchedStep, ops};
+use longvu_core::{Cancelled, WatchedStep, is_cpu, ops};
 
 use crate::{
-    KvCache, RotaryEmbedding,
+    Error, KvCache, Result, RotaryEmbedding,
     decoder_layer::{Context, DecoderLayer},
 };
+
+/// Rows that read the weights once, on the CPU: what its kernels take at most.
+const ROWS_ON_CPU: usize = 8;
 
 /// A causal language model.
 #[derive(Module, Debug)]
@@ -88,6 +91,46 @@ impl Decoder {
             Ok(hidden_states) => self.norm.forward(hidden_states),
             Err(never) => match never {},
         }
+    }
+
+    /// Pushes one position of each of several sequences, which have a cache each, through the model, whose weights are read
+    /// once for up to [`Decoder::rows_at_once`] of them; returns the final-norm outputs.
+    ///
+    /// On the CPU's kernels a sequence gets what [`Decoder::forward`] gives it alone, to the bit. Elsewhere products of
+    /// several rows may be rounded otherwise than those of one.
+    ///
+    /// # Shapes
+    /// - `inputs_embeds`: `[1, sequences, hidden_size]`
+    /// - output: `[1, sequences, hidden_size]`
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`] where there are more or fewer caches than sequences, or none.
+    pub fn forward_steps(&self, inputs_embeds: Tensor<3>, caches: &mut [&mut KvCache]) -> Result<Tensor<3>> {
+        let [_, sequences, _] = inputs_embeds.dims();
+        if sequences != caches.len() || caches.is_empty() {
+            let value = format!("{} for {sequences} sequences", caches.len());
+            return Err(Error::InvalidSetting {
+                name: "caches",
+                value,
+                expected: "one for each of 1 or more sequences",
+            });
+        }
+        Ok(self.push_steps(inputs_embeds, caches))
+    }
+
+    /// [`Decoder::forward_steps`] where there is a cache for each sequence.
+    pub(crate) fn push_steps(&self, inputs_embeds: Tensor<3>, caches: &mut [&mut KvCache]) -> Tensor<3> {
+        let positions: Vec<usize> = caches.iter().map(|cache| cache.len()).collect();
+        let context = Context::Steps(caches.iter_mut().map(|cache| (&mut **cache, 0)).collect());
+        let hidden_states = self.run_layers(inputs_embeds, positions, context, &mut |_| {});
+        caches.iter_mut().for_each(|cache| cache.advance(1));
+        self.norm.forward(hidden_states)
+    }
+
+    /// Sequences of which [`Decoder::forward_steps`] reads the weights once, and [`Decoder::logits`] the vocabulary's: more
+    /// are better pushed in groups of so many.
+    pub fn rows_at_once(&self) -> usize {
+        if is_cpu(&self.device()) { ROWS_ON_CPU } else { usize::MAX }
     }
 
     /// Runs whole sequences without a cache, for training; returns the final-norm output.

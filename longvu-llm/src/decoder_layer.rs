@@ -23,6 +23,8 @@ pub(crate) enum Context<'a, C> {
     Cached(C),
     /// A prefix of a length, and what is before them in their branch; branches have the given lengths.
     Branches(usize, &'a [usize]),
+    /// Each what its own sequence has cached: one position of every sequence.
+    Steps(Vec<C>),
 }
 
 impl<'a> Context<'a, (&mut KvCache, usize)> {
@@ -31,13 +33,16 @@ impl<'a> Context<'a, (&mut KvCache, usize)> {
     pub(crate) fn layer(&mut self, index: usize) -> Context<'a, (&mut LayerCache, usize)> {
         match self {
             Self::Sequence => Context::Sequence,
-            Self::Cached((cache, ahead)) => {
-                let len = cache.stored(index) + *ahead;
-                Context::Cached((cache.layer(index), len))
-            }
+            Self::Cached(cached) => Context::Cached(layer_of(cached, index)),
             Self::Branches(prefix, branches) => Context::Branches(*prefix, branches),
+            Self::Steps(caches) => Context::Steps(caches.iter_mut().map(|cached| layer_of(cached, index)).collect()),
         }
     }
+}
+
+fn layer_of<'c>((cache, ahead): &'c mut (&mut KvCache, usize), index: usize) -> (&'c mut LayerCache, usize) {
+    let len = cache.stored(index) + *ahead;
+    (cache.layer(index), len)
 }
 
 #[derive(Module, Debug)]
@@ -136,6 +141,7 @@ impl Attention {
                 ops::causal_attention(query, keys, values)
             }
             Context::Branches(prefix, branches) => branched_attention([query, key, value], prefix, branches),
+            Context::Steps(caches) => attention_of_steps([query, key, value], caches),
         };
         self.o_proj.forward(attended.swap_dims(1, 2).reshape([batch, positions, self.heads * self.head_dim]))
     }
@@ -166,6 +172,16 @@ fn branched_attention([query, key, value]: [Tensor<4>; 3], prefix: usize, branch
         start += len;
     }
     Tensor::cat(attended, 2)
+}
+
+/// Attention of one position of each of several sequences to what its sequence's cache holds, and to itself.
+fn attention_of_steps([query, key, value]: [Tensor<4>; 3], caches: Vec<(&mut LayerCache, usize)>) -> Tensor<4> {
+    let row = |x: &Tensor<4>, i| x.clone().narrow(2, i, 1);
+    let attend = |(i, (cache, start)): (usize, (&mut LayerCache, usize))| {
+        let (keys, values) = cache.push(start, row(&key, i), row(&value, i));
+        ops::causal_attention(row(&query, i), keys, values)
+    };
+    Tensor::cat(caches.into_iter().enumerate().map(attend).collect(), 2)
 }
 
 #[derive(Module, Debug)]

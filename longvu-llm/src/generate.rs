@@ -1,8 +1,10 @@
 //! Generation: from a prompt's embeddings to token ids, one at a time.
 
+mod together;
+
 use std::{sync::Arc, time::Instant};
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use longvu_core::{Step, Watch};
 use serde::Serialize;
 
@@ -27,6 +29,26 @@ pub enum FinishReason {
     StopString,
 }
 
+/// What is known of an answer's next token.
+enum Ahead {
+    /// Nothing: the newest token is still to be pushed.
+    Nothing,
+    /// The final-norm output of the last position, `[1, 1, hidden_size]`.
+    Output(Box<Tensor<3>>),
+    /// Scores of the vocabulary.
+    Logits(Vec<f32>),
+}
+
+impl Ahead {
+    /// The scores, none unless they are known.
+    fn logits(&self) -> &[f32] {
+        match self {
+            Self::Logits(logits) => logits,
+            Self::Nothing | Self::Output(_) => &[],
+        }
+    }
+}
+
 /// An answer being generated: an iterator of token ids, the end-of-turn token not included.
 pub struct Generation {
     decoder: Arc<Decoder>,
@@ -40,8 +62,7 @@ pub struct Generation {
     answering: Option<Instant>,
     /// Positions that the cache was told to have room for.
     reserved: usize,
-    /// Final-norm output of the last position, `[1, 1, hidden_size]`, while its logits are not yet used.
-    last: Option<Tensor<3>>,
+    ahead: Ahead,
     generated: Vec<u32>,
     finished: Option<FinishReason>,
     failed: bool,
@@ -110,11 +131,16 @@ impl Generation {
             pruned,
             answering: None,
             reserved,
-            last: Some(last),
+            ahead: Ahead::Output(Box::new(last)),
             generated: Vec::new(),
             finished: None,
             failed: false,
         })
+    }
+
+    /// The decoder that it goes through.
+    pub fn decoder(&self) -> &Arc<Decoder> {
+        &self.decoder
     }
 
     /// The ids so far.
@@ -144,26 +170,29 @@ impl Generation {
 
     /// Scores of the vocabulary for the next token: `vocab_size` numbers.
     pub fn next_logits(&mut self) -> Vec<f32> {
-        let last = self.advance();
-        self.last = Some(last.clone());
-        self.decoder.logits(last).cast(DType::F32).into_data().iter::<f32>().collect()
+        self.look_ahead();
+        self.ahead.logits().to_vec()
     }
 
-    /// The final-norm output to sample from: the prompt's at first, then that of the newest token.
-    fn advance(&mut self) -> Tensor<3> {
-        match (self.last.take(), self.generated.last()) {
-            (Some(last), _) => last,
-            (None, newest) => {
-                let newest = newest.copied().unwrap_or_default();
-                if self.cache.len() >= self.reserved {
-                    let left = self.config.max_new_tokens.saturating_sub(self.generated.len());
-                    self.reserved = self.cache.len() + left.clamp(1, ANSWER_CHUNK);
-                    self.cache.reserve(self.reserved);
-                }
-                let embeds = self.decoder.embed(&[newest]).unsqueeze();
-                self.decoder.forward(embeds, &mut self.cache)
-            }
+    /// Brings the scores of the next token about.
+    fn look_ahead(&mut self) {
+        if !matches!(self.ahead, Ahead::Logits(_)) {
+            Self::look_ahead_together(&mut [self]);
         }
+    }
+
+    /// Makes room in the cache for the newest token and those that are likely to follow it.
+    fn reserve(&mut self) {
+        if self.cache.len() >= self.reserved {
+            let left = self.config.max_new_tokens.saturating_sub(self.generated.len());
+            self.reserved = self.cache.len() + left.clamp(1, ANSWER_CHUNK);
+            self.cache.reserve(self.reserved);
+        }
+    }
+
+    /// Whether there is another token to be asked for.
+    fn goes_on(&self) -> bool {
+        self.finished.is_none() && !self.failed && self.generated.len() < self.config.max_new_tokens
     }
 
     fn step(&mut self) -> Result<Option<u32>> {
@@ -172,13 +201,13 @@ impl Generation {
             return Ok(None);
         }
         let start = *self.answering.get_or_insert_with(Instant::now);
-        let logits = self.next_logits();
-        let id = self.sampler.sample(&logits, &self.generated)?;
-        self.last = None;
+        self.look_ahead();
+        let id = self.sampler.sample(self.ahead.logits(), &self.generated)?;
         if self.eos_token_ids.contains(&id) {
             self.finished = Some(FinishReason::Stop);
             return Ok(None);
         }
+        self.ahead = Ahead::Nothing;
         self.generated.push(id);
         self.watch.step_since(start, Step::Answer, "", None).done(self.generated.len() as u64)?;
         Ok(Some(id))

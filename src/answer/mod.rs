@@ -1,5 +1,6 @@
-//! Questions and answers: the prompt with its visual tokens, the answer as a stream, conversations, and how an answer came about.
+//! Questions and answers: the prompt with its visual tokens, the answer as a stream, several of them together, conversations, and how an answer came about.
 
+pub(crate) mod batch;
 pub(crate) mod chat;
 mod check;
 pub(crate) mod explanation;

@@ -19,7 +19,7 @@ use crate::{
     },
     compress::FusionReport,
     encoded::video::add,
-    llm::{Conversation, FinishReason, Generation, GenerationConfig, PromptIds, TextStream},
+    llm::{Conversation, Decoder, FinishReason, Generation, GenerationConfig, PromptIds, TextStream},
 };
 
 /// Seconds that each step of answering took.
@@ -30,7 +30,8 @@ pub struct AnswerTimings {
     pub prepare: f64,
     /// The prompt's way through the language model.
     pub prefill: f64,
-    /// All tokens of the answer.
+    /// All tokens of the answer. In an [`AnswerBatch`](crate::AnswerBatch) it is the time that the answer took to come, which it
+    /// shares with the others of its steps.
     pub generate: f64,
 }
 
@@ -266,26 +267,58 @@ impl AnswerStream {
     /// The next piece of text; `None` once the answer has ended.
     fn advance(&mut self) -> Result<Option<String>> {
         while !self.done {
-            match self.generation.next().transpose()? {
-                Some(id) => {
-                    self.answer.generated_ids.push(id);
-                    let piece = self.text.push(id);
-                    if self.text.is_stopped() {
-                        self.done = true;
-                        self.answer.finish_reason = Some(FinishReason::StopString);
-                    }
-                    if piece.is_some() {
-                        return Ok(piece);
-                    }
-                }
-                None => {
-                    self.done = true;
-                    self.answer.finish_reason = self.generation.finish_reason();
-                    return Ok(self.text.finish());
-                }
+            if let Some(piece) = self.step()? {
+                return Ok(Some(piece));
             }
         }
         Ok(None)
+    }
+
+    /// The next token; returns the text that is now certain, if there is any.
+    pub(crate) fn step(&mut self) -> Result<Option<String>> {
+        if self.done {
+            return Ok(None);
+        }
+        let Some(id) = self.generation.next().transpose()? else {
+            self.done = true;
+            self.answer.finish_reason = self.generation.finish_reason();
+            return Ok(self.text.finish());
+        };
+        self.answer.generated_ids.push(id);
+        let piece = self.text.push(id);
+        if self.text.is_stopped() {
+            self.done = true;
+            self.answer.finish_reason = Some(FinishReason::StopString);
+        }
+        Ok(piece)
+    }
+
+    /// Writes down what a piece, or a token that gave none, took and brought.
+    pub(crate) fn note(&mut self, seconds: f64, piece: &Result<Option<String>>) {
+        self.answer.timings.generate += seconds;
+        match piece {
+            Ok(Some(text)) => self.answer.text.push_str(text),
+            Ok(None) => {}
+            Err(error) => {
+                self.done = true;
+                self.broken = Some(error.kind());
+            }
+        }
+    }
+
+    /// What generates it, while there is more to generate.
+    pub(crate) fn generation(&mut self) -> Option<&mut Generation> {
+        (!self.done).then_some(&mut self.generation)
+    }
+
+    /// The language model that it goes through.
+    pub(crate) fn decoder(&self) -> &Arc<Decoder> {
+        self.generation.decoder()
+    }
+
+    /// Whether nothing more will come: the whole answer is there, or it broke off with an error of a kind.
+    pub(crate) fn end(&self) -> Option<Result<(), ErrorKind>> {
+        self.done.then(|| self.broken.map_or(Ok(()), Err))
     }
 }
 
@@ -295,15 +328,7 @@ impl Iterator for AnswerStream {
     fn next(&mut self) -> Option<Self::Item> {
         let start = Instant::now();
         let piece = self.advance();
-        add(&mut self.answer.timings.generate, start);
-        match &piece {
-            Ok(Some(text)) => self.answer.text.push_str(text),
-            Ok(None) => {}
-            Err(error) => {
-                self.done = true;
-                self.broken = Some(error.kind());
-            }
-        }
+        self.note(start.elapsed().as_secs_f64(), &piece);
         piece.transpose()
     }
 }

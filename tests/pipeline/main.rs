@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod attention;
+mod batch;
 mod chat_cache;
 mod decoder;
 mod encoded_file;

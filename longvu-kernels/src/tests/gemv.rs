@@ -1,4 +1,4 @@
-use super::{assert_close, assert_same_on_any_threads, noise};
+use super::{assert_close, assert_same_on_any_threads, noise, same_bits};
 use crate::gemv::{Brain, Half, Single, gemv_at};
 use crate::simd::Level;
 use crate::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32};
@@ -82,6 +82,33 @@ fn threads_change_nothing() {
         gemv_f32(&weights, 517, &x, None, &mut out);
         out
     });
+}
+
+/// What a row gives does not depend on the rows beside it: answers that are generated together are those generated alone.
+#[test]
+fn rows_beside_it_change_no_bit_of_a_row() {
+    for (inputs, outputs) in [(5, 3), (517, 301), (4097, 9), (18_944, 6)] {
+        let (weights, x) = (noise(1, outputs * inputs, 1.0), noise(2, MAX_ROWS * inputs, 1.0));
+        let (bits, bias): (Vec<u16>, _) =
+            (weights.iter().map(|&x| f16::from_f32(x).to_bits()).collect(), noise(3, outputs, 1.0));
+        for level in Level::all() {
+            let multiply = |x: &[f32]| {
+                let mut out = [(); 3].map(|()| vec![0.0; x.len() / inputs * outputs]);
+                gemv_at::<Single>(level, &weights, inputs, x, Some(&bias), &mut out[0]);
+                gemv_at::<Half>(level, &bits, inputs, x, Some(&bias), &mut out[1]);
+                gemv_at::<Brain>(level, &bits, inputs, x, Some(&bias), &mut out[2]);
+                out
+            };
+            let alone: Vec<_> = x.chunks(inputs).map(multiply).collect();
+            for rows in 2..=MAX_ROWS {
+                for (format, together) in multiply(&x[..rows * inputs]).iter().enumerate() {
+                    for (together, alone) in together.chunks(outputs).zip(&alone) {
+                        assert!(same_bits(together, &alone[format]), "{rows} rows of {inputs}, format {format}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 proptest! {

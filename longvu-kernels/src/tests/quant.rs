@@ -1,5 +1,5 @@
 use super::gemv::reference;
-use super::{assert_close, assert_same_on_any_threads, noise};
+use super::{assert_close, assert_same_on_any_threads, noise, same_bits};
 use crate::simd::Level;
 use crate::{MAX_ROWS, QuantBits, QuantFormat, QuantMatrix, ScaleType, WeightMatrix, linear};
 use proptest::prelude::*;
@@ -74,6 +74,30 @@ fn wide_rows_are_taken_in_parts() {
                 for level in Level::all() {
                     matrix.gemv_at(level, &x, None, &mut out);
                     assert_close(&out, &reference(&kept, inputs, &x, None), 6e-5 * (inputs as f64).sqrt(), 0.0);
+                }
+            }
+        }
+    }
+}
+
+/// As for weights in floating point.
+#[test]
+fn rows_beside_it_change_no_bit_of_a_row() {
+    for (inputs, outputs) in [(5, 3), (517, 37), (8200, 9), (18_944, 6)] {
+        let (weights, x) = (noise(1, outputs * inputs, 1.0), noise(2, MAX_ROWS * inputs, 1.0));
+        for format in formats() {
+            let matrix = QuantMatrix::quantize(format, &weights, inputs);
+            for level in Level::all() {
+                let multiply = |x: &[f32]| {
+                    let mut out = vec![0.0; x.len() / inputs * outputs];
+                    matrix.gemv_at(level, x, None, &mut out);
+                    out
+                };
+                let alone: Vec<_> = x.chunks(inputs).map(multiply).collect();
+                for rows in 2..=MAX_ROWS {
+                    let together = multiply(&x[..rows * inputs]);
+                    let same = together.chunks(outputs).zip(&alone).all(|(together, alone)| same_bits(together, alone));
+                    assert!(same, "{rows} rows of {inputs}, {format:?}");
                 }
             }
         }
