@@ -20,8 +20,11 @@ use crate::{
     decoder_layer::{Context, DecoderLayer},
 };
 
-/// Rows that read the weights once, on the CPU: what its kernels take at most.
+/// Rows that go through the CPU's products at once, of weights in floating point: what its kernels take at most.
 const ROWS_ON_CPU: usize = 8;
+
+/// The same of quantised weights, whose products are bound by instructions, and take as long for five rows as for eight.
+const QUANTIZED_ROWS_ON_CPU: usize = 4;
 
 /// A causal language model.
 #[derive(Module, Debug)]
@@ -130,7 +133,12 @@ impl Decoder {
     /// Sequences of which [`Decoder::forward_steps`] reads the weights once, and [`Decoder::logits`] the vocabulary's: more
     /// are better pushed in groups of so many.
     pub fn rows_at_once(&self) -> usize {
-        if is_cpu(&self.device()) { ROWS_ON_CPU } else { usize::MAX }
+        let quantized = self.layers.first().is_some_and(DecoderLayer::is_quantized);
+        match (is_cpu(&self.device()), quantized) {
+            (false, _) => usize::MAX,
+            (true, false) => ROWS_ON_CPU,
+            (true, true) => QUANTIZED_ROWS_ON_CPU,
+        }
     }
 
     /// Runs whole sequences without a cache, for training; returns the final-norm output.

@@ -9,7 +9,7 @@ use burn::{
 use longvu_checkpoint::{
     Weights,
     config::{DecoderConfig, LanguageModel},
-    nn::{Linear, RmsNorm},
+    nn::{Linear, LinearWeight, RmsNorm},
 };
 use longvu_core::ops;
 
@@ -62,6 +62,11 @@ impl DecoderLayer {
             post_attention_layernorm: norm("post_attention_layernorm"),
             mlp: Mlp::new(config, &weights.at("mlp")),
         }
+    }
+
+    /// Whether its weights are held in groups of integers.
+    pub(crate) fn is_quantized(&self) -> bool {
+        matches!(self.mlp.down_proj.weight, LinearWeight::Quantized(_))
     }
 
     pub(crate) fn forward(

@@ -34,22 +34,16 @@ impl Generation {
     /// Brings generations of one decoder to the scores of their next tokens.
     pub(super) fn look_ahead_together(generations: &mut [&mut Generation]) {
         let Some(decoder) = generations.first().map(|first| Arc::clone(&first.decoder)) else { return };
+        let most = decoder.rows_at_once();
         let mut to_push: Vec<&mut Generation> = Vec::with_capacity(generations.len());
         to_push.extend(generations.iter_mut().map(|one| &mut **one).filter(|one| matches!(one.ahead, Ahead::Nothing)));
-        for group in groups(&mut to_push, decoder.rows_at_once()) {
+        for group in to_push.chunks_mut(most) {
             push(&decoder, group);
         }
-        for group in groups(generations, decoder.rows_at_once()) {
+        for group in generations.chunks_mut(most) {
             score(&decoder, group);
         }
     }
-}
-
-/// Cuts into as few groups of up to `most` as there can be, of sizes as even as they can be.
-fn groups<T>(all: &mut [T], most: usize) -> impl Iterator<Item = &mut [T]> {
-    let count = all.len().div_ceil(most.max(1)).max(1);
-    let size = all.len().div_ceil(count).max(1);
-    all.chunks_mut(size)
 }
 
 /// Pushes the newest tokens.
