@@ -8,7 +8,7 @@ QUESTION := Is there a square in the video?
 # No build names a package: all then mean the default members with one set of features, and burn is built once.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers fuzz deploy-test
+.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers fuzz deploy-test client-test load-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -60,8 +60,14 @@ test-backends: ## golden tests on wgpu over a software renderer
 	VK_ICD_FILENAMES=/x VK_DRIVER_FILES=/x LONGVU_TEST_DEVICE=wgpu:0 \
 		cargo test -p longvu --test golden --features webgpu --target-dir target/webgpu -- --skip run::
 
-deploy-test: deps ## tests of deploy/: a Ray cluster on this machine, the Slurm script, the Kubernetes manifest
+deploy-test: deps ## tests of deploy/: a Ray cluster on this machine, the Slurm script, the Kubernetes manifest, the server's files
 	@tools/deploy.sh $(TESTS)
+
+client-test: deps ## OpenAI's Python client against `longvu serve`
+	@tools/clients.sh $(TESTS)
+
+load-test: deps ## 1 to 64 clients at once against `longvu serve`, LOAD_SECONDS each
+	@tools/load.sh
 
 package: deps ## packs every crate and checks the sizes
 	@tools/package.sh

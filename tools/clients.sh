@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# OpenAI's Python client against `longvu serve` with the built-in model: the example, and tests of what the server does with
+# that client. Python packages go to a virtual environment. Arguments go to `python -m unittest`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
+work=$target/clients
+packages=(openai==3.57.0)
+
+if ! command -v python3 >/dev/null; then
+    echo "skipped: python3 is not installed"
+    exit 0
+fi
+# Another list of packages is another environment; half of one is none.
+name=$(printf '%s\n' "${packages[@]}" "$(python3 --version)" | cksum | cut -d' ' -f1)
+venv=$work/venv-$name
+if [ ! -e "$venv/complete" ]; then
+    rm -rf "$work"/venv*
+    mkdir -p "$work"
+    pip=("$venv/bin/pip" install --quiet --disable-pip-version-check)
+    if ! { python3 -m venv "$venv" && "${pip[@]}" "${packages[@]}"; } >"$work/pip.log" 2>&1; then
+        echo "skipped: the Python packages cannot be had: $(grep -v '^$' "$work/pip.log" | tail -1)"
+        exit 0
+    fi
+    touch "$venv/complete"
+fi
+
+cargo build --quiet --bins --example videos
+videos=$work/videos
+if [ ! -e "$videos/list.jsonl" ]; then
+    "$target/debug/examples/videos" "$videos" 3 6 128
+fi
+
+export LONGVU_TEST_PROGRAM=$target/debug/longvu LONGVU_TEST_VIDEOS=$videos
+export PATH=$venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+# Nothing between the client and the server.
+unset OPENAI_BASE_URL OPENAI_API_KEY OPENAI_ORG_ID OPENAI_PROJECT_ID http_proxy HTTP_PROXY all_proxy ALL_PROXY
+cd examples/openai_client/tests
+if [ $# -gt 0 ]; then
+    python -m unittest "$@"
+else
+    python -m unittest discover --verbose
+fi
