@@ -94,7 +94,7 @@ class Systemd(unittest.TestCase):
         done = self.analyze("verify", "--man=no")
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
         wrong = self.analyze("verify", "--man=no", text=UNIT.read_text().replace("ProtectSystem=strict", "ProtectSystem=much"))
-        self.assertIn("ProtectSystem", wrong.stderr)
+        self.assertIn("much", wrong.stderr)
 
     def test_it_exposes_little(self):
         done = self.analyze("security", "--offline=true", f"--threshold={int(EXPOSURE * 10)}")
