@@ -70,6 +70,9 @@ class Events {
   }
 }
 
+// What an error that comes in the middle of an answer would have had for a status.
+const STATUS = { not_found_error: 404, overloaded_error: 503, server_error: 500 };
+
 // Asks, and hands on what comes: `progress(step)` and `chunk(object)`. Ends when the answer is whole.
 async function converse(body, signal, { progress, chunk }) {
   const headers = { "content-type": "application/json", accept: "text/event-stream" };
@@ -86,7 +89,7 @@ async function converse(body, signal, { progress, chunk }) {
         return;
       }
       const said = JSON.parse(text);
-      if (said.error) throw new Refusal(said.error.message || "The server failed.", { param: said.error.param });
+      if (said.error) throw Refusal.of(STATUS[said.error.type] ?? 400, text, null);
       chunk(said);
     },
   );

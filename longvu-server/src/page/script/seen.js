@@ -102,7 +102,7 @@ class Strip {
     const line = (...names) => element("span", { class: "line" }, ...names.map((name) => element("span", { class: name })));
     const picture = element("span", { class: "picture" }, image, element("span", { class: "was", hidden: true }));
     const attributes = { type: "button", "data-place": place, tabindex: place ? -1 : 0 };
-    return element("button", attributes, picture, line("time", "fate"), line("score", "tokens"));
+    return element("button", attributes, picture, line("time", "tokens"), line("fate", "score"));
   }
 
   paint(place, frame, fate, was) {

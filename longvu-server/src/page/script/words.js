@@ -83,7 +83,8 @@ class Refusal extends Error {
   }
 
   static words(status, said, after) {
-    const then = said ? `: ${said.replace(/[^.!?]$/, "$&.")}` : ".";
+    const whole = said.replace(/[^.!?]$/, "$&.");
+    const then = said ? `: ${whole}` : ".";
     switch (status) {
       case 401:
         return "The server wants a key. Reload the page, and give the key as the password when the browser asks.";
@@ -100,7 +101,7 @@ class Refusal extends Error {
       case 504:
         return "The server does not answer the machine in front of it. Try again in a moment.";
       default:
-        return said || `The server refused the request (status ${status}).`;
+        return whole ? whole[0].toUpperCase() + whole.slice(1) : `The server refused the request (status ${status}).`;
     }
   }
 }
