@@ -1,49 +1,149 @@
-//! Writing answers, those of several requests together.
+//! Writing answers, those of all requests together: the language model's weights are read once for several tokens.
 
-use longvu::{Answer, AnswerStream};
-use tokio::sync::mpsc::{Receiver, channel};
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+};
 
-/// Pieces that wait for a client that reads slowly.
-const PIECES: usize = 64;
+use longvu::{Answer, AnswerBatch, AnswerStream, BatchEvent, BatchId};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What is written of an answer; the last is `Ended` or `Failed`.
+#[derive(Debug)]
 pub(crate) enum Piece {
     Text(String),
     Ended(Box<Answer>),
     Failed(longvu::Error),
 }
 
-/// Writes answers.
-#[derive(Debug, Default)]
-pub(crate) struct Answering;
+/// An answer that is about to be written, and whoever waits for it.
+type Begun = (AnswerStream, UnboundedSender<Piece>);
+
+/// A thread that writes answers.
+pub(crate) struct Answering {
+    begun: Sender<Begun>,
+    /// Answers that are being written.
+    count: Arc<AtomicUsize>,
+}
 
 impl Answering {
-    pub fn new() -> Self {
-        Self
+    /// Starts the thread, which ends with this value.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start() -> io::Result<Self> {
+        let (begun, answers) = channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        let mut writer =
+            Writer { answers, waiting: VecDeque::new(), writing: Writing::default(), count: count.clone() };
+        thread::Builder::new().name("answers".into()).spawn(move || writer.run())?;
+        Ok(Self { begun, count })
     }
 
     /// Answers that are being written.
     pub fn count(&self) -> usize {
-        0
+        self.count.load(Ordering::Relaxed)
     }
 
-    /// Begins to write; dropping the receiver ends it.
-    pub fn begin(&self, mut stream: AnswerStream) -> Receiver<Piece> {
-        let (sender, receiver) = channel(PIECES);
-        tokio::task::spawn_blocking(move || {
-            while let Some(piece) = stream.next() {
-                let piece = match piece {
-                    Ok(text) => Piece::Text(text),
-                    Err(error) => Piece::Failed(error),
-                };
-                if sender.blocking_send(piece).is_err() {
-                    return;
-                }
-            }
-            if let Ok(answer) = stream.finish() {
-                let _ = sender.blocking_send(Piece::Ended(Box::new(answer)));
-            }
-        });
+    /// Begins to write; dropping the receiver ends it. What waits there is bounded by the answer's length.
+    pub fn begin(&self, stream: AnswerStream) -> UnboundedReceiver<Piece> {
+        let (pieces, receiver) = unbounded_channel();
+        // Without the thread the receiver ends at once, which is told as a fault of the server.
+        let _ = self.begun.send((stream, pieces));
         receiver
+    }
+}
+
+/// The thread's own.
+struct Writer {
+    answers: Receiver<Begun>,
+    /// Answers of a language model that was loaded again since.
+    waiting: VecDeque<Begun>,
+    writing: Writing,
+    count: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct Writing {
+    batch: AnswerBatch,
+    clients: HashMap<BatchId, UnboundedSender<Piece>>,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        while self.take() {
+            let writing = &mut self.writing;
+            if catch_unwind(AssertUnwindSafe(|| writing.step())).is_err() {
+                // Its clients hear that something broke; those to come are not concerned.
+                tracing::error!("the answers that were being written broke down");
+                self.writing = Writing::default();
+            }
+            self.count.store(self.writing.clients.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes in what has begun, and waits for something if there is nothing; whether the server is still there.
+    fn take(&mut self) -> bool {
+        let earlier = std::mem::take(&mut self.waiting);
+        for begun in earlier {
+            self.join(begun);
+        }
+        if self.writing.clients.is_empty() {
+            match self.answers.recv() {
+                Ok(begun) => self.join(begun),
+                Err(_) => return false,
+            }
+        }
+        while let Ok(begun) = self.answers.try_recv() {
+            self.join(begun);
+        }
+        self.count.store(self.writing.clients.len(), Ordering::Relaxed);
+        true
+    }
+
+    fn join(&mut self, (stream, client): Begun) {
+        if !self.writing.batch.takes(&stream) {
+            self.waiting.push_back((stream, client));
+            return;
+        }
+        match self.writing.batch.insert(stream) {
+            Ok(id) => drop(self.writing.clients.insert(id, client)),
+            Err(error) => drop(client.send(Piece::Failed(error))),
+        }
+    }
+}
+
+impl Writing {
+    /// One token for every answer.
+    fn step(&mut self) {
+        let gone: Vec<BatchId> =
+            self.clients.iter().filter(|(_, client)| client.is_closed()).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.batch.remove(id);
+            self.clients.remove(&id);
+        }
+        for (id, event) in self.batch.next_pieces() {
+            let told = match event {
+                BatchEvent::Piece(text) => {
+                    if let Some(client) = self.clients.get(&id) {
+                        let _ = client.send(Piece::Text(text));
+                    }
+                    continue;
+                }
+                BatchEvent::Ended(stream) => Piece::Ended(Box::new(stream.answer().clone())),
+                BatchEvent::Failed(error) => Piece::Failed(error),
+                _ => continue,
+            };
+            if let Some(client) = self.clients.remove(&id) {
+                let _ = client.send(told);
+            }
+        }
     }
 }

@@ -24,6 +24,10 @@ pub enum Error {
         address: IpAddr,
     },
 
+    /// No thread could be started.
+    #[error("no thread could be started")]
+    Thread(#[source] io::Error),
+
     /// Videos cannot be decoded as they are to be.
     #[error("videos cannot be decoded")]
     Decode(#[from] DecodeError),

@@ -68,7 +68,7 @@ impl Shared {
         let bodies = config.max_body.saturating_mul(3 * BODIES);
         Ok(Arc::new(Self {
             admission: Admission::new(config.parallel, config.queue, memory, bodies),
-            answering: Answering::new(),
+            answering: Answering::start().map_err(Error::Thread)?,
             decoder,
             encodings,
             media,
