@@ -20,6 +20,9 @@ PROGRAM = os.environ["LONGVU_TEST_PROGRAM"]
 # Drawn videos, and list.jsonl with their questions.
 VIDEOS = Path(os.environ["LONGVU_TEST_VIDEOS"])
 LIST = [json.loads(line) for line in (VIDEOS / "list.jsonl").read_text().splitlines()]
+# Two minutes: enough to hang up in when every frame of it is looked at.
+LONG = VIDEOS / "long" / "0000.mp4"
+EVERY_FRAME = {"media_io_kwargs": {"video": {"num_frames": -1}}}
 MODEL = "miniature"
 
 
@@ -74,6 +77,7 @@ class WithServer(unittest.TestCase):
     """Tests that share a server."""
 
     ARGUMENTS: tuple[str, ...] = ("--metrics",)
+    MODEL = MODEL
 
     @classmethod
     def setUpClass(cls):
@@ -85,11 +89,11 @@ class WithServer(unittest.TestCase):
     def ask(self, *parts: dict, question: str = "What is in the video?", **more):
         """Asks about parts of a message."""
         messages = [{"role": "user", "content": [*parts, text(question)]}]
-        return self.client.chat.completions.create(**({"model": MODEL, "messages": messages, "temperature": 0} | more))
+        return self.client.chat.completions.create(**({"model": self.MODEL, "messages": messages, "temperature": 0} | more))
 
-    def upload(self, index: int = 0) -> str:
+    def upload(self, index: int = 0, path: Path | None = None) -> str:
         """Uploads a video, which goes with the test; its id."""
-        with path(index).open("rb") as file:
+        with (path or VIDEOS / LIST[index]["video"]).open("rb") as file:
             uploaded = self.client.files.create(file=file, purpose="user_data").id
         self.addCleanup(lambda: self.client.files.delete(uploaded))
         return uploaded

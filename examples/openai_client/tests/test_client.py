@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tempfile
 import time
 import unittest
 import urllib.request
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import openai
-from support import MODEL, Server, WithServer, data_url, image, path, question, text, video, wait_until, written
-
-# Enough work to hang up in: every frame, each of which goes through both towers.
-EVERY_FRAME = {"media_io_kwargs": {"video": {"num_frames": -1}}}
+from support import (
+    EVERY_FRAME,
+    LONG,
+    MODEL,
+    Server,
+    WithServer,
+    data_url,
+    image,
+    path,
+    question,
+    text,
+    video,
+    wait_until,
+    written,
+)
 
 
 def png(red: int, green: int, blue: int, side: int = 64) -> bytes:
@@ -49,25 +62,6 @@ class Answers(WithServer):
         self.assertEqual(named.usage.prompt_tokens, usage.prompt_tokens)
         [report] = named.model_extra["longvu"]["visuals"]
         self.assertEqual(report["origin"], "memory", "the second question about a video looks at nothing again")
-
-    def test_a_stream_has_the_whole_answer_in_pieces(self):
-        part = video(self.upload())
-        longer = {"question": "Describe everything that happens.", "max_tokens": 24}
-        whole = self.ask(part, **longer)
-        options = {"include_usage": True}
-        answer, chunks = written(self.ask(part, stream=True, stream_options=options, **longer))
-        self.assertEqual(answer, whole.choices[0].message.content)
-        pieces = [chunk for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
-        self.assertGreater(len(pieces), 1)
-        self.assertEqual(chunks[0].choices[0].delta.role, "assistant")
-        *_, last, usage = chunks
-        self.assertEqual(last.choices[0].finish_reason, whole.choices[0].finish_reason)
-        self.assertEqual((usage.choices, usage.usage), ([], whole.usage.model_copy(update={
-            "prompt_tokens_details": usage.usage.prompt_tokens_details,
-        })))
-        self.assertIn("visuals", last.model_extra["longvu"])
-        _, chunks = written(self.ask(part, stream=True, **longer))
-        self.assertEqual([chunk.usage for chunk in chunks if chunk.usage], [])
 
     def test_the_servers_own_settings_go_into_extra_body(self):
         part = video(self.upload())
@@ -106,22 +100,56 @@ class Answers(WithServer):
         self.assertEqual([visual["kind"] for visual in answer.model_extra["longvu"]["visuals"]], ["video"] * 2)
         self.assertTrue(answer.choices[0].message.content)
 
-    def test_a_seed_draws_the_same_answer_again(self):
-        drawn = {"question": "Describe everything that happens.", "temperature": 1.5, "max_tokens": 12}
+
+class Pieces(WithServer):
+    """Answers of many tokens, by a model that knows nothing."""
+
+    MODEL = "random"
+    ARGUMENTS = ("--model", os.environ["LONGVU_TEST_MODEL"], "--served-model-name", MODEL)
+
+    def test_a_stream_has_the_whole_answer_in_pieces(self):
         part = video(self.upload())
-        answers = {self.ask(part, seed=7, **drawn).choices[0].message.content for _ in range(2)}
-        others = {self.ask(part, seed=seed, **drawn).choices[0].message.content for seed in range(8, 14)}
-        self.assertEqual(len(answers), 1)
-        self.assertGreater(len(answers | others), 1)
+        whole = self.ask(part, max_tokens=24)
+        self.assertEqual((whole.usage.completion_tokens, whole.choices[0].finish_reason), (24, "length"))
+        answer, chunks = written(self.ask(part, max_tokens=24, stream=True, stream_options={"include_usage": True}))
+        self.assertEqual(answer, whole.choices[0].message.content)
+        pieces = [chunk for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
+        self.assertGreater(len(pieces), 5)
+        self.assertEqual(chunks[0].choices[0].delta.role, "assistant")
+        *_, last, usage = chunks
+        self.assertEqual(last.choices[0].finish_reason, "length")
+        self.assertIn("visuals", last.model_extra["longvu"])
+        self.assertEqual(usage.choices, [])
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+            self.assertEqual(getattr(usage.usage, name), getattr(whole.usage, name))
+        _, chunks = written(self.ask(part, max_tokens=4, stream=True))
+        self.assertEqual([chunk.usage for chunk in chunks if chunk.usage], [])
 
     def test_an_answer_ends_where_it_is_told_to(self):
         part = video(self.upload())
-        short = self.ask(part, question="Describe everything that happens.", max_tokens=2)
-        self.assertEqual((short.choices[0].finish_reason, short.usage.completion_tokens), ("length", 2))
-        first = short.choices[0].message.content.strip()[0]
-        stopped = self.ask(part, question="Describe everything that happens.", stop=[first])
-        self.assertNotIn(first, stopped.choices[0].message.content)
-        self.assertEqual(stopped.choices[0].finish_reason, "stop")
+        whole = self.ask(part, max_tokens=24).choices[0].message.content
+        for stop in (whole[3:5], [whole[3:5], "never"]):
+            stopped = self.ask(part, max_tokens=24, stop=stop)
+            self.assertEqual(stopped.choices[0].finish_reason, "stop")
+            self.assertEqual(stopped.choices[0].message.content, whole[: whole.index(whole[3:5])])
+
+    def test_a_seed_draws_the_same_answer_again(self):
+        part = video(self.upload())
+        drawn = [self.ask(part, seed=seed, temperature=1.5, max_tokens=8) for seed in (7, 7, 8)]
+        first, again, other = (answer.choices[0].message.content for answer in drawn)
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, other)
+
+    def test_answers_that_are_written_at_once_are_those_that_are_written_alone(self):
+        part = video(self.upload())
+        questions = [f"What is at {second} s?" for second in range(6)]
+
+        def ask(question: str) -> str:
+            return written(self.ask(part, question=question, max_tokens=24, stream=True))[0]
+
+        alone = [ask(question) for question in questions]
+        with ThreadPoolExecutor(len(questions)) as pool:
+            self.assertEqual(list(pool.map(ask, questions)), alone)
 
 
 class Files(WithServer):
@@ -193,7 +221,7 @@ class Refusals(WithServer):
 
 class HangingUp(WithServer):
     def test_a_client_that_hangs_up_stops_its_work(self):
-        stream = self.ask(video(self.upload()), stream=True, extra_body=EVERY_FRAME)
+        stream = self.ask(video(self.upload(path=LONG)), stream=True, extra_body=EVERY_FRAME)
         next(iter(stream))
         self.assertEqual(self.server.number("longvu_running"), 1, "there is nothing to hang up on")
         encoded = self.encoded()
@@ -233,10 +261,11 @@ class Keys(unittest.TestCase):
 
 class Stopping(unittest.TestCase):
     def test_a_server_that_is_stopped_cuts_off_and_leaves_nothing(self):
-        server = Server("--grace", "1")
+        server = Server("--grace", "0")
+        self.addCleanup(server.stop)
         left = Path(server.folder.name)
         with server.client() as client:
-            with path().open("rb") as file:
+            with LONG.open("rb") as file:
                 uploaded = client.files.create(file=file, purpose="user_data").id
             messages = [{"role": "user", "content": [video(uploaded), text(question())]}]
             stream = client.chat.completions.create(model=MODEL, messages=messages, stream=True, extra_body=EVERY_FRAME)
@@ -250,7 +279,6 @@ class Stopping(unittest.TestCase):
             self.assertEqual(server.process.wait(10), 0)
             self.assertLess(time.monotonic() - start, 5)
             self.assertEqual([entry.name for entry in left.iterdir() if entry.name.startswith("longvu-server-")], [])
-        server.stop()
 
 
 if __name__ == "__main__":
