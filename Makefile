@@ -8,7 +8,7 @@ QUESTION := Is there a square in the video?
 # No build names a package: all then mean the default members with one set of features, and burn is built once.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers fuzz deploy-test client-test load-test
+.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers fuzz deploy-test client-test load-test browser-test
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -68,6 +68,10 @@ client-test: deps ## OpenAI's Python client against `longvu serve`
 
 load-test: deps ## 1 to 64 clients at once against `longvu serve`, LOAD_SECONDS each
 	@tools/load.sh
+
+# TESTS names some, as test_page.Keys; LONGVU_TEST_SCREENSHOTS a folder for pictures.
+browser-test: deps ## tests of the server's page in a headless Chromium
+	@tools/browser.sh $(TESTS)
 
 package: deps ## packs every crate and checks the sizes
 	@tools/package.sh
