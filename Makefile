@@ -39,7 +39,7 @@ demo: deps ## draws a video, asks the built-in model about it, and shows what it
 	$${CARGO_TARGET_DIR:-target}/debug/longvu ask $(DEMO)/demo.mp4 "$(QUESTION)"
 
 # Sources whose files import each other in one direction.
-ONE_WAY = src longvu-cli/src longvu-compress/src longvu-core/src longvu-eval/src longvu-llm/src longvu-vision/src
+ONE_WAY = src longvu-cli/src longvu-compress/src longvu-core/src longvu-eval/src longvu-llm/src longvu-server/src longvu-vision/src
 
 check: ## formatting, imports, lints and documentation
 	cargo fmt --all --check

@@ -87,6 +87,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed; its log says why")
     }
 
+    /// 500 for work that ended without a word.
+    pub fn broke_down() -> Self {
+        Self::internal(&BrokeDown)
+    }
+
     pub fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
         self
@@ -120,6 +125,11 @@ impl ApiError {
         ErrorObject { message: self.message.clone().into_owned(), r#type, param: self.param.clone(), code: self.code }
     }
 }
+
+/// The work on a request ended without a word, by a panic for one.
+#[derive(Debug, thiserror::Error)]
+#[error("the work on a request broke down")]
+struct BrokeDown;
 
 /// What proxies log for a client that went away; nobody receives it.
 const CLIENT_CLOSED_REQUEST: StatusCode = match StatusCode::from_u16(499) {

@@ -96,7 +96,7 @@ async fn wrong_method() -> ApiError {
 }
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    ApiError::internal(&chat::Lost).into_response()
+    ApiError::broke_down().into_response()
 }
 
 /// Counts requests, and tells the log of them: the route, not what was asked.

@@ -42,7 +42,7 @@ impl Server {
     /// A server for a loaded model.
     ///
     /// # Errors
-    /// Folders that cannot be made, hosts and folders that make no sense, and [`Error::NoWorker`] where `main` does not
+    /// Folders that cannot be made, hosts and folders that make no sense, and [`Error::Decode`] where `main` does not
     /// begin with [`init`](crate::init) and videos are to be decoded in processes of their own.
     pub fn new(model: LongVu, config: ServerConfig) -> Result<Self, Error> {
         Ok(Self { shared: Shared::new(model, config)? })

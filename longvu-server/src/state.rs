@@ -2,23 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use longvu::{Answer, LongVu, Preset};
+use longvu::{LongVu, Preset};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, ServerConfig,
     admission::Admission,
     answering::Answering,
-    chat::looking::Looked,
     decode::{DecodeLimits, Decoder},
     encodings::Encodings,
     error::ApiError,
     media::{MediaConfig, MediaSources},
-    metrics::{Metrics, OriginLabels, StepLabels},
-    protocol::{
-        extension::{Extension, Seconds},
-        response::unix_now,
-    },
+    metrics::Metrics,
+    protocol::{extension::Extension, response::unix_now},
 };
 
 /// Requests whose bodies are read at once, if all are as large as they may be.
@@ -118,21 +114,6 @@ impl Shared {
     /// What requests are told that the server cut off.
     pub fn stopped(&self) -> ApiError {
         ApiError::busy("the server is stopping; try again when it is back", Duration::from_secs(10))
-    }
-
-    pub fn note_answer(&self, answer: &Answer, seconds: &Seconds, looked: &[Looked]) {
-        let metrics = &self.metrics;
-        metrics.prompt_tokens.inc_by(answer.prompt_tokens as u64);
-        metrics.completion_tokens.inc_by(answer.generated_ids.len() as u64);
-        for looked in looked {
-            metrics.encodings.get_or_create(&OriginLabels { origin: looked.origin().name() }).inc();
-        }
-        let Seconds { queue, encode, prepare, prefill, generate } = *seconds;
-        for (step, seconds) in
-            [("queue", queue), ("encode", encode), ("prepare", prepare), ("prefill", prefill), ("generate", generate)]
-        {
-            metrics.seconds.get_or_create(&StepLabels { step }).observe(seconds);
-        }
     }
 
     /// Sets the numbers that are what they are at the moment.

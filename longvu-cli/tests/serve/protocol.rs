@@ -139,8 +139,8 @@ fn settings_of_a_request_are_its_own() {
     assert_eq!(kept(json!({"drop_threshold": 0.5})), (package, "memory".into()));
     let refused = server.ask(&with(about(&id, "What?"), json!({"longvu": {"preset": "best"}})));
     assert_eq!(refused.refused(422, &["best", "paper"]).as_deref(), Some("longvu.preset"));
-    let refused = server.ask(&with(about(&id, "What?"), json!({"longvu": {"treshold": 1}})));
-    assert_eq!(refused.refused(400, &["treshold"]).as_deref(), Some("longvu.treshold"));
+    let refused = server.ask(&with(about(&id, "What?"), json!({"longvu": {"threshold": 1}})));
+    assert_eq!(refused.refused(400, &["threshold"]).as_deref(), Some("longvu.threshold"));
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(crate) async fn chat_completions(
             Event::Progress(_) | Event::Piece(_) => {}
         }
     }
-    Err(ApiError::internal(&Lost))
+    Err(ApiError::broke_down())
 }
 
 /// Reads the body within its limit, in memory that is spoken for.
@@ -115,13 +115,8 @@ async fn first(told: &mut Receiver<Event>) -> Result<Option<Event>, ApiError> {
             Ok(Some(Event::Progress(progress))) if matches!(progress.step, "queue" | "fetch" | "open") => {}
             Ok(Some(Event::Failed(error))) => return Err(error),
             Ok(Some(event)) => return Ok(Some(event)),
-            Ok(None) => return Err(ApiError::internal(&Lost)),
+            Ok(None) => return Err(ApiError::broke_down()),
             Err(_) => return Ok(None),
         }
     }
 }
-
-/// The work broke down without a word.
-#[derive(Debug, thiserror::Error)]
-#[error("the work on a request broke down")]
-pub(crate) struct Lost;

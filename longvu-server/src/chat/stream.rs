@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Lost, event::Event};
+use super::event::Event;
 use crate::{
     error::{ApiError, ErrorBody},
     protocol::response::{Delta, Head, Usage, finish_reason},
@@ -49,7 +49,7 @@ fn pieces(
                 over = ended(&told);
                 events_of(&head, include_usage, told)
             }
-            None => vec![failure(&ApiError::internal(&Lost)), done()],
+            None => vec![failure(&ApiError::broke_down()), done()],
         };
         stream::iter(events)
     });

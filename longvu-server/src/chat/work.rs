@@ -2,18 +2,19 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
-use longvu::{AnswerStream, EncodedVideo, LongVu, Watch, Workload, llm::Conversation, text};
+use longvu::{Answer, AnswerStream, EncodedVideo, LongVu, Watch, Workload, llm::Conversation, text};
 use tokio::sync::mpsc::Sender;
 
 use super::{
     event::{Ended, Event, Told},
-    looking,
+    looking::{self, Looked},
     report::report,
 };
 use crate::{
     admission::{Forecast, Reserved},
     answering::Piece,
     error::ApiError,
+    metrics::{Metrics, OriginLabels, StepLabels},
     protocol::{extension::Seconds, request::Request},
     state::Shared,
 };
@@ -61,11 +62,11 @@ async fn answer(server: &Arc<Shared>, request: Request, events: &Sender<Event>) 
         let visuals: Vec<&EncodedVideo> = visuals.iter().collect();
         watched.reply(&visuals, &conversation, &config)
     });
-    let stream = stream.await.map_err(|_| ApiError::internal(&super::Lost))?.map_err(|error| ApiError::of(&error))?;
+    let stream = stream.await.map_err(|_| ApiError::broke_down())?.map_err(|error| ApiError::of(&error))?;
     let answer = write(server, stream, events).await?;
     (seconds.prepare, seconds.prefill, seconds.generate) =
         (answer.timings.prepare, answer.timings.prefill, answer.timings.generate);
-    server.note_answer(&answer, &seconds, &looked);
+    note(&server.metrics, &answer, &seconds, &looked);
     let report = report(&model, &looked, &answer, seconds, request.extension.frames, request.ignored)?;
     let _ = events.send(Event::Ended(Box::new(Ended { answer, report }))).await;
     Ok(())
@@ -124,6 +125,21 @@ async fn room(
     server.admission.reserve(&Forecast::of_answer(&plan)).await
 }
 
+/// Counts an answer and what it took.
+fn note(metrics: &Metrics, answer: &Answer, seconds: &Seconds, looked: &[Looked]) {
+    metrics.prompt_tokens.inc_by(answer.prompt_tokens as u64);
+    metrics.completion_tokens.inc_by(answer.generated_ids.len() as u64);
+    for looked in looked {
+        metrics.encodings.get_or_create(&OriginLabels { origin: looked.origin().name() }).inc();
+    }
+    let Seconds { queue, encode, prepare, prefill, generate } = *seconds;
+    for (step, seconds) in
+        [("queue", queue), ("encode", encode), ("prepare", prepare), ("prefill", prefill), ("generate", generate)]
+    {
+        metrics.seconds.get_or_create(&StepLabels { step }).observe(seconds);
+    }
+}
+
 /// Tells the client of the prompt, and stops for one that has gone.
 fn watch(server: &Arc<Shared>, events: &Sender<Event>) -> Watch {
     let (client, stopping) = (events.clone(), server.stopping.clone());
@@ -139,7 +155,7 @@ fn watch(server: &Arc<Shared>, events: &Sender<Event>) -> Watch {
 }
 
 /// Passes on the answer as it is written.
-async fn write(server: &Shared, stream: AnswerStream, events: &Sender<Event>) -> Result<longvu::Answer, ApiError> {
+async fn write(server: &Shared, stream: AnswerStream, events: &Sender<Event>) -> Result<Answer, ApiError> {
     let mut pieces = server.answering.begin(stream);
     while let Some(piece) = pieces.recv().await {
         match piece {
@@ -152,5 +168,5 @@ async fn write(server: &Shared, stream: AnswerStream, events: &Sender<Event>) ->
             Piece::Failed(error) => return Err(ApiError::of(&error)),
         }
     }
-    Err(ApiError::internal(&super::Lost))
+    Err(ApiError::broke_down())
 }

@@ -140,8 +140,8 @@ mod tests {
     fn what_asks_for_nothing_is_let_through() {
         let request = json!({
             "model": "x", "tools": null, "tool_choice": "none", "logprobs": false, "response_format": {"type": "text"},
-            "frequency_penalty": 0, "presence_penalty": 0.0, "user": "me", "metadata": {"a": "b"}, "temprature": 1
+            "frequency_penalty": 0, "presence_penalty": 0.0, "user": "me", "metadata": {"a": "b"}, "heat": 1
         });
-        assert_eq!(fields(request).unwrap(), ["temprature"]);
+        assert_eq!(fields(request).unwrap(), ["heat"]);
     }
 }
