@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Starts `longvu serve` with the built-in model on the loopback, and asks it from 1, 4, 16 and 64 clients at once. Takes the
-# release build where there is one. LOAD_SECONDS is how long each number of clients asks; arguments go to the example `load`.
+# Starts `longvu serve` with the built-in model on the loopback, and asks it from 1, 4, 16 and 64 clients at once. PROFILE=release
+# takes, and makes, the release build. LOAD_SECONDS is how long each number of clients asks; arguments go to the example `load`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
 cargo build --quiet --bins --examples
-profile=debug
-[ -x "$target/release/longvu" ] && profile=release
+profile=${PROFILE:-debug}
+if [ "$profile" = release ]; then
+    cargo build --quiet --release --bins
+fi
 scratch=$(mktemp -d)
 server=
 finish() {

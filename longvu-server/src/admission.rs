@@ -14,10 +14,16 @@ use longvu::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// Bytes that one permit stands for.
 const UNIT: u64 = 1 << 20;
+
+/// Bodies of up to a [`UNIT`] at once.
+const TEXTS: usize = 128;
+
+/// How often a large body is in memory while it is read: as bytes, as JSON, as a reference.
+pub(crate) const COPIES: u64 = 3;
 
 /// Places and memory of a server.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(crate) struct Admission {
     memory: Arc<Semaphore>,
     total: u64,
     bodies: Arc<Semaphore>,
+    /// For bodies without videos in them, which must not wait for those with.
+    texts: Arc<Semaphore>,
     /// Seconds that requests take, the latest ones counting most.
     usual: Mutex<f64>,
 }
@@ -60,6 +68,7 @@ impl Admission {
             memory: Arc::new(Semaphore::new(units(memory))),
             total: units(memory) as u64 * UNIT,
             bodies: Arc::new(Semaphore::new(units(bodies))),
+            texts: Arc::new(Semaphore::new(TEXTS)),
             usual: Mutex::new(1.0),
         })
     }
@@ -104,13 +113,22 @@ impl Admission {
         Ok(Reserved { _permit: permit })
     }
 
+    /// Sends away who waits, and who comes.
+    pub fn close(&self) {
+        self.places.close();
+        self.memory.close();
+    }
+
     /// Memory for the body of a request, which is held several times while it is read.
     ///
     /// # Errors
     /// 503 when other bodies take it.
     pub fn body(&self, length: u64) -> Result<Reserved, ApiError> {
-        let units = length.saturating_mul(3).div_ceil(UNIT).max(1);
-        let permit = u32::try_from(units).ok().and_then(|units| self.bodies.clone().try_acquire_many_owned(units).ok());
+        let (of, units) = match length {
+            0..=UNIT => (&self.texts, 1),
+            _ => (&self.bodies, length.saturating_mul(COPIES).div_ceil(UNIT)),
+        };
+        let permit = u32::try_from(units).ok().and_then(|units| of.clone().try_acquire_many_owned(units).ok());
         let permit = permit.ok_or_else(|| {
             let message = "other requests with videos in them are being read; upload videos, or try again";
             ApiError::busy(message, Duration::from_secs(2))
@@ -259,6 +277,7 @@ mod tests {
         let admission = Admission::new(4, 4, 0, 30 << 20);
         let held = admission.body(8 << 20).unwrap();
         assert_eq!(admission.body(8 << 20).unwrap_err().status.as_u16(), 503);
+        // Texts have room of their own.
         admission.body(1).unwrap();
         drop(held);
         admission.body(8 << 20).unwrap();

@@ -1,6 +1,7 @@
 //! Writing answers, those of all requests together: the language model's weights are read once for several tokens.
 
 use std::{
+    any::Any,
     collections::{HashMap, VecDeque},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -23,8 +24,17 @@ pub(crate) enum Piece {
     Failed(longvu::Error),
 }
 
-/// An answer that is about to be written, and whoever waits for it.
-type Begun = (AnswerStream, UnboundedSender<Piece>);
+/// An answer, whoever waits for it, and what is held until it is written.
+struct Client {
+    pieces: UnboundedSender<Piece>,
+    _held: Held,
+}
+
+/// What an answer takes of the server, for as long as it is worked at: it goes when this is dropped.
+pub(crate) type Held = Box<dyn Any + Send>;
+
+/// An answer that is about to be written.
+type Begun = (AnswerStream, Client);
 
 /// A thread that writes answers.
 pub(crate) struct Answering {
@@ -53,10 +63,12 @@ impl Answering {
     }
 
     /// Begins to write; dropping the receiver ends it. What waits there is bounded by the answer's length.
-    pub fn begin(&self, stream: AnswerStream) -> UnboundedReceiver<Piece> {
+    ///
+    /// `held` goes when the answer has been written, whether or not its reader keeps up.
+    pub fn begin(&self, stream: AnswerStream, held: Held) -> UnboundedReceiver<Piece> {
         let (pieces, receiver) = unbounded_channel();
         // Without the thread the receiver ends at once, which is told as a fault of the server.
-        let _ = self.begun.send((stream, pieces));
+        let _ = self.begun.send((stream, Client { pieces, _held: held }));
         receiver
     }
 }
@@ -73,7 +85,7 @@ struct Writer {
 #[derive(Default)]
 struct Writing {
     batch: AnswerBatch,
-    clients: HashMap<BatchId, UnboundedSender<Piece>>,
+    clients: HashMap<BatchId, Client>,
 }
 
 impl Writer {
@@ -91,9 +103,10 @@ impl Writer {
 
     /// Takes in what has begun, and waits for something if there is nothing; whether the server is still there.
     fn take(&mut self) -> bool {
-        let earlier = std::mem::take(&mut self.waiting);
-        for begun in earlier {
-            self.join(begun);
+        self.waiting.retain(|(_, client)| !client.pieces.is_closed());
+        if self.writing.clients.is_empty() {
+            let earlier = std::mem::take(&mut self.waiting);
+            earlier.into_iter().for_each(|begun| self.join(begun));
         }
         if self.writing.clients.is_empty() {
             match self.answers.recv() {
@@ -109,13 +122,14 @@ impl Writer {
     }
 
     fn join(&mut self, (stream, client): Begun) {
-        if !self.writing.batch.takes(&stream) {
+        // Whoever waits for the others' end must not wait for those who come later, too.
+        if !self.waiting.is_empty() || !self.writing.batch.takes(&stream) {
             self.waiting.push_back((stream, client));
             return;
         }
         match self.writing.batch.insert(stream) {
             Ok(id) => drop(self.writing.clients.insert(id, client)),
-            Err(error) => drop(client.send(Piece::Failed(error))),
+            Err(error) => drop(client.pieces.send(Piece::Failed(error))),
         }
     }
 }
@@ -124,7 +138,7 @@ impl Writing {
     /// One token for every answer.
     fn step(&mut self) {
         let gone: Vec<BatchId> =
-            self.clients.iter().filter(|(_, client)| client.is_closed()).map(|(id, _)| *id).collect();
+            self.clients.iter().filter(|(_, client)| client.pieces.is_closed()).map(|(id, _)| *id).collect();
         for id in gone {
             self.batch.remove(id);
             self.clients.remove(&id);
@@ -133,7 +147,7 @@ impl Writing {
             let told = match event {
                 BatchEvent::Piece(text) => {
                     if let Some(client) = self.clients.get(&id) {
-                        let _ = client.send(Piece::Text(text));
+                        let _ = client.pieces.send(Piece::Text(text));
                     }
                     continue;
                 }
@@ -142,7 +156,7 @@ impl Writing {
                 _ => continue,
             };
             if let Some(client) = self.clients.remove(&id) {
-                let _ = client.send(told);
+                let _ = client.pieces.send(told);
             }
         }
     }

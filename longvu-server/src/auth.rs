@@ -11,7 +11,7 @@ use axum::{
 use data_url::forgiving_base64;
 use subtle::Choice;
 
-use crate::{ApiKey, error::ApiError};
+use crate::{ApiKey, api_error::ApiError};
 
 /// The route that is open to everybody: whoever watches over the server has no key.
 const OPEN: &str = "/health";

@@ -97,6 +97,183 @@ impl Default for ServerConfig {
     }
 }
 
+impl ServerConfig {
+    /// Sets [`model_name`](Self::model_name).
+    #[must_use]
+    pub fn with_model_name(mut self, model_name: impl Into<String>) -> Self {
+        self.model_name = model_name.into();
+        self
+    }
+
+    /// Sets [`miniature`](Self::miniature).
+    #[must_use]
+    pub fn with_miniature(mut self, miniature: bool) -> Self {
+        self.miniature = miniature;
+        self
+    }
+
+    /// Sets [`preset`](Self::preset).
+    #[must_use]
+    pub fn with_preset(mut self, preset: Preset) -> Self {
+        self.preset = preset;
+        self
+    }
+
+    /// Sets [`api_keys`](Self::api_keys).
+    #[must_use]
+    pub fn with_api_keys(mut self, api_keys: impl IntoIterator<Item = ApiKey>) -> Self {
+        self.api_keys = api_keys.into_iter().collect();
+        self
+    }
+
+    /// Sets [`max_upload`](Self::max_upload).
+    #[must_use]
+    pub fn with_max_upload(mut self, max_upload: u64) -> Self {
+        self.max_upload = max_upload;
+        self
+    }
+
+    /// Sets [`max_body`](Self::max_body).
+    #[must_use]
+    pub fn with_max_body(mut self, max_body: u64) -> Self {
+        self.max_body = max_body;
+        self
+    }
+
+    /// Sets [`max_stored`](Self::max_stored).
+    #[must_use]
+    pub fn with_max_stored(mut self, max_stored: u64) -> Self {
+        self.max_stored = Some(max_stored);
+        self
+    }
+
+    /// Sets [`max_frames`](Self::max_frames).
+    #[must_use]
+    pub fn with_max_frames(mut self, max_frames: usize) -> Self {
+        self.max_frames = max_frames;
+        self
+    }
+
+    /// Sets [`max_seconds`](Self::max_seconds).
+    #[must_use]
+    pub fn with_max_seconds(mut self, max_seconds: f64) -> Self {
+        self.max_seconds = max_seconds;
+        self
+    }
+
+    /// Sets [`max_pixels`](Self::max_pixels).
+    #[must_use]
+    pub fn with_max_pixels(mut self, max_pixels: u64) -> Self {
+        self.max_pixels = max_pixels;
+        self
+    }
+
+    /// Sets [`decode_memory`](Self::decode_memory).
+    #[must_use]
+    pub fn with_decode_memory(mut self, decode_memory: u64) -> Self {
+        self.decode_memory = decode_memory;
+        self
+    }
+
+    /// Sets [`decode_time`](Self::decode_time).
+    #[must_use]
+    pub fn with_decode_time(mut self, decode_time: Duration) -> Self {
+        self.decode_time = decode_time;
+        self
+    }
+
+    /// Sets [`isolation`](Self::isolation).
+    #[must_use]
+    pub fn with_isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Sets [`parallel`](Self::parallel).
+    #[must_use]
+    pub fn with_parallel(mut self, parallel: usize) -> Self {
+        self.parallel = parallel;
+        self
+    }
+
+    /// Sets [`queue`](Self::queue).
+    #[must_use]
+    pub fn with_queue(mut self, queue: usize) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Sets [`cache`](Self::cache).
+    #[must_use]
+    pub fn with_cache(mut self, cache: u64) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Sets [`cache_dir`](Self::cache_dir).
+    #[must_use]
+    pub fn with_cache_dir(mut self, cache_dir: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(cache_dir.into());
+        self
+    }
+
+    /// Sets [`temp_dir`](Self::temp_dir).
+    #[must_use]
+    pub fn with_temp_dir(mut self, temp_dir: impl Into<PathBuf>) -> Self {
+        self.temp_dir = Some(temp_dir.into());
+        self
+    }
+
+    /// Sets [`allow_urls`](Self::allow_urls).
+    #[must_use]
+    pub fn with_allow_urls(mut self, allow_urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.allow_urls = allow_urls.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets [`allow_folders`](Self::allow_folders).
+    #[must_use]
+    pub fn with_allow_folders(mut self, allow_folders: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        self.allow_folders = allow_folders.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets [`allow_hosts`](Self::allow_hosts).
+    #[must_use]
+    pub fn with_allow_hosts(mut self, allow_hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.allow_hosts = allow_hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets [`memory`](Self::memory).
+    #[must_use]
+    pub fn with_memory(mut self, memory: u64) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// Sets [`metrics`](Self::metrics).
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: bool) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Sets [`grace`](Self::grace).
+    #[must_use]
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Sets [`page`](Self::page).
+    #[must_use]
+    pub fn with_page(mut self, page: bool) -> Self {
+        self.page = page;
+        self
+    }
+}
+
 /// A key that a client must show.
 #[derive(Clone)]
 pub struct ApiKey([u8; 32]);

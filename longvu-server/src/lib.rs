@@ -4,13 +4,13 @@
 
 mod admission;
 mod answering;
+mod api_error;
 mod auth;
 mod chat;
 mod config;
 mod decode;
 mod encodings;
 mod error;
-mod failure;
 mod media;
 mod metrics;
 mod page;
@@ -23,7 +23,7 @@ mod state;
 pub use config::{ApiKey, ServerConfig};
 pub use decode::{DecodeError, Isolation, init};
 pub use encodings::FolderError;
-pub use failure::{Error, Result};
+pub use error::{Error, Result};
 pub use serve::Server;
 
 /// For this crate's own tests.

@@ -1,11 +1,18 @@
 //! The routes, and what stands around them.
 
-use std::{any::Any, sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -16,8 +23,8 @@ use tower_http::{
 use utoipa::OpenApi;
 
 use crate::{
+    api_error::{ApiError, ErrorBody},
     auth, chat,
-    error::{ApiError, ErrorBody},
     media::files,
     metrics::RequestLabels,
     page, routes,
@@ -45,7 +52,7 @@ use crate::{
 )]
 struct Api;
 
-/// All routes, with keys asked for where there are any.
+/// All routes.
 pub(crate) fn routes(server: &Arc<Shared>) -> Router {
     let mut router = Router::new()
         .route("/v1/chat/completions", post(chat::chat_completions).layer(DefaultBodyLimit::disable()))
@@ -58,16 +65,16 @@ pub(crate) fn routes(server: &Arc<Shared>) -> Router {
         router = router.route("/metrics", get(routes::metrics));
     }
     let pictures = Router::new().route("/v1/longvu/pictures/{key}/{picture}", get(routes::picture));
-    let texts = router.method_not_allowed_fallback(wrong_method).layer(CompressionLayer::new());
+    let texts = router.layer(CompressionLayer::new());
     let mut router =
         texts.merge(pictures).with_state(Arc::clone(server)).merge(files::router(Arc::clone(&server.media)));
     if server.config.page {
         router = router.merge(page::router());
     }
-    router
+    router.method_not_allowed_fallback(wrong_method)
 }
 
-/// What every request passes, the ones for routes that there are not included.
+/// The routes behind what every request passes, whether its route is there or not: keys, where there are any, and the log.
 pub(crate) fn guarded(router: Router, server: &Arc<Shared>) -> Router {
     let refused = |_| {
         let message = "requests that change something are not taken from pages of other hosts";
@@ -103,13 +110,41 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 async fn note(State(server): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     // Names of routes that there are not are a client's text.
     let route = request.extensions().get::<MatchedPath>().map_or("other", |path| known(path.as_str()));
-    let (start, method) = (Instant::now(), request.method().clone());
-    let response = next.run(request).await;
+    let start = Instant::now();
+    // Names of methods that there are not are a client's text, too.
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    let _counted = Counted::new(&server.requests);
+    let response = match server.closing.is_cancelled() && route != "/health" {
+        true => server.stopped().into_response(),
+        false => next.run(request).await,
+    };
     let status = response.status().as_u16();
     server.metrics.requests.get_or_create(&RequestLabels { route, status }).inc();
     let milliseconds = start.elapsed().as_millis() as u64;
-    tracing::info!(%method, route, status, milliseconds, "request");
+    tracing::info!(method, route, status, milliseconds, "request");
     response
+}
+
+/// A request whose answer has not begun.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The route as a text that lives as long as the program; there are few.

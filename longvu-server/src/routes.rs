@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    error::{ApiError, ErrorBody},
+    api_error::{ApiError, ErrorBody},
     page,
     state::Shared,
 };
@@ -70,8 +70,11 @@ pub(crate) async fn models(State(server): State<Arc<Shared>>) -> Json<ModelList>
 /// A model by its name.
 #[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path)),
     responses((status = 200, body = Model), (status = 404, body = ErrorBody)))]
-pub(crate) async fn model(State(server): State<Arc<Shared>>, Path(id): Path<String>) -> Result<Json<Model>, ApiError> {
-    server.check_model(Some(&id))?;
+pub(crate) async fn model(
+    State(server): State<Arc<Shared>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Model>, ApiError> {
+    server.check_model(Some(id.as_ref().map_or("", |id| id.as_str())))?;
     Ok(Json(model_of(&server)))
 }
 
@@ -96,11 +99,12 @@ pub(crate) async fn metrics(State(server): State<Arc<Shared>>) -> Response {
     responses((status = 200, content_type = "image/jpeg"), (status = 404, body = ErrorBody)))]
 pub(crate) async fn picture(
     State(server): State<Arc<Shared>>,
-    Path((key, picture)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let gone = || ApiError::not_found("there is no such picture, or it is no longer kept; ask again about the video");
+    let Path((key, picture)) = path.map_err(|_| gone())?;
     let sample: usize = picture.strip_suffix(".jpg").and_then(|sample| sample.parse().ok()).ok_or_else(gone)?;
-    let read = tokio::task::spawn_blocking(move || server.encodings.pictures(&key, sample));
+    let read = tokio::task::spawn_blocking(move || server.encodings.picture(&key, sample));
     let bytes = read.await.map_err(|error| ApiError::internal(&error))?.ok_or_else(gone)?;
     // The key stands for the file's content and how it was looked at.
     let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=86400, immutable")];

@@ -1,6 +1,6 @@
 //! Listening.
 
-use std::{future::Future, io::ErrorKind, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io::ErrorKind, sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
 use hyper_util::{
@@ -14,20 +14,15 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{Error, ServerConfig, auth, router, state::Shared};
 
 /// Connections at once.
 const CONNECTIONS: usize = 1024;
 
-/// Requests at once on a connection that has several.
-const STREAMS: u32 = 32;
-
 /// Time for the head of a request.
 const HEAD: Duration = Duration::from_secs(15);
-
-/// Time between questions whether a client is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Time for the last words to clients that were cut off.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -36,6 +31,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Server {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("config", &self.shared.config).finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -55,16 +56,17 @@ impl Server {
         router::guarded(router::routes(&self.shared), &self.shared)
     }
 
-    /// Takes no more requests, gives those that run [`ServerConfig::grace`], and then ends them.
+    /// Refuses further requests, gives those that run [`ServerConfig::grace`], and then ends them and removes all uploads.
     pub async fn close(&self) {
         self.shared.closing.cancel();
         let idle = async {
-            while self.shared.admission.load() != (0, 0) {
+            while self.shared.is_busy() {
                 sleep(Duration::from_millis(20)).await;
             }
         };
         let _ = timeout(self.shared.config.grace, idle).await;
         self.shared.stopping.cancel();
+        self.shared.admission.close();
         let _ = timeout(FAREWELL, self.shared.encodings.settled()).await;
         self.shared.media.close();
     }
@@ -86,7 +88,7 @@ impl Server {
         }
         let app = router::guarded(routes, &self.shared);
         let connections = GracefulShutdown::new();
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let (places, over) = (Arc::new(Semaphore::new(CONNECTIONS)), CancellationToken::new());
         let mut shutdown = std::pin::pin!(shutdown);
         tracing::debug!(%address, "listening");
         loop {
@@ -95,19 +97,19 @@ impl Server {
                 () = &mut shutdown => break,
             };
             let Some((stream, place)) = accepted else { continue };
-            let mut builder = Builder::new(TokioExecutor::new());
+            // HTTP/2 without TLS is what nobody speaks; to tell it apart takes a wait that has no limit.
+            let mut builder = Builder::new(TokioExecutor::new()).http1_only();
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-            builder
-                .http2()
-                .timer(TokioTimer::new())
-                .keep_alive_interval(Some(KEEP_ALIVE))
-                .max_concurrent_streams(STREAMS);
             let service = TowerToHyperService::new(app.clone());
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             let connection = connections.watch(connection);
+            let over = over.clone();
             tokio::spawn(async move {
-                // A client that breaks the connection off is no fault of the server's.
-                let _ = connection.await;
+                tokio::select! {
+                    // A client that breaks the connection off is no fault of the server's.
+                    _ = connection => {}
+                    () = over.cancelled() => {}
+                }
                 drop(place);
             });
         }
@@ -118,6 +120,7 @@ impl Server {
         self.close().await;
         // What has been cut off is still told so.
         let _ = timeout(FAREWELL, ended).await;
+        over.cancel();
         Ok(())
     }
 }

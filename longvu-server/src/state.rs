@@ -1,17 +1,23 @@
 //! What all requests share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use longvu::{LongVu, Preset};
+use longvu::{LongVu, Preset, plan::Compute};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, ServerConfig,
-    admission::Admission,
+    admission::{Admission, COPIES},
     answering::Answering,
+    api_error::ApiError,
     decode::{DecodeLimits, Decoder},
     encodings::Encodings,
-    error::ApiError,
     media::{MediaConfig, MediaSources},
     metrics::Metrics,
     protocol::{extension::Extension, response::unix_now},
@@ -19,6 +25,9 @@ use crate::{
 
 /// Requests whose bodies are read at once, if all are as large as they may be.
 const BODIES: u64 = 4;
+
+/// Requests that are worked at side by side, at most: each may hold a thread for blocking work, of which there are 512.
+const MOST_PARALLEL: usize = 256;
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -31,6 +40,8 @@ pub(crate) struct Shared {
     pub encodings: Arc<Encodings>,
     pub media: Arc<MediaSources>,
     pub metrics: Metrics,
+    /// Requests whose answers have not begun.
+    pub requests: AtomicUsize,
     /// Cancelled when the server takes no more requests.
     pub closing: CancellationToken,
     /// Cancelled when the server ends what still runs.
@@ -59,22 +70,33 @@ impl Shared {
             ..MediaConfig::new(config.temp_dir.clone().unwrap_or_else(std::env::temp_dir))
         })?;
         let encodings = Encodings::open(config.cache, config.cache_dir.as_deref(), config.cache)?;
-        let left = longvu::available_memory().map_or(u64::MAX, |left| left.saturating_sub(config.cache));
-        let memory = config.memory.unwrap_or(left);
-        let bodies = config.max_body.saturating_mul(3 * BODIES);
+        let memory = config.memory.or_else(|| left(&model, &config)).unwrap_or_else(|| {
+            let advice = "name how much requests may take (`memory`)";
+            tracing::warn!(
+                "what memory the device has is not known, and requests are taken whatever they need: {advice}"
+            );
+            u64::MAX
+        });
+        let bodies = config.max_body.saturating_mul(COPIES * BODIES);
         Ok(Arc::new(Self {
-            admission: Admission::new(config.parallel, config.queue, memory, bodies),
+            admission: Admission::new(config.parallel.min(MOST_PARALLEL), config.queue, memory, bodies),
             answering: Answering::start().map_err(Error::Thread)?,
             decoder,
             encodings,
             media,
             metrics: Metrics::new(),
             created: unix_now(),
+            requests: AtomicUsize::new(0),
             closing: CancellationToken::new(),
             stopping: CancellationToken::new(),
             model,
             config,
         }))
+    }
+
+    /// Whether somebody still waits for something.
+    pub fn is_busy(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0 || self.admission.load() != (0, 0)
     }
 
     /// The settings that requests have unless they name others.
@@ -130,4 +152,10 @@ impl Shared {
         metrics.stored_bytes.set(number(self.media.stored()));
         metrics.decoding.set(self.answering.count() as i64);
     }
+}
+
+/// Memory that is left for requests, where that can be told.
+fn left(model: &LongVu, config: &ServerConfig) -> Option<u64> {
+    let left = longvu::available_memory().filter(|_| Compute::of(model.device()) == Compute::Cpu);
+    left.map(|left| left.saturating_sub(config.cache))
 }

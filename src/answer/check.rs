@@ -19,14 +19,13 @@ impl LongVu {
         }
         // The template adds tokens of its own, but does not matter for what may stand in a text.
         conversation.prompt(&ChatTemplate::ChatMl, self.tokenizer())?;
-        let mut tokens = 0;
+        let (budget, mut tokens) = (self.budget(), 0);
         for turn in conversation.turns() {
             tokens += self.tokenizer().encode(&turn.content)?.len();
-        }
-        let budget = self.budget();
-        if budget.room(tokens) == 0 {
-            let (window, reserved) = (budget.max_len, budget.inference_max_length);
-            return Err(Error::PromptTooLong { tokens, window, reserved });
+            if budget.room(tokens) == 0 {
+                let (window, reserved) = (budget.max_len, budget.inference_max_length);
+                return Err(Error::PromptTooLong { tokens, window, reserved });
+            }
         }
         Ok(())
     }

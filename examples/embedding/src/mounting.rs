@@ -25,10 +25,8 @@ fn own() -> Router {
 
 /// A server for the model in a folder, which asks for a key.
 pub fn server(model: &Path, key: &str) -> Result<Server, Box<dyn std::error::Error>> {
-    let mut config = ServerConfig::default();
-    config.model_name = "embedded".into();
-    config.api_keys = vec![ApiKey::new(key).ok_or("a key has visible ASCII characters and no spaces")?];
-    config.page = false;
+    let key = ApiKey::new(key).ok_or("a key has visible ASCII characters and no spaces")?;
+    let config = ServerConfig::default().with_model_name("embedded").with_api_keys([key]).with_page(false);
     Ok(Server::new(LongVu::builder(model).load()?, config)?)
 }
 

@@ -136,6 +136,9 @@ fn held(forecast: &MemoryPlan) -> u64 {
     forecast.weights.total().saturating_add(program.unwrap_or_default())
 }
 
+/// The exit code of a server that was told twice to stop. The next one removes what it left.
+const FAILED: i32 = 1;
+
 async fn serve(model: LongVu, config: ServerConfig, listener: TcpListener, quiet: bool) -> Result<()> {
     let (name, has_page) = (config.model_name.clone(), config.page);
     let stop = stopped()?;
@@ -155,10 +158,17 @@ fn stopped() -> Result<impl Future<Output = ()>> {
     let listen = |kind| signal(kind).context("signals cannot be listened to");
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let mut told = async move || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        told().await;
+        tokio::spawn(async move {
+            told().await;
+            std::process::exit(FAILED);
+        });
     })
 }
 
@@ -177,25 +187,28 @@ impl ServeArgs {
     }
 
     fn config(&self) -> Result<ServerConfig> {
-        let mut config = ServerConfig::default();
-        config.model_name = self.name();
-        config.miniature = self.model.place.model.is_none();
-        config.preset = self.preset;
-        config.api_keys = self.api_key_file.as_deref().map(keys).transpose()?.unwrap_or_default();
-        config.max_upload = self.max_upload;
-        config.max_body = self.max_body;
-        config.max_frames = self.max_frames.get();
-        config.parallel = self.parallel.get();
-        config.queue = self.queue;
-        config.cache = self.cache;
-        config.cache_dir.clone_from(&self.cache_dir);
-        config.allow_urls.clone_from(&self.allow_url);
-        config.allow_folders.clone_from(&self.allow_folder);
-        config.allow_hosts.clone_from(&self.allow_host);
-        config.metrics = self.metrics;
-        config.page = !self.no_page;
-        config.grace = Duration::from_secs(self.grace);
-        Ok(config)
+        let keys = self.api_key_file.as_deref().map(keys).transpose()?.unwrap_or_default();
+        let config = ServerConfig::default()
+            .with_model_name(self.name())
+            .with_miniature(self.model.place.model.is_none())
+            .with_preset(self.preset)
+            .with_api_keys(keys)
+            .with_max_upload(self.max_upload)
+            .with_max_body(self.max_body)
+            .with_max_frames(self.max_frames.get())
+            .with_parallel(self.parallel.get())
+            .with_queue(self.queue)
+            .with_cache(self.cache)
+            .with_allow_urls(&self.allow_url)
+            .with_allow_folders(&self.allow_folder)
+            .with_allow_hosts(&self.allow_host)
+            .with_metrics(self.metrics)
+            .with_page(!self.no_page)
+            .with_grace(Duration::from_secs(self.grace));
+        Ok(match &self.cache_dir {
+            Some(folder) => config.with_cache_dir(folder),
+            None => config,
+        })
     }
 
     fn name(&self) -> String {

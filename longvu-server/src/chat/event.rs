@@ -3,7 +3,7 @@
 use longvu::{Answer, Progress};
 use serde::Serialize;
 
-use crate::{error::ApiError, protocol::response::Report};
+use crate::{api_error::ApiError, protocol::response::Report};
 
 /// What is told, in order; the last is `Ended` or `Failed`.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Ended {
 /// How far a step is, for a comment of a stream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Told {
-    /// `queue`, `fetch`, `look`, `aggregate`, `project` or `prompt`.
+    /// `queue`, `fetch`, `open`, `look`, `aggregate`, `project` or `prompt`.
     pub step: &'static str,
     pub done: u64,
     pub total: Option<u64>,

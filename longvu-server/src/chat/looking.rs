@@ -8,9 +8,9 @@ use tokio::{runtime::Handle, sync::mpsc::Sender, time::interval};
 use super::event::{Event, Told};
 use crate::{
     admission::{Forecast, Reserved},
+    api_error::ApiError,
     decode::{DecodeError, Decoding, Killer},
     encodings::{Advance, Entry, Found, Job, Key, Origin, Shots},
-    error::ApiError,
     media::Media,
     protocol::content::{MediaKind, Reference},
     state::Shared,
@@ -131,7 +131,7 @@ impl Work<'_> {
         self.runtime.block_on(async {
             tokio::select! {
                 reserved = self.server.admission.reserve(&forecast) => reserved,
-                () = given_up => Err(ApiError::of(&longvu::Error::Cancelled(longvu::Cancelled))),
+                () = given_up => Err(ApiError::given_up()),
             }
         })
     }
@@ -152,7 +152,7 @@ fn refusal(error: &DecodeError) -> ApiError {
     match error.kind() {
         ErrorKind::BadInput | ErrorKind::NotFound => ApiError::bad_request(text::chain(error)).code("invalid_media"),
         ErrorKind::DoesNotFit => ApiError::too_large(text::chain(error)),
-        ErrorKind::Cancelled => ApiError::of(&longvu::Error::Cancelled(longvu::Cancelled)),
+        ErrorKind::Cancelled => ApiError::given_up(),
         _ => ApiError::internal(error),
     }
 }

@@ -4,7 +4,7 @@ use longvu::{Answer, EncodedVideo, FrameFate, LongVu, VisualExplanation};
 
 use super::looking::Looked;
 use crate::{
-    error::ApiError,
+    api_error::ApiError,
     protocol::{
         extension::Seconds,
         response::{Report, VisualReport},

@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::event::Event;
 use crate::{
-    error::{ApiError, ErrorBody},
+    api_error::{ApiError, ErrorBody},
     protocol::response::{Delta, Head, Usage, finish_reason},
 };
 

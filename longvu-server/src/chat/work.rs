@@ -1,9 +1,16 @@
 //! The work on a request: a place, its files, its videos, its answer.
 
-use std::{ops::ControlFlow, sync::Arc, time::Instant};
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use longvu::{Answer, AnswerStream, EncodedVideo, LongVu, Watch, Workload, llm::Conversation, text};
-use tokio::sync::mpsc::Sender;
+use longvu::{Answer, EncodedVideo, LongVu, Watch, Workload, llm::Conversation, text};
+use tokio::{
+    sync::mpsc::{Sender, UnboundedReceiver},
+    time::timeout,
+};
 
 use super::{
     event::{Ended, Event, Told},
@@ -11,17 +18,20 @@ use super::{
     report::report,
 };
 use crate::{
-    admission::{Forecast, Reserved},
+    admission::{Forecast, Place, Reserved},
     answering::Piece,
-    error::ApiError,
+    api_error::ApiError,
     metrics::{Metrics, OriginLabels, StepLabels},
     protocol::{extension::Seconds, request::Request},
     state::Shared,
 };
 
+/// Time after which a client that takes nothing of its answer has gone.
+const STALLED: Duration = Duration::from_secs(300);
+
 /// Works until the answer has ended, something fails, or nobody listens any more.
-pub(crate) async fn run(server: Arc<Shared>, request: Request, events: Sender<Event>) {
-    let work = answer(&server, request, &events);
+pub(crate) async fn run(server: Arc<Shared>, request: Request, body: Reserved, events: Sender<Event>) {
+    let work = answer(&server, request, body, &events);
     let outcome = tokio::select! {
         outcome = work => outcome,
         // What is dropped with the work stops whatever was done for it alone.
@@ -32,44 +42,84 @@ pub(crate) async fn run(server: Arc<Shared>, request: Request, events: Sender<Ev
         () = server.stopping.cancelled() => Err(server.stopped()),
     };
     if let Err(error) = outcome {
-        let _ = events.send(Event::Failed(error)).await;
+        tell(&events, Event::Failed(error)).await;
     }
 }
 
-async fn answer(server: &Arc<Shared>, request: Request, events: &Sender<Event>) -> Result<(), ApiError> {
+/// Tells the client, unless it has stopped reading; whether it was told.
+async fn tell(events: &Sender<Event>, event: Event) -> bool {
+    timeout(STALLED, events.send(event)).await.is_ok_and(|sent| sent.is_ok())
+}
+
+async fn answer(
+    server: &Arc<Shared>,
+    mut request: Request,
+    body: Reserved,
+    events: &Sender<Event>,
+) -> Result<(), ApiError> {
     let mut seconds = Seconds::default();
     let model = server.model_for(&request.extension)?;
-    let conversation = conversation(&request);
-    check(&model, &conversation, &request)?;
 
     let start = Instant::now();
     let _ = events.try_send(Event::Progress(Told::begun("queue")));
-    let _place = server.admission.enter().await?;
+    let place = server.admission.enter().await?;
     seconds.queue = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
+    let conversation = checked(&model, &request).await?;
     let mut looked = Vec::with_capacity(request.dialogue.visuals.len());
-    for reference in &request.dialogue.visuals {
-        looked.push(looking::look(server, &model, reference, &request.video, events).await?);
+    for reference in std::mem::take(&mut request.dialogue.visuals) {
+        looked.push(looking::look(server, &model, &reference, &request.video, events).await?);
     }
+    // Videos in the body are files now.
+    drop(body);
     seconds.encode = start.elapsed().as_secs_f64();
 
-    let visuals: Vec<EncodedVideo> = looked.iter().map(|looked| looked.video().clone()).collect();
-    let _memory = room(server, &model, &visuals, &conversation, &request).await?;
-    let watched = model.watched(watch(server, events));
-    let config = request.generation.clone();
-    let stream = tokio::task::spawn_blocking(move || {
-        let visuals: Vec<&EncodedVideo> = visuals.iter().collect();
-        watched.reply(&visuals, &conversation, &config)
-    });
-    let stream = stream.await.map_err(|_| ApiError::broke_down())?.map_err(|error| ApiError::of(&error))?;
-    let answer = write(server, stream, events).await?;
+    let stream = begin(server, &model, &looked, conversation, &request, (place, events)).await?;
+    let answer = write(stream, events).await?;
     (seconds.prepare, seconds.prefill, seconds.generate) =
         (answer.timings.prepare, answer.timings.prefill, answer.timings.generate);
     note(&server.metrics, &answer, &seconds, &looked);
     let report = report(&model, &looked, &answer, seconds, request.extension.frames, request.ignored)?;
-    let _ = events.send(Event::Ended(Box::new(Ended { answer, report }))).await;
+    tell(events, Event::Ended(Box::new(Ended { answer, report }))).await;
     Ok(())
+}
+
+/// Pushes the prompt through the language model and begins the answer. Whatever happens to the request, its place and its memory
+/// are held until that work has really ended.
+async fn begin(
+    server: &Arc<Shared>,
+    model: &LongVu,
+    looked: &[Looked],
+    conversation: Conversation,
+    request: &Request,
+    (place, events): (Place, &Sender<Event>),
+) -> Result<UnboundedReceiver<Piece>, ApiError> {
+    let visuals: Vec<EncodedVideo> = looked.iter().map(|looked| looked.video().clone()).collect();
+    let memory = room(server, model, &visuals, &conversation, request).await?;
+    let (state, watched, config) =
+        (Arc::clone(server), model.watched(watch(server, events)), request.generation.clone());
+    let begun = tokio::task::spawn_blocking(move || {
+        let visuals: Vec<&EncodedVideo> = visuals.iter().collect();
+        let stream = watched.reply(&visuals, &conversation, &config)?;
+        Ok(state.answering.begin(stream, Box::new((place, memory))))
+    });
+    begun.await.map_err(|_| ApiError::broke_down())?.map_err(|error: longvu::Error| ApiError::of(&error))
+}
+
+/// The conversation, checked before anything is looked at for it.
+async fn checked(model: &LongVu, request: &Request) -> Result<Conversation, ApiError> {
+    let (conversation, model) = (conversation(request), model.clone());
+    // Long texts take the tokenizer a while.
+    let checked = tokio::task::spawn_blocking(move || {
+        let checked = model.check_question(&conversation);
+        (conversation, checked)
+    });
+    let (conversation, checked) = checked.await.map_err(|_| ApiError::broke_down())?;
+    match checked {
+        Ok(()) => Ok(conversation),
+        Err(error) => Err(refusal(&error, request)),
+    }
 }
 
 /// The messages as the model's conversation.
@@ -87,18 +137,18 @@ fn conversation(request: &Request) -> Conversation {
     conversation
 }
 
-/// Refuses a question before anything is looked at for it.
-fn check(model: &LongVu, conversation: &Conversation, request: &Request) -> Result<(), ApiError> {
-    model.check_question(conversation).map_err(|error| match error {
+/// Why a question is refused.
+fn refusal(error: &longvu::Error, request: &Request) -> ApiError {
+    match error {
         longvu::Error::PromptTooLong { .. } => {
-            ApiError::too_large(text::chain(&error)).param("messages").code("context_length_exceeded")
+            ApiError::too_large(text::chain(error)).param("messages").code("context_length_exceeded")
         }
         longvu::Error::EmptyQuestion => {
             let last = request.dialogue.turns.last().map(|turn| format!("{}.content", turn.param));
             ApiError::unprocessable("the question is empty").param(last.unwrap_or_else(|| "messages".into()))
         }
-        error => ApiError::of(&error).param("messages"),
-    })
+        error => ApiError::of(error).param("messages"),
+    }
 }
 
 /// Memory for the answer, once there is.
@@ -155,13 +205,12 @@ fn watch(server: &Arc<Shared>, events: &Sender<Event>) -> Watch {
 }
 
 /// Passes on the answer as it is written.
-async fn write(server: &Shared, stream: AnswerStream, events: &Sender<Event>) -> Result<Answer, ApiError> {
-    let mut pieces = server.answering.begin(stream);
+async fn write(mut pieces: UnboundedReceiver<Piece>, events: &Sender<Event>) -> Result<Answer, ApiError> {
     while let Some(piece) = pieces.recv().await {
         match piece {
             Piece::Text(text) => {
-                if events.send(Event::Piece(text)).await.is_err() {
-                    break;
+                if !tell(events, Event::Piece(text)).await {
+                    return Err(ApiError::given_up());
                 }
             }
             Piece::Ended(answer) => return Ok(*answer),

@@ -9,7 +9,7 @@ mod decoding;
 mod error;
 mod limits;
 mod sandbox;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod seccomp;
 mod source;
 mod wire;

@@ -22,9 +22,18 @@ pub(super) fn enter(file: &Path, bounds: Bounds) -> Vec<String> {
     let steps = [
         ("Landlock", linux::landlock(file)),
         ("limits of the operating system", linux::limits(bounds)),
-        ("seccomp", super::seccomp::apply()),
+        ("seccomp", seccomp()),
     ];
     steps.into_iter().filter_map(|(name, done)| done.err().map(|reason| format!("{name} ({reason})"))).collect()
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+use super::seccomp::apply as seccomp;
+
+/// The list of calls is of processors with 64 bits.
+#[cfg(all(target_os = "linux", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+fn seccomp() -> Result<(), String> {
+    Err("not on this processor".to_owned())
 }
 
 /// Other systems have nothing of this: their processes are ended by the parent's clock alone.

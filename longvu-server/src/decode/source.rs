@@ -7,13 +7,10 @@ use longvu::{
     video::{self, ImageOptions, Warning},
 };
 
-use super::wire::{Failure, Header, Message};
+use super::wire::{Failure, Header, MAX_WARNINGS, Message};
 
 /// Whether whoever receives messages wants more of them.
 pub(super) type WantsMore = bool;
-
-/// Warnings that are sent.
-const MAX_WARNINGS: usize = 100;
 
 /// Why there will be no more messages.
 enum Stop {

@@ -19,7 +19,7 @@ use super::error::DecodeError;
 const MAX_TEXT: u64 = 1 << 20;
 
 /// Warnings of one file that are passed on.
-const MAX_WARNINGS: usize = 100;
+pub(super) const MAX_WARNINGS: usize = 100;
 
 /// Bytes of a frame's numbers: index, time, width, height.
 const FRAME_HEAD: u32 = 24;

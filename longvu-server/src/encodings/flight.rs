@@ -13,11 +13,11 @@ use longvu::{Progress, Step, Watch};
 use tokio::sync::watch;
 
 use crate::{
+    api_error::ApiError,
     encodings::{
         entry::{Entry, Origin},
         key::Key,
     },
-    error::ApiError,
 };
 
 /// How far an encoding has come: a [`Progress`] of one's own.

@@ -11,6 +11,7 @@ use longvu::LongVu;
 use tokio::{sync::watch, task::spawn_blocking};
 
 use crate::{
+    api_error::ApiError,
     encodings::{
         disk::Disk,
         entry::{Entry, Origin},
@@ -18,7 +19,6 @@ use crate::{
         key::Key,
         memory::Memory,
     },
-    error::ApiError,
 };
 
 /// The encodings that a server has.
@@ -99,7 +99,7 @@ impl Encodings {
     }
 
     /// A sampled frame's picture, a JPEG, as long as the encoding is kept; it may be read from the disk.
-    pub fn pictures(&self, key: &str, sample: usize) -> Option<Bytes> {
+    pub fn picture(&self, key: &str, sample: usize) -> Option<Bytes> {
         let key = Key::parse(key)?;
         let kept = self.memory().get(&key);
         let picture = kept.and_then(|entry| entry.pictures.get(sample));

@@ -17,7 +17,7 @@ use super::{
     Advance, Encodings, Entry, Found, Job, Key, Origin, Shots,
     testing::{entry, frames, key, model, names},
 };
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 const ROOM: u64 = 1 << 30;
 const SOON: Duration = Duration::from_secs(20);
@@ -62,7 +62,7 @@ async fn get_with(
 /// Waits until nobody holds an encoding: the thread that made it lets go just after it has handed it over.
 fn unused(encodings: &Encodings, key: &Key) {
     let start = Instant::now();
-    while encodings.pictures(key.as_str(), 0).is_some() {
+    while encodings.picture(key.as_str(), 0).is_some() {
         assert!(start.elapsed() < SOON, "it is kept");
         std::thread::yield_now();
     }
@@ -87,7 +87,7 @@ async fn a_second_question_does_no_tower_work_also_after_a_restart() {
     first.settled().await;
     drop(first);
     let restarted = encodings(ROOM, Some(folder.path()));
-    assert!(restarted.pictures(key("a").as_str(), 3).is_some(), "before anything is loaded");
+    assert!(restarted.picture(key("a").as_str(), 3).is_some(), "before anything is loaded");
     let stored = get_with(&model, &restarted, &key("a"), no_work).await.unwrap();
     assert_eq!((stored.origin, &stored.entry.warnings[..]), (Origin::Disk, &["it flickers".to_owned()][..]));
     let answers =
@@ -105,12 +105,12 @@ async fn pictures_are_there_as_long_as_their_encoding() {
     let model = model();
     let kept = encodings(ROOM, None);
     get(&kept, &key("a"), look(&model, 3)).await.unwrap();
-    let jpeg = kept.pictures(key("a").as_str(), 2).unwrap();
+    let jpeg = kept.picture(key("a").as_str(), 2).unwrap();
     assert_eq!(jpeg[..2], [0xff, 0xd8]);
-    assert!(kept.pictures(key("a").as_str(), 3).is_none() && kept.pictures("../a", 0).is_none());
+    assert!(kept.picture(key("a").as_str(), 3).is_none() && kept.picture("../a", 0).is_none());
     let nothing = encodings(0, None);
     let found = get(&nothing, &key("a"), look(&model, 3)).await.unwrap();
-    assert!(nothing.pictures(key("a").as_str(), 2).is_some(), "while it is in use");
+    assert!(nothing.picture(key("a").as_str(), 2).is_some(), "while it is in use");
     drop(found);
     unused(&nothing, &key("a"));
     assert_eq!(

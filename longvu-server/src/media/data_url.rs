@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data_url::{DataUrl, DataUrlError, forgiving_base64::DecodeError};
 
 use super::store::{Blob, Writer};
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// What is decoded before it is written; the decoder gives three bytes at a time.
 const PIECE: usize = 1 << 16;

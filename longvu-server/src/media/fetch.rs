@@ -25,7 +25,7 @@ use super::{
     network::Network,
     store::{self, Blob, Incoming},
 };
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;

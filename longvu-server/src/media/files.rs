@@ -1,6 +1,6 @@
 //! The routes of `/v1/files`: uploads, which requests then name by their id.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -21,10 +21,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     MediaSources,
+    form::Heads,
     store::{self, Blob, Incoming},
     uploads::Upload,
 };
-use crate::error::{ApiError, ErrorBody};
+use crate::api_error::{ApiError, ErrorBody};
 
 /// What a form has beside the file: boundaries, heads of fields, small fields.
 const FORM: u64 = 64 << 10;
@@ -139,17 +140,25 @@ pub(crate) async fn upload(
     if announced.is_some_and(|bytes| bytes > sources.max_upload.saturating_add(FORM)) {
         return Err(store::too_large(sources.max_upload).param("file"));
     }
-    let form = Multipart::from_request(request, &()).await.map_err(|_| {
+    let _place = sources.receiving.try_acquire().map_err(|_| {
+        ApiError::busy("as many uploads as the server takes at once are under way; try again", Duration::from_secs(2))
+    })?;
+    let (parts, body) = request.into_parts();
+    let (heads, body) = Heads::of(body);
+    let form = Multipart::from_request(Request::from_parts(parts, body), &()).await.map_err(|_| {
         ApiError::bad_request("the request is no form: its content type is to be multipart/form-data with a boundary")
     })?;
-    let upload = receive(&sources, form).await?;
+    let upload = receive(&sources, form, &heads).await?;
     Ok(Json(FileObject::of(&upload)))
 }
 
-async fn receive(sources: &MediaSources, mut form: Multipart) -> Result<Upload, ApiError> {
+async fn receive(sources: &MediaSources, mut form: Multipart, heads: &Heads) -> Result<Upload, ApiError> {
     let mut file: Option<(Arc<Blob>, String, Option<String>)> = None;
     let mut purpose = None;
-    while let Some(field) = in_time(sources, form.next_field()).await? {
+    loop {
+        heads.begin();
+        let Some(field) = in_time(sources, form.next_field()).await? else { break };
+        heads.end();
         match field.name() {
             Some("file") if file.is_some() => {
                 return Err(

@@ -20,7 +20,7 @@ use super::{
     config::SetupError,
     store::{self, hex},
 };
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// Hashes that are remembered.
 const REMEMBERED: usize = 1024;
@@ -161,7 +161,7 @@ fn hash(file: &mut File, stop: &AtomicBool) -> Result<String, ApiError> {
     let mut buffer = vec![0; 1 << 18];
     loop {
         if stop.load(Ordering::Relaxed) {
-            return Err(ApiError::internal(&io::Error::from(io::ErrorKind::Interrupted)));
+            return Err(ApiError::given_up());
         }
         match file.read(&mut buffer) {
             Ok(0) => return Ok(hex(&hasher.finalize())),

@@ -6,6 +6,7 @@ mod data_url;
 mod fetch;
 pub(crate) mod files;
 mod folder;
+mod form;
 mod hosts;
 pub(crate) mod network;
 mod own_folder;
@@ -18,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Semaphore,
+};
 
 pub(crate) use self::config::{MediaConfig, SetupError};
 use self::{
@@ -28,7 +32,7 @@ use self::{
     store::{Account, Blob, Incoming, Writer},
     uploads::{Upload, Uploads},
 };
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// A video or a picture as a file, which is there as long as this value.
 #[derive(Debug, Clone)]
@@ -53,7 +57,12 @@ pub(crate) struct MediaSources {
     fetcher: Fetcher,
     max_upload: u64,
     idle_time: Duration,
+    /// Uploads that may be under way.
+    receiving: Semaphore,
 }
+
+/// Uploads at once: each takes some megabytes of memory and a file.
+const RECEIVING: usize = 64;
 
 impl Media {
     fn own(name: &str, blob: Arc<Blob>) -> Self {
@@ -117,6 +126,7 @@ impl MediaSources {
             fetcher,
             max_upload,
             idle_time: config.idle_time,
+            receiving: Semaphore::new(RECEIVING),
         }))
     }
 

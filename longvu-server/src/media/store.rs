@@ -16,7 +16,7 @@ use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// What is written in one go; less is gathered first.
 const PIECE: usize = 1 << 20;

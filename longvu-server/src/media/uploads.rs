@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use rand::{
@@ -13,7 +12,7 @@ use rand::{
 };
 
 use super::store::{self, Blob, MakeRoom};
-use crate::error::ApiError;
+use crate::{api_error::ApiError, protocol::response::unix_now};
 
 const PREFIX: &str = "file-";
 const RANDOM: usize = 24;
@@ -66,7 +65,7 @@ impl Uploads {
         mime: Option<String>,
     ) -> Result<Upload, ApiError> {
         let id = new_id().map_err(|error| ApiError::internal(&error))?;
-        let created_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let created_at = unix_now();
         let upload = Upload { id: id.clone(), filename, purpose, mime, created_at, blob };
         let mut listed = self.lock();
         while listed.files.len() >= self.most {

@@ -4,10 +4,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// Parts of all messages together.
 const MAX_PARTS: usize = 256;
+
+/// Messages of a request.
+const MAX_MESSAGES: usize = 1024;
 
 /// Videos and images of a request.
 const MAX_VISUALS: usize = 64;
@@ -75,6 +78,10 @@ impl Dialogue {
     /// # Errors
     /// 400 for parts that there are not, 422 for messages in an order that makes no conversation; both name the field.
     pub fn read(messages: &[Message]) -> Result<Self, ApiError> {
+        if messages.len() > MAX_MESSAGES {
+            let message = format!("there are more than {MAX_MESSAGES} messages");
+            return Err(ApiError::too_large(message).param("messages"));
+        }
         let mut dialogue = Self::default();
         let mut parts = 0;
         for (index, message) in messages.iter().enumerate() {

@@ -6,7 +6,7 @@ use longvu::{Preset, StageSettings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// Settings of a request that are LongVU's own, under the key `longvu`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, ToSchema)]
@@ -77,7 +77,7 @@ pub(crate) struct MediaIo {
     pub video: VideoIo,
 }
 
-/// A word on a message's part, and what it was answered with.
+/// Seconds that each step of a request took.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Seconds {
     /// Waiting for other requests.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::ApiError;
+use crate::api_error::ApiError;
 
 /// Fields that are understood.
 const KNOWN: &[&str] = &[

@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    error::ApiError,
+    api_error::ApiError,
     protocol::{
         content::{Dialogue, Message},
         extension::{Extension, MediaIo},
@@ -87,17 +87,24 @@ pub(crate) struct Request {
 /// Texts of `stop`.
 const MAX_STOPS: usize = 16;
 
+/// Values in a request's JSON: each takes some hundred bytes beside its text while it is read.
+const MAX_VALUES: usize = 200_000;
+
 impl Request {
     /// Reads a request's body.
     ///
     /// # Errors
     /// 400 for what is no such request and for fields that are refused, 422 for values that make no sense.
     pub fn read(body: &[u8], preset: Preset) -> Result<Self, ApiError> {
+        let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+        if values > MAX_VALUES {
+            return Err(ApiError::too_large(format!("the body has more than {MAX_VALUES} commas and brackets")));
+        }
         let value: Value = serde_json::from_slice(body)
             .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?;
         let fields = value.as_object().ok_or_else(|| ApiError::bad_request("the body must be a JSON object"))?;
         let ignored = fields::check(fields)?;
-        let request: ChatCompletionRequest = serde_path_to_error::deserialize(&value).map_err(|error| {
+        let request: ChatCompletionRequest = serde_path_to_error::deserialize(value).map_err(|error| {
             let param = error.path().to_string();
             let error = ApiError::bad_request(format!("`{param}`: {}", error.inner()));
             if param == "." { error } else { error.param(param) }
