@@ -53,7 +53,8 @@ impl Server {
     ///
     /// Whoever mounts them listens, and decides who may reach it. [`Server::close`] ends what runs.
     pub fn router(&self) -> Router {
-        router::guarded(router::routes(&self.shared), &self.shared)
+        // What is not among them is the application's to answer, and needs no key of this server's.
+        router::guarded(router::routes(&self.shared), &self.shared).reset_fallback()
     }
 
     /// Refuses further requests, gives those that run [`ServerConfig::grace`], and then ends them and removes all uploads.

@@ -7,14 +7,15 @@ use longvu::LongVu;
 use longvu_server::{ApiKey, Server, ServerConfig};
 use tokio::{net::TcpListener, sync::oneshot};
 
-/// The application: `/` is its own, and what is longvu's stands below `/longvu`, as `/longvu/v1/chat/completions`.
+/// The application: `/` is its own, and what is longvu's stands below `/longvu`, as `/longvu/v1/chat/completions`,
+/// with the page at `/longvu` itself.
 pub fn nested(server: &Server) -> Router {
     own().nest("/longvu", server.router())
 }
 
 /// The application with longvu's routes where OpenAI's clients look for them: `/v1/chat/completions`.
 ///
-/// For a server without a page, since `/` has one owner.
+/// For a server without a [page](ServerConfig::page), since `/` has one owner.
 pub fn merged(server: &Server) -> Router {
     own().merge(server.router())
 }
@@ -26,7 +27,7 @@ fn own() -> Router {
 /// A server for the model in a folder, which asks for a key.
 pub fn server(model: &Path, key: &str) -> Result<Server, Box<dyn std::error::Error>> {
     let key = ApiKey::new(key).ok_or("a key has visible ASCII characters and no spaces")?;
-    let config = ServerConfig::default().with_model_name("embedded").with_api_keys([key]).with_page(false);
+    let config = ServerConfig::default().with_model_name("embedded").with_api_keys([key]);
     Ok(Server::new(LongVu::builder(model).load()?, config)?)
 }
 

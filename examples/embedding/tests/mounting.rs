@@ -35,11 +35,11 @@ impl Drop for Running {
 }
 
 /// A server in this process. A test's `main` is not its own, so that the program decodes for it.
-fn server() -> Server {
+fn server(has_page: bool) -> Server {
     let mut config = ServerConfig::default();
     config.api_keys = vec![ApiKey::new(KEY).unwrap()];
     config.metrics = true;
-    config.page = false;
+    config.page = has_page;
     config.grace = Duration::from_secs(20);
     config.isolation = Isolation::Program { path: PathBuf::from(PROGRAM), args: Vec::new() };
     Server::new(common::model(), config).unwrap()
@@ -90,9 +90,14 @@ async fn check(client: &Client, model: &str) {
 async fn routes_stand_below_a_path_and_among_others() {
     let ways: [(fn(&Server) -> axum::Router, _); 2] = [(mounting::nested, "/longvu"), (mounting::merged, "")];
     for (mount, below) in ways {
-        let server = server();
+        let has_page = !below.is_empty();
+        let server = server(has_page);
         let (address, stop, ended) = serve(mount(&server), server).await;
         check(&client(&address, below), "longvu").await;
+        if has_page {
+            let (status, page) = client(&address, below).get("").await;
+            assert!(status == 200 && page.contains("</html>"), "{status}: {page}");
+        }
         stop.send(()).unwrap();
         timeout(Duration::from_secs(10), ended).await.unwrap().unwrap().unwrap();
         assert!(TcpStream::connect(&address).await.is_err());
@@ -101,7 +106,7 @@ async fn routes_stand_below_a_path_and_among_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_before_the_end_is_answered() {
-    let server = server();
+    let server = server(false);
     let (address, stop, ended) = serve(mounting::nested(&server), server).await;
     let asking = client(&address, "/longvu");
     let file = asking.upload(&fs::read(common::video("video1.mp4")).unwrap()).await;
