@@ -14,12 +14,16 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, ServerConfig, auth, router, state::Shared};
 
 /// Connections at once.
 const CONNECTIONS: usize = 1024;
+
+/// Time in which a client takes something of what it is sent.
+const UNREAD: Duration = Duration::from_secs(60);
 
 /// Time for the head of a request.
 const HEAD: Duration = Duration::from_secs(15);
@@ -101,6 +105,8 @@ impl Server {
             // HTTP/2 without TLS is what nobody speaks; to tell it apart takes a wait that has no limit.
             let mut builder = Builder::new(TokioExecutor::new()).http1_only();
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+            let mut stream = Box::pin(TimeoutStream::new(stream));
+            stream.as_mut().set_write_timeout_pinned(Some(UNREAD));
             let service = TowerToHyperService::new(app.clone());
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             let connection = connections.watch(connection);

@@ -27,6 +27,7 @@ fn broken_requests_are_refused_with_the_field_at_fault() {
         (json!({"seed": "x"}), 400, "seed"),
         (json!({"model": "gpt-4"}), 404, "model"),
         (json!({"messages": "Hi"}), 400, "messages"),
+        (json!({"messages": null}), 400, "messages"),
         (json!({"messages": []}), 422, "messages"),
         (json!({"messages": [{"role": "user", "content": " "}]}), 422, "messages[0].content"),
         (json!({"messages": [{"role": "user", "content": "x ".repeat(20_000)}]}), 413, "messages"),
@@ -37,6 +38,7 @@ fn broken_requests_are_refused_with_the_field_at_fault() {
     ] {
         assert_eq!(ask(more.clone()).refused(status, &[]).as_deref(), Some(field), "{more}");
     }
+    ask(json!({"zz": vec![0; 300_000]})).refused(413, &["commas"]);
     let parts = vec![json!({"type": "text", "text": "x"}); 1000];
     ask(json!({"messages": [{"role": "user", "content": parts}]})).refused(413, &["parts"]);
     for body in ["", "{", "[]", "null", "{\"messages\": [", "\u{0}", "{\"messages\": 1e999}"] {
@@ -74,6 +76,24 @@ fn announced_sizes_are_refused_before_anything_is_read() {
         assert!(text.starts_with("HTTP/1.1 413"), "{text}");
     }
     assert!(server.temp_files().is_empty());
+}
+
+#[test]
+fn connections_that_say_nothing_whole_are_closed() {
+    let server = Server::start(&[]);
+    let silent: Vec<_> = ["", "P", "G", "PRI * HTTP/2", "GET /health HTTP/1.1\r\nHost: x"]
+        .map(|said| {
+            let mut stream = server.connect();
+            std::io::Write::write_all(&mut stream, said.as_bytes()).unwrap();
+            stream
+        })
+        .into();
+    let start = std::time::Instant::now();
+    for mut stream in silent {
+        // It ends, with a word or without.
+        let _ = stream.read_to_end(&mut Vec::new());
+        assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
+    }
 }
 
 #[test]

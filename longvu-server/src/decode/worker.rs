@@ -3,8 +3,9 @@
 use std::{
     env,
     ffi::OsString,
+    fs::File,
     io::{self, BufWriter},
-    path::Path,
+    path::PathBuf,
     process,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -50,13 +51,37 @@ pub fn init() {
     }
 }
 
+/// A path to what `path` leads to now, for as long as the file beside it is open; what cannot be opened keeps its own.
+#[cfg(target_os = "linux")]
+fn own_path(path: PathBuf) -> (Option<File>, PathBuf) {
+    use std::os::fd::AsRawFd;
+    // The server's own names of open files only: a pipe in the place of any other would be waited for.
+    if !path.starts_with("/proc") {
+        return (None, path);
+    }
+    match File::open(&path) {
+        Ok(file) => {
+            let own = format!("/proc/self/fd/{}", file.as_raw_fd()).into();
+            (Some(file), own)
+        }
+        Err(_) => (None, path),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn own_path(path: PathBuf) -> (Option<File>, PathBuf) {
+    (None, path)
+}
+
 /// Does one job; returns the exit code.
 fn run() -> i32 {
     if !sandbox::die_with_parent() {
         return NO_JOB;
     }
     let Ok(Job { path, options, memory, cpu_seconds }) = Job::read(io::stdin().lock()) else { return NO_JOB };
-    let path = Path::new(&path);
+    // Afterwards, what another process has open can no longer be opened.
+    let (_file, path) = own_path(PathBuf::from(path));
+    let path = path.as_path();
     let mut pipe = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut send = |message: Message| wire::write(&mut pipe, &message).is_ok();
     let missing = sandbox::enter(path, Bounds { memory, cpu_seconds });

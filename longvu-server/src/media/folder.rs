@@ -39,6 +39,9 @@ pub(super) struct Folders {
 #[derive(Debug)]
 pub(super) struct Outside {
     pub path: PathBuf,
+    /// The file that was hashed, by a path that leads to no other, whatever becomes of folders above it.
+    pub opened: PathBuf,
+    file: File,
     pub sha256: String,
     pub state: State,
 }
@@ -78,10 +81,10 @@ impl Folders {
             self.folders.iter().find_map(|folder| self.open(&folder.join(reference))).ok_or_else(not_found)?;
         let state = State::of(&file.metadata().map_err(|error| store::storage(&error))?);
         if let Some(sha256) = self.remembered(&path, &state) {
-            return Ok(Outside { path, sha256, state });
+            return Ok(Outside { opened: opened(&file, &path), file, path, sha256, state });
         }
         let sha256 = hash(&mut file, stop)?;
-        let outside = Outside { path, sha256, state };
+        let outside = Outside { opened: opened(&file, &path), file, path, sha256, state };
         if outside.changed() {
             return Err(ApiError::bad_request("the file changes while it is read; try again when it is whole"));
         }
@@ -106,7 +109,9 @@ impl Folders {
             options.custom_flags(flags.bits() as i32);
         }
         let file = options.open(&path).ok()?;
-        file.metadata().ok()?.is_file().then_some((path, file))
+        // A folder above it may have been swapped since.
+        let inside = |place: PathBuf| self.folders.iter().any(|folder| place.starts_with(folder));
+        (file.metadata().ok()?.is_file() && place(&file).is_none_or(inside)).then_some((path, file))
     }
 
     fn remembered(&self, path: &Path, state: &State) -> Option<String> {
@@ -130,8 +135,32 @@ impl Folders {
 impl Outside {
     /// Whether the file is no longer what was hashed.
     pub(super) fn changed(&self) -> bool {
-        fs::symlink_metadata(&self.path).map_or(true, |now| State::of(&now) != self.state)
+        self.file.metadata().map_or(true, |now| State::of(&now) != self.state)
     }
+}
+
+/// Where an open file is, as far as the system tells.
+#[cfg(target_os = "linux")]
+fn place(file: &File) -> Option<PathBuf> {
+    use std::os::fd::AsRawFd;
+    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn place(_: &File) -> Option<PathBuf> {
+    None
+}
+
+/// A path by which another process of this user opens what is open here.
+#[cfg(target_os = "linux")]
+fn opened(file: &File, _: &Path) -> PathBuf {
+    use std::os::fd::AsRawFd;
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn opened(_: &File, path: &Path) -> PathBuf {
+    path.to_owned()
 }
 
 impl State {
@@ -253,6 +282,18 @@ mod tests {
             let error = fixture.find(reference).unwrap_err();
             assert_eq!((error.status.as_u16(), &error.message), (400, &not_found().message), "{reference:?}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_is_swapped_leads_to_no_other_file() {
+        let fixture = fixture();
+        let found = fixture.find("sub/clip.mp4").unwrap();
+        let sub = fixture.root.path().join("allowed/sub");
+        fs::rename(&sub, fixture.root.path().join("moved")).unwrap();
+        fs::create_dir(&sub).unwrap();
+        fs::write(sub.join("clip.mp4"), "another").unwrap();
+        assert_eq!(hex(&Sha256::digest(fs::read(&found.opened).unwrap())), found.sha256);
     }
 
     #[cfg(unix)]

@@ -73,7 +73,7 @@ impl Media {
     pub fn path(&self) -> &Path {
         match &self.file {
             MediaFile::Own(blob) => blob.path(),
-            MediaFile::Outside(outside) => &outside.path,
+            MediaFile::Outside(outside) => &outside.opened,
         }
     }
 
@@ -119,7 +119,7 @@ impl MediaSources {
         let folders = Arc::new(Folders::new(&config.folders)?);
         let fetcher = Fetcher::new(&config)?;
         Ok(Arc::new(Self {
-            folder: OwnFolder::new(&config.folder)?,
+            folder: OwnFolder::below(&config.folder)?,
             account: Account::new(max_stored),
             uploads: Uploads::new(config.max_files),
             folders,

@@ -20,6 +20,8 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub(super) struct OwnFolder {
     path: PathBuf,
+    /// The folder of this user's servers, which goes with the last of them.
+    parent: Option<PathBuf>,
     held: Mutex<Option<Held>>,
 }
 
@@ -31,19 +33,28 @@ struct Held {
 }
 
 impl OwnFolder {
+    /// Makes a folder for this server in one for all of this user's below `temp`, which others may write to.
+    pub(super) fn below(temp: &Path) -> Result<Self, SetupError> {
+        let parent = temp.join(name_of_user());
+        let failed = |source| SetupError::Folder { folder: parent.clone(), source };
+        create_private(&parent).map_err(failed)?;
+        check_owner(&parent).map_err(failed)?;
+        let own = Self::new(&parent)?;
+        Ok(Self { parent: Some(parent), ..own })
+    }
+
     /// Makes a folder in `parent`, which is made too, and removes those of servers that are gone.
     pub(super) fn new(parent: &Path) -> Result<Self, SetupError> {
         let failed = |source| SetupError::Folder { folder: parent.to_owned(), source };
         create_private(parent).map_err(failed)?;
         // One server at a time, so that no folder is seen before its lock is taken.
-        let starting = open_lock(parent).map_err(failed)?;
-        starting.lock().map_err(failed)?;
+        let _starting = starting(parent).map_err(failed)?;
         sweep(parent).map_err(failed)?;
         let folder = private(tempfile::Builder::new().prefix(PREFIX)).tempdir_in(parent).map_err(failed)?;
         let lock = open_lock(folder.path()).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let path = folder.path().to_owned();
-        Ok(Self { path, held: Mutex::new(Some(Held { _lock: lock, _folder: folder })) })
+        Ok(Self { path, parent: None, held: Mutex::new(Some(Held { _lock: lock, _folder: folder })) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -52,8 +63,76 @@ impl OwnFolder {
 
     /// Removes the folder and all that is in it. Nothing can be written to it after that.
     pub(super) fn remove(&self) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(held), Some(parent)) = (held, &self.parent) {
+            drop(held);
+            remove_if_empty(parent);
+        }
     }
+}
+
+/// Takes the lock of a parent in which servers start one after the other.
+fn starting(parent: &Path) -> io::Result<File> {
+    loop {
+        create_private(parent)?;
+        let lock = open_lock(parent)?;
+        lock.lock()?;
+        // A server that ended meanwhile may have removed what was waited for.
+        if is_at(&lock, &parent.join(LOCK)) {
+            return Ok(lock);
+        }
+    }
+}
+
+/// Removes a parent in which there is nothing but its lock.
+fn remove_if_empty(parent: &Path) {
+    let Ok(lock) = open_lock(parent) else { return };
+    if lock.try_lock().is_err() {
+        return;
+    }
+    let others = fs::read_dir(parent)
+        .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK)));
+    if !others {
+        let _ = fs::remove_file(parent.join(LOCK));
+        let _ = fs::remove_dir(parent);
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |a: fs::Metadata, b: fs::Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+    file.metadata().is_ok_and(|file| fs::symlink_metadata(path).is_ok_and(|there| same(file, there)))
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(unix)]
+fn name_of_user() -> String {
+    format!("longvu-{}", rustix::process::getuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn name_of_user() -> String {
+    "longvu".to_owned()
+}
+
+/// Refuses a folder that somebody else made, or may write to.
+#[cfg(unix)]
+fn check_owner(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::symlink_metadata(folder)?;
+    let own = metadata.is_dir() && metadata.uid() == rustix::process::getuid().as_raw() && metadata.mode() & 0o022 == 0;
+    let advice = "it is not this user's alone; remove it, or name another folder (TMPDIR)";
+    if own { Ok(()) } else { Err(io::Error::new(io::ErrorKind::PermissionDenied, advice)) }
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Removes the folders whose lock nobody holds.
@@ -123,6 +202,24 @@ mod tests {
             fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
         found.sort();
         found
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn all_of_a_users_servers_share_a_folder_that_goes_with_the_last() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let (first, second) = (OwnFolder::below(temp.path()).unwrap(), OwnFolder::below(temp.path()).unwrap());
+        let parent = temp.path().join(name_of_user());
+        assert_eq!(folders(temp.path()), [parent.clone()]);
+        first.remove();
+        assert_eq!(folders(&parent), [second.path().to_owned()]);
+        second.remove();
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
+        // One that others can write to is nobody's own.
+        fs::create_dir(&parent).unwrap();
+        fs::set_permissions(&parent, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(OwnFolder::below(temp.path()), Err(SetupError::Folder { .. })));
     }
 
     #[test]

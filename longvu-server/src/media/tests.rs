@@ -82,7 +82,7 @@ async fn closing_leaves_no_file() {
     sources.close();
     let left: Vec<_> =
         parent.path().join("media").read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["lock"]);
+    assert!(left.is_empty(), "{left:?}");
     assert_eq!(sources.resolve("data:,hello").await.unwrap_err().status, 500);
 }
 

@@ -92,8 +92,8 @@ impl Dialogue {
                 "system" | "developer" => dialogue.push_system(read, &param)?,
                 "user" => dialogue.push_user(read, param)?,
                 "assistant" => dialogue.push_assistant(read, param)?,
-                role => {
-                    let message = format!("there are no messages of the role `{role}`: use system, user and assistant");
+                _ => {
+                    let message = "there are no messages of this role: use system, user and assistant";
                     return Err(ApiError::bad_request(message).param(format!("{param}.role")));
                 }
             }
@@ -202,9 +202,8 @@ impl Content {
             },
             Some(name @ ("video_url" | "input_video")) => self.push_media(part, name, MediaKind::Video, &param),
             Some(name @ "image_url") => self.push_media(part, name, MediaKind::Image, &param),
-            Some(kind) => {
-                let message =
-                    format!("there are no parts of the type `{kind}`: use text, video_url, image_url or input_video");
+            Some(_) => {
+                let message = "there are no parts of this type: use text, video_url, image_url or input_video";
                 Err(ApiError::bad_request(message).param(format!("{param}.type")))
             }
             None => Err(ApiError::bad_request("a part must have a `type`").param(format!("{param}.type"))),

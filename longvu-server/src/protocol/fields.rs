@@ -88,6 +88,10 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("samplers", &[]),
 ];
 
+/// Names of unknown fields that are told, and their characters.
+const MAX_TOLD: usize = 20;
+const MAX_NAME: usize = 64;
+
 /// Refuses what would be answered otherwise than it was meant; returns the names of fields that nobody here knows, which
 /// are ignored and told.
 ///
@@ -105,7 +109,8 @@ pub(crate) fn check(request: &Map<String, Value>) -> Result<Vec<String>, ApiErro
                 let message = format!("`{name}` is not supported by this server; leave it out");
                 return Err(ApiError::bad_request(message).param(*name).code("unsupported_parameter"));
             }
-            None => unknown.push(name.clone()),
+            None if unknown.len() < MAX_TOLD => unknown.push(name.chars().take(MAX_NAME).collect()),
+            None => {}
         }
     }
     Ok(unknown)

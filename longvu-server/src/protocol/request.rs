@@ -106,8 +106,14 @@ impl Request {
         let ignored = fields::check(fields)?;
         let request: ChatCompletionRequest = serde_path_to_error::deserialize(value).map_err(|error| {
             let param = error.path().to_string();
-            let error = ApiError::bad_request(format!("`{param}`: {}", error.inner()));
-            if param == "." { error } else { error.param(param) }
+            let inner = error.inner().to_string();
+            if param != "." {
+                return ApiError::bad_request(format!("`{param}`: {inner}")).param(param);
+            }
+            // What is missing has no place of its own.
+            let missing = inner.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+            let param = missing.map(str::to_owned);
+            ApiError { param, ..ApiError::bad_request(inner) }
         })?;
         request.check(ignored, preset)
     }

@@ -119,14 +119,7 @@ impl Fixture {
     /// The code and the message of a refusal, after which nothing may be left.
     async fn refusal(&self, url: &str) -> (u16, &'static str, String) {
         let error = self.sources.resolve(url).await.unwrap_err();
-        let own = self
-            .parent
-            .path()
-            .read_dir()
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.is_dir())
-            .unwrap();
+        let own = self.sources.folder.path().to_owned();
         assert_eq!(own.read_dir().unwrap().count(), 1, "more than the lock is left");
         assert_eq!(self.sources.account.used(), 0);
         for secret in ["127.0.0.1", "10.0.0", "169.254", own.to_str().unwrap()] {
