@@ -18,18 +18,21 @@ pub struct Memory {
     pub peak: u64,
     /// Most that the processes take together in which it decodes.
     pub decoders: u64,
-    /// Most that is spoken for by requests and kept of encoded videos.
+    /// Most that is spoken for by requests, and kept of encoded videos beyond what is kept at the start.
     pub forecast: u64,
 }
 
 impl Memory {
     /// Looks until told to stop.
     pub async fn watched(server: Server, pid: Option<u32>, mut stopped: Receiver<bool>) -> Result<Self> {
-        let mut memory = Self::default();
+        let (mut memory, mut kept_before) = (Self::default(), None);
         loop {
             let numbers = server.numbers().await?;
-            let forecast = ["longvu_memory_reserved_bytes", "longvu_cache_bytes"].map(|name| number(&numbers, name));
-            memory.forecast = memory.forecast.max(forecast.iter().sum());
+            let [reserved, kept] =
+                ["longvu_memory_reserved_bytes", "longvu_cache_bytes"].map(|name| number(&numbers, name));
+            // What is kept at the start is in what the server takes then.
+            let more = kept.saturating_sub(*kept_before.get_or_insert(kept));
+            memory.forecast = memory.forecast.max(reserved + more);
             if let Some(pid) = pid {
                 let now = resident(pid).ok_or("the server has ended")?;
                 if memory.start == 0 {
