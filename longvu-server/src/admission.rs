@@ -167,7 +167,8 @@ impl<'a> Waiting<'a> {
         match begun {
             Ok(_) => Ok(Self(admission)),
             Err(waiting) => {
-                let message = format!("all places are taken and {waiting} requests wait; try again later");
+                let message =
+                    format!("all places are taken, and as many requests wait as may ({waiting}); try again later");
                 Err(ApiError::busy(message, admission.retry_after()))
             }
         }

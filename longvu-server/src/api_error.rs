@@ -111,6 +111,9 @@ impl ApiError {
     ///
     /// For errors that name no file; those of files are told where the files are known.
     pub fn of(error: &longvu::Error) -> Self {
+        if matches!(error, longvu::Error::PromptTooLong { .. } | longvu::Error::VisualsTooLarge { .. }) {
+            return Self::too_large(text::chain(error)).param("messages").code("context_length_exceeded");
+        }
         match error.kind() {
             ErrorKind::BadInput => Self::unprocessable(text::chain(error)),
             ErrorKind::DoesNotFit => Self::too_large(text::chain(error)),

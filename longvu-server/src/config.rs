@@ -55,7 +55,7 @@ pub struct ServerConfig {
     pub allow_folders: Vec<PathBuf>,
     /// Names under which a server without keys may be reached beside the loopback's.
     pub allow_hosts: Vec<String>,
-    /// Bytes of memory to stay within beyond the loaded model; what the machine has left unless set.
+    /// Bytes of memory to stay within beyond the loaded model, kept videos included; what the machine has left unless set.
     pub memory: Option<u64>,
     /// Whether `/metrics` is there. Default: no.
     pub metrics: bool,

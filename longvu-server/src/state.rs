@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use longvu::{LongVu, Preset, plan::Compute};
+use longvu::{
+    LongVu, Preset,
+    plan::{Compute, bytes},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -69,14 +72,21 @@ impl Shared {
             folders: config.allow_folders.clone(),
             ..MediaConfig::new(config.temp_dir.clone().unwrap_or_else(std::env::temp_dir))
         })?;
-        let encodings = Encodings::open(config.cache, config.cache_dir.as_deref(), config.cache)?;
-        let memory = config.memory.or_else(|| left(&model, &config)).unwrap_or_else(|| {
+        let all = config.memory.or_else(|| left(&model)).unwrap_or_else(|| {
             let advice = "name how much requests may take (`memory`)";
             tracing::warn!(
                 "what memory the device has is not known, and requests are taken whatever they need: {advice}"
             );
             u64::MAX
         });
+        // What is kept must not leave requests without room.
+        let cache = config.cache.min(all / 2);
+        if cache < config.cache {
+            let (kept, asked) = (bytes(cache), bytes(config.cache));
+            tracing::warn!("{kept} of encoded videos are kept in memory in place of {asked}: there is no more room");
+        }
+        let memory = all.saturating_sub(cache);
+        let encodings = Encodings::open(cache, config.cache_dir.as_deref(), config.cache)?;
         let bodies = config.max_body.saturating_mul(COPIES * BODIES);
         Ok(Arc::new(Self {
             admission: Admission::new(config.parallel.min(MOST_PARALLEL), config.queue, memory, bodies),
@@ -154,8 +164,7 @@ impl Shared {
     }
 }
 
-/// Memory that is left for requests, where that can be told.
-fn left(model: &LongVu, config: &ServerConfig) -> Option<u64> {
-    let left = longvu::available_memory().filter(|_| Compute::of(model.device()) == Compute::Cpu);
-    left.map(|left| left.saturating_sub(config.cache))
+/// Memory that is left beside the model, where that can be told.
+fn left(model: &LongVu) -> Option<u64> {
+    longvu::available_memory().filter(|_| Compute::of(model.device()) == Compute::Cpu)
 }

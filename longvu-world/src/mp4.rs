@@ -93,8 +93,8 @@ fn open_encoder(script: &Script, path: &Path, choices: &[Choice]) -> Result<(enc
 fn open_as(script: &Script, name: &str, settings: &[(&str, &str)]) -> Result<encoder::video::Encoder, ffmpeg::Error> {
     let found = encoder::find_by_name(name).ok_or(ffmpeg::Error::EncoderNotFound)?;
     let mut context = codec::Context::new_with_codec(found);
-    // MP4 keeps a codec's headers apart from its pictures.
-    context.set_flags(codec::Flags::GLOBAL_HEADER);
+    // MP4 keeps a codec's headers apart from its pictures. A group that needs the one before it fails in browsers after a jump.
+    context.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::CLOSED_GOP);
     let mut encoder = context.encoder().video()?;
     let (width, height) = script.size();
     encoder.set_width(width);

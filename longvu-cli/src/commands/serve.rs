@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Address to listen at; one that others can reach needs a key
-    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS", help_heading = "Network")]
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS", value_parser = address, help_heading = "Network")]
     pub host: IpAddr,
 
     /// Port to listen at; 0 takes a free one
@@ -82,8 +82,8 @@ pub struct ServeArgs {
     #[arg(long, default_value_t = 16, value_name = "N", help_heading = "Limits")]
     pub queue: usize,
 
-    /// Encoded videos kept, in memory and in --cache-dir
-    #[arg(long, default_value = "2GiB", value_name = "SIZE", value_parser = size::memory, help_heading = "Limits")]
+    /// Encoded videos kept, in memory and in --cache-dir; 0 keeps none
+    #[arg(long, default_value = "2GiB", value_name = "SIZE", value_parser = cache, help_heading = "Limits")]
     pub cache: u64,
 
     /// Folder in which encoded videos outlive the server
@@ -126,8 +126,22 @@ pub fn run(args: &ServeArgs) -> Result<()> {
     let listener =
         runtime.block_on(TcpListener::bind(address)).with_context(|| format!("cannot listen at {address}"))?;
     let Loaded { model, forecast, .. } = args.load()?;
-    config.memory = args.memory.device_memory.map(|all| all.saturating_sub(held(&forecast)).saturating_sub(args.cache));
+    config.memory = args.memory.device_memory.map(|all| all.saturating_sub(held(&forecast)));
     runtime.block_on(serve(model, config, listener, args.quiet))
+}
+
+/// Reads an address, or the name of one of this machine's, such as `localhost`.
+fn address(text: &str) -> Result<IpAddr, String> {
+    let named = || (text, 0).to_socket_addrs().ok()?.next().map(|address| address.ip());
+    text.parse()
+        .ok()
+        .or_else(named)
+        .ok_or_else(|| "write an address such as 127.0.0.1, 0.0.0.0 or localhost".to_owned())
+}
+
+/// Reads a size of memory, or 0.
+fn cache(text: &str) -> Result<u64, String> {
+    if text.trim() == "0" { Ok(0) } else { size::memory(text) }
 }
 
 /// Bytes that are taken before the first request.

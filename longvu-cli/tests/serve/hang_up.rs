@@ -53,6 +53,17 @@ fn in_an_encoding() {
 }
 
 #[test]
+fn in_an_encoding_of_which_no_word_is_sent() {
+    let server = Server::start(&["--metrics"]);
+    let id = server.upload(&long_video());
+    let every = json!({"media_io_kwargs": {"video": {"num_frames": -1}}});
+    let stream = server.begin_stream(&with(about(&id, "What?"), every));
+    wait_until(60 * SECOND, "a decoder", || !server.children().is_empty());
+    drop(stream);
+    wait_until(SECOND, "no work", || server.metric("longvu_running") == 0.0 && server.children().is_empty());
+}
+
+#[test]
 fn in_an_answer() {
     let server = Server::start(&["--metrics"]);
     let id = server.upload(&video("video3.mp4"));

@@ -67,7 +67,7 @@ pub(crate) async fn look(
     let _ = events.try_send(Event::Progress(Told::begun("open")));
     let sampling = match reference.kind {
         MediaKind::Image => "image".to_owned(),
-        MediaKind::Video => format!("{options:?}"),
+        MediaKind::Video | MediaKind::File => format!("{options:?}"),
     };
     let key = Key::new(media.sha256(), &model.encoding_fingerprint(), &sampling);
     let (state, handle, options, kind) = (Arc::clone(server), model.clone(), options.clone(), reference.kind);

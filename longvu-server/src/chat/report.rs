@@ -26,7 +26,13 @@ pub(crate) fn report(
     let visuals: Vec<&EncodedVideo> = looked.iter().map(Looked::video).collect();
     let explanation = model.explain(&visuals, answer).map_err(|error| ApiError::of(&error))?;
     let visuals = looked.iter().zip(explanation.visuals).map(|(looked, visual)| visual_report(looked, visual, frames));
-    Ok(Report { visuals: visuals.collect(), window: explanation.window, seconds, ignored })
+    let (positions, used) =
+        (model.config().decoder.max_position_embeddings, answer.prompt_tokens + answer.generated_ids.len());
+    let beyond = (used > positions).then(|| {
+        format!("prompt and answer have {used} positions, and the model knows {positions}: what it said after them is worth little")
+    });
+    let warnings = beyond.into_iter().collect();
+    Ok(Report { visuals: visuals.collect(), window: explanation.window, seconds, warnings, ignored })
 }
 
 fn visual_report(looked: &Looked, visual: VisualExplanation, frames: bool) -> VisualReport {

@@ -68,6 +68,12 @@ impl Memory {
         self.used
     }
 
+    /// Lets go of what is under `key`; who uses it keeps it.
+    pub fn forget(&mut self, key: &Key) {
+        self.remove(key);
+        self.alive.remove(key);
+    }
+
     fn remove(&mut self, key: &Key) {
         if let Some(kept) = self.kept.remove(key) {
             self.used -= kept.bytes;

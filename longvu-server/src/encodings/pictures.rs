@@ -72,6 +72,11 @@ impl Pictures {
         }
     }
 
+    /// Whether the file that has this picture no longer does.
+    pub fn are_gone(&self, sample: usize) -> bool {
+        matches!(self, Self::Stored { path, .. } if sample < self.count() && read(path, sample).is_none())
+    }
+
     /// Writes the pictures to `path`; the file appears once it is complete.
     ///
     /// # Errors

@@ -102,7 +102,11 @@ impl Encodings {
     pub fn picture(&self, key: &str, sample: usize) -> Option<Bytes> {
         let key = Key::parse(key)?;
         let kept = self.memory().get(&key);
-        let picture = kept.and_then(|entry| entry.pictures.get(sample));
+        let picture = kept.as_ref().and_then(|entry| entry.pictures.get(sample));
+        if picture.is_none() && kept.is_some_and(|entry| entry.pictures.are_gone(sample)) {
+            // Whoever asks again is to get new ones.
+            self.memory().forget(&key);
+        }
         picture.or_else(|| self.disk.as_ref()?.pictures(&key)?.get(sample))
     }
 

@@ -101,6 +101,22 @@ async fn a_second_question_does_no_tower_work_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn pictures_that_were_cut_are_made_again() {
+    let (folder, model) = (tempfile::tempdir().unwrap(), model());
+    let first = encodings(ROOM, Some(folder.path()));
+    get(&first, &key("a"), look(&model, 3)).await.unwrap();
+    first.settled().await;
+    let restarted = encodings(ROOM, Some(folder.path()));
+    assert_eq!(get(&restarted, &key("a"), no_work).await.unwrap().origin, Origin::Disk);
+    let pictures = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let pictures = pictures.filter(|path| path.extension().is_some_and(|end| end == "pictures"));
+    pictures.for_each(|path| std::fs::File::options().write(true).open(path).unwrap().set_len(64).unwrap());
+    assert!(restarted.picture(key("a").as_str(), 2).is_none());
+    assert_eq!(get(&restarted, &key("a"), look(&model, 3)).await.unwrap().origin, Origin::Computed);
+    assert!(restarted.picture(key("a").as_str(), 2).is_some());
+}
+
+#[tokio::test]
 async fn pictures_are_there_as_long_as_their_encoding() {
     let model = model();
     let kept = encodings(ROOM, None);

@@ -211,7 +211,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let (first, second) = (OwnFolder::below(temp.path()).unwrap(), OwnFolder::below(temp.path()).unwrap());
         let parent = temp.path().join(name_of_user());
-        assert_eq!(folders(temp.path()), [parent.clone()]);
+        assert_eq!(folders(temp.path()), std::slice::from_ref(&parent));
         first.remove();
         assert_eq!(folders(&parent), [second.path().to_owned()]);
         second.remove();

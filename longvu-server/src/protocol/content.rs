@@ -12,6 +12,10 @@ const MAX_PARTS: usize = 256;
 /// Messages of a request.
 const MAX_MESSAGES: usize = 1024;
 
+/// Fields of a video or image: where it is, and what changes nothing.
+const MEDIA_KEYS: &[&str] =
+    &["url", "file_id", "file_data", "data", "filename", "format", "mime_type", "detail", "uuid"];
+
 /// Videos and images of a request.
 const MAX_VISUALS: usize = 64;
 
@@ -20,7 +24,7 @@ const MAX_VISUALS: usize = 64;
 pub(crate) struct Message {
     /// `system`, `developer`, `user` or `assistant`.
     pub role: String,
-    /// A text, or a list of parts: `text`, `video_url`, `image_url`, `input_video`.
+    /// A text, or a list of parts: `text`, `video_url`, `image_url`, `file`, `input_video`.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub content: Value,
@@ -40,6 +44,8 @@ pub(crate) struct Message {
 pub(crate) enum MediaKind {
     Video,
     Image,
+    /// Whichever of the two it is.
+    File,
 }
 
 /// A video or image that a message names.
@@ -188,7 +194,8 @@ impl Content {
     fn push(&mut self, part: &Value, param: String) -> Result<(), ApiError> {
         let kind = part.get("type").and_then(Value::as_str);
         // vLLM also takes a part without a type, by the name of its only field.
-        let named = ["text", "video_url", "image_url", "input_video"].into_iter().find(|name| part.get(name).is_some());
+        let named =
+            ["text", "video_url", "image_url", "file", "input_video"].into_iter().find(|name| part.get(name).is_some());
         match kind.or(named) {
             Some("text") => match part.get("text").and_then(Value::as_str) {
                 Some(text) => {
@@ -202,8 +209,9 @@ impl Content {
             },
             Some(name @ ("video_url" | "input_video")) => self.push_media(part, name, MediaKind::Video, &param),
             Some(name @ "image_url") => self.push_media(part, name, MediaKind::Image, &param),
+            Some(name @ "file") => self.push_media(part, name, MediaKind::File, &param),
             Some(_) => {
-                let message = "there are no parts of this type: use text, video_url, image_url or input_video";
+                let message = "there are no parts of this type: use text, video_url, image_url, file or input_video";
                 Err(ApiError::bad_request(message).param(format!("{param}.type")))
             }
             None => Err(ApiError::bad_request("a part must have a `type`").param(format!("{param}.type"))),
@@ -212,17 +220,25 @@ impl Content {
 
     fn push_media(&mut self, part: &Value, name: &str, kind: MediaKind, param: &str) -> Result<(), ApiError> {
         let value = part.get(name).unwrap_or(&Value::Null);
+        let unknown = |key: &&String| !MEDIA_KEYS.contains(&key.as_str());
+        if let Some(key) = value.as_object().and_then(|fields| fields.keys().find(unknown)) {
+            let message = "a video or image has no such field here; `media_io_kwargs` says how frames are taken";
+            let key: String = key.chars().take(64).collect();
+            return Err(ApiError::bad_request(message).param(format!("{param}.{name}.{key}")));
+        }
         let text = |key: &str| value.get(key).and_then(Value::as_str);
         let (url, raw, field) = match value.as_str() {
             Some(url) => (Some(url), name == "input_video" && is_base64(url), format!("{param}.{name}")),
-            None => match (text("url").or_else(|| text("file_id")), text("data")) {
-                (Some(url), _) => (Some(url), false, format!("{param}.{name}.url")),
-                (None, data) => (data, data.is_some_and(|data| !is_named(data)), format!("{param}.{name}.data")),
+            None => match (text("url"), text("file_id"), text("file_data").or_else(|| text("data"))) {
+                (Some(url), ..) => (Some(url), false, format!("{param}.{name}.url")),
+                (None, Some(id), _) => (Some(id), false, format!("{param}.{name}.file_id")),
+                (None, None, data) => (data, data.is_some_and(|data| !is_named(data)), format!("{param}.{name}.data")),
             },
         };
         let Some(url) = url.filter(|url| !url.is_empty()) else {
-            let message = format!("`{name}` must have a `url`");
-            return Err(ApiError::bad_request(message).param(format!("{param}.{name}.url")));
+            let field = if name == "file" { "file_id" } else { "url" };
+            let message = format!("`{name}` must have a `{field}`");
+            return Err(ApiError::bad_request(message).param(format!("{param}.{name}.{field}")));
         };
         // llama.cpp's form has the file itself in base64, without a word before it.
         let url = if raw { format!("data:;base64,{url}") } else { url.to_owned() };
@@ -276,6 +292,12 @@ mod tests {
             (json!({"type": "input_video", "input_video": {"data": "AAAA"}}), "data:;base64,AAAA", MediaKind::Video),
             (json!({"type": "input_video", "input_video": raw}), &format!("data:;base64,{raw}"), MediaKind::Video),
             (json!({"type": "input_video", "input_video": {"url": "file-abc"}}), "file-abc", MediaKind::Video),
+            (json!({"type": "file", "file": {"file_id": "file-abc"}}), "file-abc", MediaKind::File),
+            (
+                json!({"type": "file", "file": {"filename": "a.mp4", "file_data": "data:video/mp4;base64,AAAA"}}),
+                "data:video/mp4;base64,AAAA",
+                MediaKind::File,
+            ),
             (
                 json!({"type": "image_url", "image_url": {"url": "file-abc", "detail": "auto"}}),
                 "file-abc",

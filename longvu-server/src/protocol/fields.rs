@@ -106,7 +106,11 @@ pub(crate) fn check(request: &Map<String, Value>) -> Result<Vec<String>, ApiErro
         match REFUSED.iter().find(|(refused, _)| refused == name) {
             Some((_, neutral)) if neutral.contains(&value.to_string().as_str()) => {}
             Some((name, _)) => {
-                let message = format!("`{name}` is not supported by this server; leave it out");
+                let advice = match *name {
+                    "mm_processor_kwargs" => "say how frames are taken in `media_io_kwargs.video`",
+                    _ => "leave it out",
+                };
+                let message = format!("`{name}` is not supported by this server; {advice}");
                 return Err(ApiError::bad_request(message).param(*name).code("unsupported_parameter"));
             }
             None if unknown.len() < MAX_TOLD => unknown.push(name.chars().take(MAX_NAME).collect()),

@@ -106,7 +106,7 @@ impl Request {
         let ignored = fields::check(fields)?;
         let request: ChatCompletionRequest = serde_path_to_error::deserialize(value).map_err(|error| {
             let param = error.path().to_string();
-            let inner = error.inner().to_string();
+            let inner = plain(&error.inner().to_string());
             if param != "." {
                 return ApiError::bad_request(format!("`{param}`: {inner}")).param(param);
             }
@@ -197,7 +197,9 @@ fn video(media: MediaIo, extension: &Extension, preset: Preset) -> Result<VideoO
         return bad("`fps` must be a number", "media_io_kwargs.video.fps");
     }
     let count = match media.video.num_frames {
-        Some(0) => return bad("`num_frames` must be at least 1, or -1 for all", "media_io_kwargs.video.num_frames"),
+        Some(count) if count == 0 || count < -1 => {
+            return bad("`num_frames` must be at least 1, or -1 for all", "media_io_kwargs.video.num_frames");
+        }
         Some(count) => usize::try_from(count).ok(),
         None => None,
     };
@@ -224,4 +226,24 @@ fn video(media: MediaIo, extension: &Extension, preset: Preset) -> Result<VideoO
             Err(ApiError::unprocessable(text).param(param))
         }
     }
+}
+
+/// What serde expects, in words of JSON.
+fn plain(text: &str) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("expected usize", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected i64", "expected a whole number"),
+        ("expected f32", "expected a number"),
+        ("expected f64", "expected a number"),
+        ("expected a sequence", "expected a list"),
+        ("expected a boolean", "expected true or false"),
+        ("expected struct Extension", "expected an object"),
+        ("expected struct MediaIo", "expected an object"),
+        ("expected struct VideoIo", "expected an object"),
+        ("expected struct StreamOptions", "expected an object"),
+        ("expected struct Message", "expected an object"),
+        ("data did not match any variant of untagged enum Stop", "expected a text or a list of texts"),
+    ];
+    WORDS.iter().fold(text.to_owned(), |text, (serde, words)| text.replace(serde, words))
 }

@@ -112,6 +112,9 @@ pub(crate) struct Report {
     pub visuals: Vec<VisualReport>,
     pub window: WindowUse,
     pub seconds: Seconds,
+    /// What else there is to say of the answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Fields of the request that were ignored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<String>,

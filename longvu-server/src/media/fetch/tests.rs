@@ -92,7 +92,7 @@ impl Drop for Server {
 }
 
 struct Fixture {
-    parent: tempfile::TempDir,
+    _parent: tempfile::TempDir,
     sources: Arc<MediaSources>,
     names: Arc<Names>,
 }
@@ -112,7 +112,7 @@ fn fixture(port: u16) -> Fixture {
         ..MediaConfig::new(parent.path())
     })
     .unwrap();
-    Fixture { parent, sources, names }
+    Fixture { _parent: parent, sources, names }
 }
 
 impl Fixture {
