@@ -16,7 +16,8 @@ type Choice = (&'static str, VideoCodec, &'static [(&'static str, &'static str)]
 
 /// The better first.
 const ENCODERS: [Choice; 3] = [
-    ("libx264", VideoCodec::H264, &[("preset", "veryfast"), ("crf", "18")]),
+    // Browsers fail after a jump into pictures that need those before their key frame.
+    ("libx264", VideoCodec::H264, &[("preset", "veryfast"), ("crf", "18"), ("x264-params", "open-gop=0")]),
     ("libopenh264", VideoCodec::H264, &[("b", "4M")]),
     // Quality 3 of 31, in FFmpeg's units of 1/118.
     ("mpeg4", VideoCodec::Mpeg4, &[("flags", "+qscale"), ("global_quality", "354")]),
@@ -93,8 +94,8 @@ fn open_encoder(script: &Script, path: &Path, choices: &[Choice]) -> Result<(enc
 fn open_as(script: &Script, name: &str, settings: &[(&str, &str)]) -> Result<encoder::video::Encoder, ffmpeg::Error> {
     let found = encoder::find_by_name(name).ok_or(ffmpeg::Error::EncoderNotFound)?;
     let mut context = codec::Context::new_with_codec(found);
-    // MP4 keeps a codec's headers apart from its pictures. A group that needs the one before it fails in browsers after a jump.
-    context.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::CLOSED_GOP);
+    // MP4 keeps a codec's headers apart from its pictures.
+    context.set_flags(codec::Flags::GLOBAL_HEADER);
     let mut encoder = context.encoder().video()?;
     let (width, height) = script.size();
     encoder.set_width(width);
