@@ -55,26 +55,27 @@ pub enum Command {
 }
 
 impl Command {
+    fn looks_at_videos(&self) -> bool {
+        match self {
+            Self::Ask(_)
+            | Self::Chat(_)
+            | Self::Encode(_)
+            | Self::Explain(_)
+            | Self::Features(_)
+            | Self::Eval(_)
+            | Self::Batch(_) => true,
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => true,
+            _ => false,
+        }
+    }
+
     /// Runs the command.
     ///
     /// # Errors
     /// Wrong usage as [`clap::Error`], and whatever the command comes upon.
     pub fn run(&self) -> Result<()> {
-        #[cfg(feature = "serve")]
-        if matches!(self, Self::Serve(_)) {
-            heap::share();
-        }
-        // Those that look at videos.
-        if matches!(
-            self,
-            Self::Ask(_)
-                | Self::Chat(_)
-                | Self::Encode(_)
-                | Self::Explain(_)
-                | Self::Features(_)
-                | Self::Eval(_)
-                | Self::Batch(_)
-        ) {
+        if self.looks_at_videos() {
             heap::share();
         }
         match self {

@@ -150,7 +150,6 @@ impl Drop for Counted<'_> {
 /// The route as a text that lives as long as the program; there are few.
 fn known(path: &str) -> &'static str {
     const ROUTES: &[&str] = &[
-        "/",
         "/health",
         "/metrics",
         "/openapi.json",
@@ -164,5 +163,5 @@ fn known(path: &str) -> &'static str {
         "/v1/longvu/pictures/{key}/{picture}",
         "/v1/longvu/settings",
     ];
-    ROUTES.iter().find(|route| path.ends_with(**route) && **route != "/").copied().unwrap_or("/")
+    ROUTES.iter().find(|route| path.ends_with(**route)).copied().unwrap_or("/")
 }

@@ -132,7 +132,7 @@ pub(crate) struct Settings {
 /// What may be set, and to what it is set unless a request says otherwise.
 #[utoipa::path(get, path = "/v1/longvu/settings", responses((status = 200, body = Settings)))]
 pub(crate) async fn settings(State(server): State<Arc<Shared>>) -> Json<Settings> {
-    let (preset, config) = (server.preset(), server.model.config());
+    let (preset, config) = (server.config.preset, server.model.config());
     let stages = preset.settings(config.dino_threshold, config.drop_threshold);
     Json(Settings {
         model: server.config.model_name.clone(),

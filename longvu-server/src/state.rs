@@ -9,7 +9,7 @@ use std::{
 };
 
 use longvu::{
-    LongVu, Preset,
+    LongVu,
     plan::{Compute, bytes},
 };
 use tokio_util::sync::CancellationToken;
@@ -109,11 +109,6 @@ impl Shared {
         self.requests.load(Ordering::Relaxed) > 0 || self.admission.load() != (0, 0)
     }
 
-    /// The settings that requests have unless they name others.
-    pub fn preset(&self) -> Preset {
-        self.config.preset
-    }
-
     /// Refuses requests for other models.
     ///
     /// # Errors
@@ -134,7 +129,7 @@ impl Shared {
     /// # Errors
     /// 422 for stages that make no sense.
     pub fn model_for(&self, extension: &Extension) -> Result<LongVu, ApiError> {
-        match extension.stages(self.preset())? {
+        match extension.stages(self.config.preset)? {
             None => Ok(self.model.clone()),
             Some(settings) => {
                 let model = self.model.with_stages(&settings);

@@ -144,13 +144,11 @@ impl Server {
 
     /// Processes that the server has started and that still run.
     pub fn children(&self) -> Vec<u32> {
-        let path = format!("/proc/{0}/task/{0}/children", self.child.id());
         let mut children: Vec<u32> = Vec::new();
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap().flatten() {
             let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
             children.extend(text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
         }
-        let _ = path;
         children
     }
 

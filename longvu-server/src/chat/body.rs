@@ -40,7 +40,7 @@ pub(super) async fn receive(server: &Arc<Shared>, headers: &HeaderMap, body: Bod
     let length = announced.unwrap_or(limit);
     let memory = server.admission.body(length)?;
     let bytes = read(body, limit, announced, Instant::now() + TIME * (1 + length / PACE) as u32).await?;
-    let preset = server.preset();
+    let preset = server.config.preset;
     // Tens of megabytes take their time.
     let request = tokio::task::spawn_blocking(move || Request::read(&bytes, preset)).await;
     let request = request.map_err(|_| ApiError::broke_down())??;

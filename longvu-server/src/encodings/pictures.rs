@@ -72,9 +72,9 @@ impl Pictures {
         }
     }
 
-    /// Whether the file that has this picture no longer does.
-    pub fn are_gone(&self, sample: usize) -> bool {
-        matches!(self, Self::Stored { path, .. } if sample < self.count() && read(path, sample).is_none())
+    /// Whether a file is to have this picture.
+    pub fn are_stored(&self, sample: usize) -> bool {
+        matches!(self, Self::Stored { .. }) && sample < self.count()
     }
 
     /// Writes the pictures to `path`; the file appears once it is complete.

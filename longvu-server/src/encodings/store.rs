@@ -103,7 +103,7 @@ impl Encodings {
         let key = Key::parse(key)?;
         let kept = self.memory().get(&key);
         let picture = kept.as_ref().and_then(|entry| entry.pictures.get(sample));
-        if picture.is_none() && kept.is_some_and(|entry| entry.pictures.are_gone(sample)) {
+        if picture.is_none() && kept.is_some_and(|entry| entry.pictures.are_stored(sample)) {
             // Whoever asks again is to get new ones.
             self.memory().forget(&key);
         }
