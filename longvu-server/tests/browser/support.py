@@ -23,12 +23,19 @@ WATCHER = """
 globalThis.seen = { upload: [], encode: [], answer: [] };
 addEventListener("DOMContentLoaded", () => {
   const note = (list, text) => text && list.at(-1) !== text && list.push(text);
-  new MutationObserver(() => {
+  const answers = new Map();
+  new MutationObserver((records) => {
     for (const name of ["upload", "encode"]) {
       const shown = document.getElementById(name);
       if (shown && !shown.hidden) note(seen[name], document.getElementById(`${name}-text`).textContent);
     }
-    note(seen.answer, [...document.querySelectorAll("#log .answer")].at(-1)?.textContent);
+    // Pieces that come in one go are told in one go: each has a record of its own.
+    for (const { target, addedNodes } of records.filter(({ target }) => target.matches?.("#log .answer"))) {
+      for (const piece of addedNodes) {
+        answers.set(target, (answers.get(target) ?? "") + piece.textContent);
+        note(seen.answer, answers.get(target));
+      }
+    }
   }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
 });
 """
