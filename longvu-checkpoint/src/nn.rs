@@ -5,9 +5,12 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Int, Tensor},
+    tensor::{DType, Int, Tensor},
 };
-use longvu_core::{QuantizedMatrix, ops};
+use longvu_core::{
+    QuantizedMatrix,
+    ops::{self, Precision},
+};
 
 use crate::Weights;
 
@@ -35,6 +38,14 @@ impl Linear {
     pub fn new(weights: &Weights, d_input: usize, d_output: usize, bias: bool) -> Self {
         let weight = weights.linear_weight("weight", [d_output, d_input]);
         Self { weight, bias: bias.then(|| weights.tensor("bias", [d_output])) }
+    }
+
+    /// What activations beside this layer may be multiplied in: what it loses anyway, they need not keep.
+    pub fn precision(&self) -> Precision {
+        match &self.weight {
+            LinearWeight::Dense(weight) if weight.val().dtype() != DType::BF16 => Precision::F32,
+            _ => Precision::Bf16,
+        }
     }
 
     /// `[..., d_input]` to `[..., d_output]`.

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device};
 
 use crate::{Error, Result};
 
-/// The floating-point type that weights are held in, and on GPUs computed in.
+/// The floating-point type that weights are held in, and matrices are multiplied in where the device can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Dtype {
     /// 32-bit IEEE float, the default and the type the reference results were made in.
@@ -32,8 +32,9 @@ impl Dtype {
 
     /// The type of activations, norms and biases on `device` when matrices are held in this one.
     ///
-    /// GPUs compute in the type itself. The CPU computes in f32 whatever its weights are held in: it has no arithmetic of
-    /// 16 bits, and a weight is widened on its way from memory.
+    /// GPUs compute in the type itself. On the CPU activations are f32 between operations, whatever weights are held in. More
+    /// than a few rows are rounded to bf16 on their way into a product with weights in bf16, where the machine has
+    /// instructions for such products ([`Isa::bf16_products`](longvu_kernels::Isa::bf16_products)).
     pub fn activations(self, device: &Device) -> Self {
         #[cfg(feature = "flex")]
         if *device == Device::flex() {

@@ -1,4 +1,4 @@
-//! Weight-only quantisation of linear layers: 8-bit or 4-bit integers in groups that share a scale.
+//! Quantisation of linear layers: 8-bit or 4-bit integers in groups that share a scale.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -11,7 +11,11 @@ use longvu_kernels::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
 
 use crate::{Error, Result};
 
-/// How the weights of linear layers are held, where not in the dtype: activations stay in floating point.
+/// How the weights of linear layers are held, where not in the dtype.
+///
+/// Activations are floating-point numbers between operations. In a product with such weights they are rounded to integers, with
+/// a step for each group of a row: a few rows to 16 bits, more to 8 where the machine multiplies those
+/// ([`Isa::int8_products`](longvu_kernels::Isa::int8_products)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Quantize {

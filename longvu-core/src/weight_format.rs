@@ -19,10 +19,12 @@ use crate::{Dtype, Error, Quantize, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct WeightFormat {
-    /// What everything is held in that is not quantised; f32 by default. GPUs also compute in it, the CPU always in f32.
+    /// What everything is held in that is not quantised; f32 by default. GPUs also compute in it; the CPU multiplies matrices
+    /// in bf16 where it has instructions for that, and computes the rest in f32.
     pub dtype: Dtype,
-    /// What the linear layers of the language model and the towers are held in instead; on the CPU alone. Embeddings,
-    /// norms and the connector stay in the dtype.
+    /// What the linear layers of the language model and the towers are held in instead; on the CPU alone, which multiplies
+    /// more than a few rows in 8-bit integers where it has instructions for that. Embeddings, norms and the connector stay
+    /// in the dtype.
     pub quantize: Option<Quantize>,
 }
 

@@ -1,5 +1,6 @@
 //! Attention that never forms the matrix of scores.
 
+mod arithmetic;
 mod batch;
 mod decode;
 mod pack;
@@ -9,7 +10,9 @@ mod view;
 pub use batch::{BatchShape, attention_batch};
 pub use view::{Heads, HeadsMut};
 
+use crate::isa::Isa;
 use crate::simd::Level;
+use arithmetic::{Brain, Single};
 
 /// `softmax(query · keyᵀ * scale) · value` of every head.
 ///
@@ -28,6 +31,44 @@ pub fn attention(query: Heads<'_>, key: Heads<'_>, value: Heads<'_>, out: &mut H
     attention_at(Level::best(), query, key, value, out, scale, causal);
 }
 
+/// [`attention()`] with both products in bfloat16 where the machine has instructions for them, and sums and softmax in `f32`;
+/// [`attention()`] itself elsewhere, and of one query.
+///
+/// Operands are rounded to nearest: an error of 2^-8 of the greatest value or so.
+///
+/// # Panics
+/// As [`attention()`].
+pub fn attention_bf16(
+    query: Heads<'_>,
+    key: Heads<'_>,
+    value: Heads<'_>,
+    out: &mut HeadsMut<'_>,
+    scale: f32,
+    causal: bool,
+) {
+    attention_bf16_at(Isa::used(), query, key, value, out, scale, causal);
+}
+
+pub(crate) fn attention_bf16_at(
+    isa: Isa,
+    query: Heads<'_>,
+    key: Heads<'_>,
+    value: Heads<'_>,
+    out: &mut HeadsMut<'_>,
+    scale: f32,
+    causal: bool,
+) {
+    let (level, queries) = (Level::of(isa), query.shape()[1]);
+    if isa.bf16_products().is_none() || queries <= 1 {
+        return attention_at(level, query, key, value, out, scale, causal);
+    }
+    check(query, key, value, out, causal);
+    if query.shape()[0] > 0 {
+        // SAFETY: the machine has the instruction.
+        prefill::attend(unsafe { Brain::new() }, level, [query, key, value], out, scale, causal);
+    }
+}
+
 pub(crate) fn attention_at(
     level: Level,
     query: Heads<'_>,
@@ -37,18 +78,24 @@ pub(crate) fn attention_at(
     scale: f32,
     causal: bool,
 ) {
-    assert_eq!(query.shape(), out.shape(), "query and out");
-    assert_eq!(key.shape(), value.shape(), "key and value");
-    let ([heads, queries, head_dim], [kv_heads, keys, key_dim]) = (query.shape(), key.shape());
-    assert_eq!(head_dim, key_dim, "elements of a head");
-    assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "{heads} heads on {kv_heads} key heads");
-    assert!(keys > 0 && (!causal || keys >= queries), "{queries} queries on {keys} keys");
+    check(query, key, value, out, causal);
+    let [heads, queries, _] = query.shape();
     if heads == 0 || queries == 0 {
         return;
     }
     if queries == 1 {
         decode::attend(level, query, key, value, out, scale);
     } else {
-        prefill::attend(level, query, key, value, out, scale, causal);
+        prefill::attend(Single, level, [query, key, value], out, scale, causal);
     }
+}
+
+/// Checks the shapes against each other.
+fn check(query: Heads<'_>, key: Heads<'_>, value: Heads<'_>, out: &HeadsMut<'_>, causal: bool) {
+    assert_eq!(query.shape(), out.shape(), "query and out");
+    assert_eq!(key.shape(), value.shape(), "key and value");
+    let ([heads, queries, head_dim], [kv_heads, keys, key_dim]) = (query.shape(), key.shape());
+    assert_eq!(head_dim, key_dim, "elements of a head");
+    assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "{heads} heads on {kv_heads} key heads");
+    assert!(keys > 0 && (!causal || keys >= queries), "{queries} queries on {keys} keys");
 }

@@ -12,6 +12,7 @@ mod cosine;
 mod elementwise;
 mod gemv;
 mod gram;
+mod isa;
 mod linear;
 mod math;
 mod norm;
@@ -22,6 +23,7 @@ mod rotary;
 mod simd;
 mod softmax;
 mod threads;
+mod tiles;
 
 #[cfg(test)]
 mod tests;
@@ -29,11 +31,12 @@ mod tests;
 pub use activation::{
     gelu, gelu_into, gelu_tanh, gelu_tanh_into, silu, silu_into, silu_mul, silu_mul_in_place, swiglu,
 };
-pub use attention::{BatchShape, Heads, HeadsMut, attention, attention_batch};
+pub use attention::{BatchShape, Heads, HeadsMut, attention, attention_batch, attention_bf16};
 pub use cosine::cosine_with_first;
 pub use elementwise::{add_bias, add_scaled};
 pub use gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32};
 pub use gram::gram;
+pub use isa::{Isa, UnknownIsa};
 pub use linear::{WeightMatrix, linear};
 pub use norm::{add_layer_norm, add_rms_norm, layer_norm, rms_norm};
 pub use patchify::patchify;

@@ -1,11 +1,14 @@
 //! Linear layers of any number of rows: few rows stream the weights, many go through a matrix product.
 
 use crate::QuantMatrix;
-use crate::elementwise::add_bias;
+use crate::elementwise::{AddRow, add_bias};
 use crate::gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32, shape};
+use crate::isa::Isa;
 use crate::product::{Matrix, Product, multiply_into};
+use crate::quant::multiply_int8;
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::threads::for_rows;
+use crate::tiles::multiply_bf16;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
@@ -94,6 +97,20 @@ pub fn linear(weights: WeightMatrix<'_>, inputs: usize, x: &[f32], bias: Option<
             WeightMatrix::Bf16(weights) => gemv_bf16(weights, inputs, x, bias, out),
             WeightMatrix::Quant(matrix) => matrix.gemv(x, bias, out),
         };
+    }
+    let finish = |first: usize, part: &mut [f32]| {
+        if let Some(bias) = bias {
+            let delta = &bias[first..first + part.len()];
+            Level::best().run(AddRow { row: part, delta, scale: None });
+        }
+    };
+    let done = match weights {
+        WeightMatrix::Bf16(weights) => multiply_bf16(Isa::used(), weights.reinterpret_cast(), inputs, x, out, finish),
+        WeightMatrix::Quant(matrix) => multiply_int8(Isa::used(), matrix, x, out, finish),
+        _ => false,
+    };
+    if done {
+        return;
     }
     if let WeightMatrix::F32(weights) = weights {
         multiply(x, weights, inputs, out, outputs, 0);

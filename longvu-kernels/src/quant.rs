@@ -2,6 +2,10 @@
 
 mod codes;
 mod gemv;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tiles::multiply as multiply_int8;
 
 use crate::simd::{BLOCK, LANES, Level};
 use codes::Codes;

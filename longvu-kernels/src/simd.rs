@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 mod portable;
 
+use crate::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
@@ -36,6 +37,14 @@ pub(crate) enum Tile {
     Rows6Vectors1,
     /// Four rows by one vector.
     Rows4Vectors1,
+}
+
+/// The bits of the nearest bfloat16. Ties go to even, a NaN stays one.
+#[inline(always)]
+pub(crate) fn nearest_bf16(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    (if x.is_nan() { bits | 0x40_0000 } else { nearest }) >> 16
 }
 
 /// Operations on sixteen lanes. A value of the type is the proof that the machine has the instructions.
@@ -99,6 +108,74 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn fma_i(self, i: Self::I, scale: f32, acc: Self::P) -> Self::P;
     fn sum_p(self, x: Self::P) -> f32;
 
+    /// Turns rows of words into columns.
+    #[inline(always)]
+    fn transpose(self, block: &mut [[u32; LANES]; LANES]) {
+        for row in 1..LANES {
+            for column in 0..row {
+                let upper = block[column][row];
+                block[column][row] = block[row][column];
+                block[row][column] = upper;
+            }
+        }
+    }
+
+    /// The nearest bfloat16 of pairs of values, the first of a pair in the lower half; ties go to even, a NaN stays one.
+    #[inline(always)]
+    fn round_bf16(self, x: &[f32; 2 * LANES], out: &mut [u32; LANES]) {
+        for (out, pair) in out.iter_mut().zip(x.as_chunks::<2>().0) {
+            *out = nearest_bf16(pair[0]) | nearest_bf16(pair[1]) << 16;
+        }
+    }
+
+    /// Pairs of the nearest bfloat16, as [`Simd::round_bf16`], of values in two rows.
+    #[inline(always)]
+    fn pair_bf16(self, low: &[f32; LANES], high: &[f32; LANES], out: &mut [u32; LANES]) {
+        for (lane, out) in out.iter_mut().enumerate() {
+            *out = nearest_bf16(low[lane]) | nearest_bf16(high[lane]) << 16;
+        }
+    }
+
+    /// `acc + low * low + high * high` of pairs of bfloat16, a pair to a word; the pair `factor` is for all lanes.
+    ///
+    /// # Safety
+    /// It runs in [`Level::run_bf16`].
+    #[inline(always)]
+    unsafe fn dot_bf16(self, line: &[u32; LANES], factor: u32, acc: Self::F) -> Self::F {
+        let (low, high) =
+            (line.map(|word| f32::from_bits(word << 16)), line.map(|word| f32::from_bits(word & !0xffff)));
+        let acc = self.fma(self.load(&low), self.splat(f32::from_bits(factor << 16)), acc);
+        self.fma(self.load(&high), self.splat(f32::from_bits(factor & !0xffff)), acc)
+    }
+
+    /// The nearest integers of values times a factor, those of the first half with the first one, plus 128 and four to a
+    /// word. Products lie within -128 and 127.
+    #[inline(always)]
+    fn quantize_u8(self, x: &[f32; 4 * LANES], factors: [f32; 2], out: &mut [u32; LANES]) {
+        // Adding it leaves an integer in the lowest bits.
+        const INTEGERS: f32 = 12_582_912.0;
+        for (i, (out, x)) in out.iter_mut().zip(x.as_chunks::<4>().0).enumerate() {
+            let factor = factors[2 * i / LANES];
+            let code = x.map(|x| ((x * factor + INTEGERS).to_bits() & 0xff) ^ 0x80);
+            *out = code[0] | code[1] << 8 | code[2] << 16 | code[3] << 24;
+        }
+    }
+
+    /// Two blocks of 4-bit codes as bytes, less `base`, four to a word. Of a block's 16 bytes the low halves come first.
+    #[inline(always)]
+    fn widen_nibbles(self, x: &[u8; BLOCK], base: u8, out: &mut [u32; LANES]) {
+        let mut bytes = [0; 2 * BLOCK];
+        for (out, x) in bytes.as_chunks_mut::<BLOCK>().0.iter_mut().zip(x.as_chunks::<LANES>().0) {
+            for i in 0..LANES {
+                out[i] = (x[i] & 15).wrapping_sub(base);
+                out[i + LANES] = (x[i] >> 4).wrapping_sub(base);
+            }
+        }
+        for (out, &quad) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *out = u32::from_le_bytes(quad);
+        }
+    }
+
     /// Up to sixteen values, the other lanes being `fill`.
     #[inline(always)]
     fn load_part(self, x: &[f32], fill: f32) -> Self::F {
@@ -134,18 +211,22 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The widest. The standard library remembers what it detected.
+    /// The widest that is used.
     pub(crate) fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if let Some(token) = Avx512::detect() {
-                return Self::Avx512(token);
-            }
-            if let Some(token) = Avx2::detect() {
-                return Self::Avx2(token);
-            }
+        Self::of(Isa::used())
+    }
+
+    /// The widest that `isa` includes.
+    pub(crate) fn of(isa: Isa) -> Self {
+        match isa {
+            Isa::Portable => Self::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::AvxVnni => Avx2::detect().map_or(Self::Portable, Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            _ => Avx512::detect().map_or(Self::Portable, Self::Avx512),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => Self::Portable,
         }
-        Self::Portable
     }
 
     /// Every level of this machine, for tests.
@@ -158,6 +239,20 @@ impl Level {
             levels.extend(Avx512::detect().map(Self::Avx512));
         }
         levels
+    }
+
+    /// [`Level::run`] with instructions for bfloat16 where the level has registers for them.
+    ///
+    /// # Safety
+    /// A machine whose level is AVX-512 has AVX-512 BF16 too.
+    #[inline]
+    pub(crate) unsafe fn run_bf16<K: Kernel>(self, kernel: K) -> K::Out {
+        match self {
+            // SAFETY: the caller promises what the token does not.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(token) => unsafe { avx512::run_bf16(token, kernel) },
+            _ => self.run(kernel),
+        }
     }
 
     #[inline]

@@ -9,6 +9,8 @@ mod norm;
 mod quant;
 mod rows;
 mod similarity;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 /// Numbers from `-size` to `size`.
 pub(crate) fn noise(seed: u64, len: usize, size: f32) -> Vec<f32> {

@@ -140,10 +140,10 @@ impl Attention {
         let key = ops::rotary(split(&self.k_proj, self.kv_heads), cos, sin).swap_dims(1, 2);
         let value = split(&self.v_proj, self.kv_heads).swap_dims(1, 2);
         let attended = match context {
-            Context::Sequence => ops::causal_attention(query, key, value),
+            Context::Sequence => ops::causal_attention_in(self.q_proj.precision(), query, key, value),
             Context::Cached((cache, start)) => {
                 let (keys, values) = cache.push(start, key, value);
-                ops::causal_attention(query, keys, values)
+                ops::causal_attention_in(self.q_proj.precision(), query, keys, values)
             }
             Context::Branches(prefix, branches) => branched_attention([query, key, value], prefix, branches),
             Context::Steps(caches) => attention_of_steps([query, key, value], caches),

@@ -53,7 +53,8 @@ impl SelfAttention {
             let heads = [frames, tokens, self.heads, channels / self.heads];
             projection.forward(x.clone()).reshape(heads).swap_dims(1, 2)
         };
-        let attended = ops::attention(split(&self.query), split(&self.key), split(&self.value), None);
+        let precision = self.query.precision();
+        let attended = ops::attention_in(precision, split(&self.query), split(&self.key), split(&self.value), None);
         self.output.forward(attended.swap_dims(1, 2).reshape([frames, tokens, channels]))
     }
 }

@@ -56,6 +56,22 @@ fn devices_always_has_one() {
     assert!(json[0]["dtypes"].as_array().unwrap().contains(&json!("f32")));
 }
 
+#[test]
+fn devices_tells_what_is_computed_with() {
+    let devices = |setting: &str| run(longvu().args(["devices", "--json"]).env("LONGVU_KERNELS", setting));
+    let kernels = |setting| devices(setting).json()[0]["kernels"].clone();
+    let best = kernels("on");
+    assert_eq!(best["used"], best["machine"], "{best}");
+    for (setting, used) in [("off", "off"), ("portable", "portable")] {
+        let kernels = kernels(setting);
+        assert_eq!((&kernels["used"], &kernels["machine"]), (&json!(used), &best["machine"]));
+        assert_eq!((&kernels["products"]["bf16"], &kernels["products"]["int8"]), (&json!("f32"), &json!("f32")));
+    }
+    let wrong = devices("sse9");
+    assert!(wrong.stderr.contains("sse9") && wrong.stderr.contains("avx512-bf16"), "{}", wrong.stderr);
+    assert_eq!(wrong.json()[0]["kernels"]["used"], best["machine"]);
+}
+
 /// Configurations of the small model, without weights.
 fn configurations(folder: &Path) {
     for (from, to) in [("longvu_llama", ""), ("siglip", "siglip"), ("dinov2", "dinov2")] {

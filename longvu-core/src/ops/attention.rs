@@ -7,6 +7,16 @@ use super::cpu;
 #[cfg(all(feature = "flex", feature = "autodiff"))]
 use super::grad;
 
+/// What the CPU's kernels multiply activations in; everything else computes in the type of its tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// bfloat16 where the machine has instructions for it, with sums in f32.
+    Bf16,
+}
+
 /// Rows of scores computed at a time, which bounds the score matrix of a long prompt.
 const QUERY_CHUNK: usize = 512;
 
@@ -18,6 +28,18 @@ const QUERY_CHUNK: usize = 512;
 /// - `mask`: broadcastable to `[batch, heads, queries, keys]`, true where a key is hidden
 /// - output: `[batch, heads, queries, head_dim]`
 pub fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, mask: Option<Tensor<4, Bool>>) -> Tensor<4> {
+    attention_in(Precision::F32, query, key, value, mask)
+}
+
+/// [`attention`] with products in `precision`.
+pub fn attention_in(
+    precision: Precision,
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    mask: Option<Tensor<4, Bool>>,
+) -> Tensor<4> {
+    let _ = precision;
     let [batch, heads, queries, head_dim] = query.dims();
     // Single queries come in large batches, of which burn's matrix products make better use.
     #[cfg(feature = "flex")]
@@ -26,7 +48,7 @@ pub fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, mask: Optio
         && cpu::applies(&query)
         && cpu::applies(&key)
         && cpu::applies(&value)
-        && let Some(out) = cpu::attention(query.clone(), key.clone(), value.clone(), false)
+        && let Some(out) = cpu::attention(precision, query.clone(), key.clone(), value.clone(), false)
     {
         return out;
     }
@@ -54,11 +76,16 @@ pub fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, mask: Optio
 /// - `key`, `value`: `[batch, kv_heads, keys, head_dim]` with `heads` a multiple of `kv_heads` and `keys >= queries`
 /// - output: `[batch, heads, queries, head_dim]`
 pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+    causal_attention_in(Precision::F32, query, key, value)
+}
+
+/// [`causal_attention`] with products in `precision`; of one query always in f32.
+pub fn causal_attention_in(precision: Precision, query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if cpu::applies(&query)
         && cpu::applies(&key)
         && cpu::applies(&value)
-        && let Some(out) = cpu::attention(query.clone(), key.clone(), value.clone(), true)
+        && let Some(out) = cpu::attention(precision, query.clone(), key.clone(), value.clone(), true)
     {
         return out;
     }
@@ -79,7 +106,8 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
         // The query heads that share a key head become rows of one product, so that keys are not repeated.
         let chunk = query.clone().narrow(2, start, rows).reshape([batch, kv_heads, groups * rows, head_dim]);
         let mask = (rows > 1).then(|| causal_mask(rows, seen, groups, &query.device()));
-        let out = attention(chunk, key.clone().narrow(2, 0, seen), value.clone().narrow(2, 0, seen), mask);
+        let out =
+            attention_in(precision, chunk, key.clone().narrow(2, 0, seen), value.clone().narrow(2, 0, seen), mask);
         outputs.push(out.reshape([batch, heads, rows, head_dim]));
     }
     if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(outputs, 2) }

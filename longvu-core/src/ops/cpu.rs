@@ -5,11 +5,13 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::attention::Precision;
 use burn::{
     backend::{BackendTypes, Flex},
     tensor::{DType, Device, Tensor, TensorData, bf16, f16},
 };
-use longvu_kernels::{Heads, HeadsMut, RowOrder, WeightMatrix};
+use longvu_kernels::{Heads, HeadsMut, Isa, RowOrder, WeightMatrix};
+use tracing::warn;
 
 /// The storage of a tensor on the CPU.
 type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
@@ -22,16 +24,31 @@ static STATE: AtomicU8 = AtomicU8::new(UNSET);
 
 /// Whether the CPU device computes with this crate's kernels rather than burn's generic operations.
 ///
-/// They are on unless the environment variable `LONGVU_KERNELS` is `off` or [`set_cpu_kernels`] turned them off.
+/// They are on unless the environment variable `LONGVU_KERNELS` is `off` or [`set_cpu_kernels`] turned them off. The variable
+/// may also name instructions, as [`Isa`] does, beyond which the kernels then do not go.
 pub fn cpu_kernels() -> bool {
     match STATE.load(Ordering::Relaxed) {
         UNSET => {
-            let on = !std::env::var("LONGVU_KERNELS").is_ok_and(|value| value == "off" || value == "0");
+            let on = std::env::var("LONGVU_KERNELS").map_or(true, |value| read_setting(&value));
             set_cpu_kernels(on);
             on
         }
         state => state == ON,
     }
+}
+
+/// Limits the kernels to what `LONGVU_KERNELS` says; whether they are on.
+fn read_setting(value: &str) -> bool {
+    match value.trim() {
+        "off" | "0" => return false,
+        "" | "on" | "1" => {}
+        name => match name.parse::<Isa>() {
+            Ok(isa) if isa.is_present() => Isa::limit(Some(isa)),
+            Ok(isa) => warn!("LONGVU_KERNELS asks for {isa}, which this machine lacks; {} is used", Isa::used()),
+            Err(error) => warn!("LONGVU_KERNELS: {error}, or `off`; {} is used", Isa::used()),
+        },
+    }
+    true
 }
 
 /// Turns the CPU kernels on or off for the whole process, to compare or to search for a fault.
@@ -209,7 +226,13 @@ impl Strided {
 }
 
 /// Attention of `[batch, heads, queries, head_dim]` on `[batch, kv_heads, keys, head_dim]`.
-pub(super) fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, causal: bool) -> Option<Tensor<4>> {
+pub(super) fn attention(
+    precision: Precision,
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    causal: bool,
+) -> Option<Tensor<4>> {
     let [batch, heads, queries, head_dim] = query.dims();
     let (query, key, value) = (Strided::of(query)?, Strided::of(key)?, Strided::of(value)?);
     let scale = (head_dim as f32).powf(-0.5);
@@ -217,7 +240,11 @@ pub(super) fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, caus
     let mut out = buffer(batch * heads * queries * head_dim);
     for (i, out) in out.chunks_mut((heads * queries * head_dim).max(1)).enumerate() {
         let mut out = HeadsMut::by_position(out, [heads, queries, head_dim]);
-        longvu_kernels::attention(query.sequence(i), key.sequence(i), value.sequence(i), &mut out, scale, causal);
+        let attend = match precision {
+            Precision::F32 => longvu_kernels::attention,
+            Precision::Bf16 => longvu_kernels::attention_bf16,
+        };
+        attend(query.sequence(i), key.sequence(i), value.sequence(i), &mut out, scale, causal);
     }
     Some(tensor(out, [batch, queries, heads, head_dim]).swap_dims(1, 2))
 }

@@ -21,7 +21,7 @@ mod similarity;
 pub use activation::{gelu, silu_mul};
 #[doc(hidden)]
 pub use activation::{gelu_tanh, swiglu};
-pub use attention::{attention, causal_attention};
+pub use attention::{Precision, attention, attention_in, causal_attention, causal_attention_in};
 #[cfg(feature = "flex")]
 pub use cpu::{cpu_kernels, set_cpu_kernels};
 #[doc(hidden)]
@@ -29,6 +29,8 @@ pub use cross_entropy::cross_entropy;
 pub use linear::linear;
 #[doc(hidden)]
 pub use linear::linear_quantized;
+#[cfg(feature = "flex")]
+pub use longvu_kernels::Isa;
 pub use norm::{add_residual, layer_norm, rms_norm};
 pub use resample::{Interpolation, resample_grid};
 pub use rotary::rotary;

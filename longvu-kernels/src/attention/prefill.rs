@@ -4,6 +4,7 @@
 //! maxima and sums over keys then need no work across lanes, and the second product takes the same shape, of packed
 //! values, broadcast, and the tile of probabilities.
 
+use super::arithmetic::{Arithmetic, Row};
 use super::pack::Packed;
 use super::{Heads, HeadsMut};
 use crate::math;
@@ -17,36 +18,6 @@ const GROUPS: usize = 16;
 /// Products of elements, of a fortieth of a millisecond, that are worth several threads.
 const ENOUGH: usize = 1 << 20;
 
-/// `V` vectors of queries, one lane each.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Row<const V: usize>([[f32; LANES]; V]);
-
-impl<const V: usize> Row<V> {
-    const ZERO: Self = Self([[0.0; LANES]; V]);
-
-    #[inline(always)]
-    fn load<S: Simd>(&self, s: S) -> [S::F; V] {
-        let mut out = [s.splat(0.0); V];
-        for v in 0..V {
-            out[v] = s.load(&self.0[v]);
-        }
-        out
-    }
-
-    #[inline(always)]
-    fn store<S: Simd>(&mut self, s: S, x: [S::F; V]) {
-        for v in 0..V {
-            s.store(&mut self.0[v], x[v]);
-        }
-    }
-
-    #[inline(always)]
-    fn lane(&mut self, lane: usize) -> &mut f32 {
-        &mut self.0[lane / LANES][lane % LANES]
-    }
-}
-
 /// The whole problem.
 #[derive(Clone, Copy)]
 struct Problem<'a> {
@@ -59,11 +30,10 @@ struct Problem<'a> {
     group: usize,
 }
 
-pub(super) fn attend(
+pub(super) fn attend<A: Arithmetic>(
+    arithmetic: A,
     level: Level,
-    query: Heads<'_>,
-    key: Heads<'_>,
-    value: Heads<'_>,
+    [query, key, value]: [Heads<'_>; 3],
     out: &HeadsMut<'_>,
     scale: f32,
     causal: bool,
@@ -71,9 +41,9 @@ pub(super) fn attend(
     let [kv_heads, key_count, _] = key.shape();
     let problem = Problem { query, out, scale, causal, key_count, group: query.shape()[0] / kv_heads };
     match level.run(TileOf) {
-        Tile::Rows8Vectors2 => problem.solve::<8, 2>(level, key, value),
-        Tile::Rows6Vectors1 => problem.solve::<6, 1>(level, key, value),
-        Tile::Rows4Vectors1 => problem.solve::<4, 1>(level, key, value),
+        Tile::Rows8Vectors2 => problem.solve::<A, 8, 2>(arithmetic, level, key, value),
+        Tile::Rows6Vectors1 => problem.solve::<A, 6, 1>(arithmetic, level, key, value),
+        Tile::Rows4Vectors1 => problem.solve::<A, 4, 1>(arithmetic, level, key, value),
     }
 }
 
@@ -90,57 +60,66 @@ impl Kernel for TileOf {
 }
 
 impl Problem<'_> {
-    fn solve<const R: usize, const V: usize>(self, level: Level, key: Heads<'_>, value: Heads<'_>) {
+    fn solve<A: Arithmetic, const R: usize, const V: usize>(
+        self,
+        arithmetic: A,
+        level: Level,
+        key: Heads<'_>,
+        value: Heads<'_>,
+    ) {
         let [heads, queries, head_dim] = self.query.shape();
         let enough = heads * queries * self.key_count * head_dim >= ENOUGH;
-        let packed = Packed::<R>::new(key, value, enough);
+        let packed = Packed::<A, R>::new(key, value, enough);
         let panels = queries.div_ceil(V * LANES);
         // Late queries see more keys; taking them first leaves the short tasks for the end.
         for_each_if(enough, 0..heads * panels, |task| {
             let (head, first) = (task / panels, (panels - 1 - task % panels) * V * LANES);
-            level.run(Panel { problem: self, packed: &packed, head, first }.with_rows::<V>());
+            arithmetic.run(level, Panel { problem: self, packed: &packed, head, first }.with_rows::<V>());
         });
     }
 }
 
 /// `V * LANES` queries of a head.
-struct Panel<'a, const R: usize> {
+struct Panel<'a, A: Arithmetic, const R: usize> {
     problem: Problem<'a>,
-    packed: &'a Packed<R>,
+    packed: &'a Packed<A, R>,
     head: usize,
     first: usize,
 }
 
-impl<'a, const R: usize> Panel<'a, R> {
-    fn with_rows<const V: usize>(self) -> State<'a, R, V> {
+impl<'a, A: Arithmetic, const R: usize> Panel<'a, A, R> {
+    fn with_rows<const V: usize>(self) -> State<'a, A, R, V> {
         let head_dim = self.problem.query.shape()[2];
         State {
-            query: vec![Row::ZERO; head_dim],
-            scores: vec![Row::ZERO; GROUPS * R],
-            sums: vec![Row::ZERO; head_dim.next_multiple_of(R)],
-            max: Row([[f32::MIN; LANES]; V]),
-            total: Row::ZERO,
+            query: vec![Row::splat(A::Word::default()); head_dim.div_ceil(A::STEP)],
+            scores: vec![Row::splat(0.0); GROUPS * R],
+            words: vec![Row::splat(A::Word::default()); if A::STEP > 1 { GROUPS * R / A::STEP } else { 0 }],
+            sums: vec![Row::splat(0.0); head_dim.next_multiple_of(R)],
+            max: Row::splat(f32::MIN),
+            total: Row::splat(0.0),
             panel: self,
         }
     }
 }
 
 /// A panel's running result.
-struct State<'a, const R: usize, const V: usize> {
-    panel: Panel<'a, R>,
-    /// `[head_dim]`, scaled so that scores are exponents of 2.
-    query: Vec<Row<V>>,
+struct State<'a, A: Arithmetic, const R: usize, const V: usize> {
+    panel: Panel<'a, A, R>,
+    /// Words of `[head_dim]`, scaled so that scores are exponents of 2.
+    query: Vec<Row<A::Word, V>>,
     /// `[keys of a block]`.
-    scores: Vec<Row<V>>,
+    scores: Vec<Row<f32, V>>,
+    /// Room for the same as words.
+    words: Vec<Row<A::Word, V>>,
     /// `[head_dim]`, sums of values weighted by 2^(score - max).
-    sums: Vec<Row<V>>,
+    sums: Vec<Row<f32, V>>,
     /// The greatest score so far; finite, so that differences are never of two infinities.
-    max: Row<V>,
+    max: Row<f32, V>,
     /// The sum of 2^(score - max).
-    total: Row<V>,
+    total: Row<f32, V>,
 }
 
-impl<const R: usize, const V: usize> Kernel for State<'_, R, V> {
+impl<A: Arithmetic, const R: usize, const V: usize> Kernel for State<'_, A, R, V> {
     type Out = ();
 
     #[inline(always)]
@@ -164,13 +143,15 @@ impl<const R: usize, const V: usize> Kernel for State<'_, R, V> {
     }
 }
 
-impl<const R: usize, const V: usize> State<'_, R, V> {
+impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
     fn load_queries(&mut self) {
         let Panel { problem, head, first, .. } = self.panel;
         let scale = problem.scale * LOG2_E;
         for lane in 0..(V * LANES).min(problem.query.shape()[1] - first) {
-            for (out, &x) in self.query.iter_mut().zip(problem.query.row(head, first + lane)) {
-                *out.lane(lane) = x * scale;
+            for (out, x) in self.query.iter_mut().zip(problem.query.row(head, first + lane).chunks(A::STEP)) {
+                let mut scaled = [0.0; 2];
+                scaled.iter_mut().zip(x).for_each(|(scaled, x)| *scaled = x * scale);
+                *out.lane(lane) = A::word(&scaled[..x.len()]);
             }
         }
     }
@@ -178,11 +159,11 @@ impl<const R: usize, const V: usize> State<'_, R, V> {
     /// Scores of the keys from `first`.
     #[inline(always)]
     fn score<S: Simd>(&mut self, s: S, first: usize, count: usize) {
-        let head_dim = self.query.len();
-        let keys = &self.panel.packed.keys(self.panel.head / self.panel.problem.group)[first / R * head_dim..];
-        let groups = keys.chunks_exact(head_dim).zip(self.scores.chunks_exact_mut(R));
+        let words = self.query.len();
+        let keys = &self.panel.packed.keys(self.panel.head / self.panel.problem.group)[first / R * words..];
+        let groups = keys.chunks_exact(words).zip(self.scores.chunks_exact_mut(R));
         for (keys, out) in groups.take(count.div_ceil(R)) {
-            let tile = multiply(s, keys, &self.query, [[s.splat(0.0); V]; R]);
+            let tile = A::multiply(s, keys, &self.query, [[s.splat(0.0); V]; R]);
             for r in 0..R {
                 out[r].store(s, tile[r]);
             }
@@ -235,7 +216,9 @@ impl<const R: usize, const V: usize> State<'_, R, V> {
     #[inline(always)]
     fn weigh<S: Simd>(&mut self, s: S, first: usize, count: usize, decay: [S::F; V]) {
         let Panel { problem, packed, head, .. } = self.panel;
-        let groups = packed.values(head / problem.group).chunks_exact(problem.key_count);
+        let groups = packed.values(head / problem.group).chunks_exact(problem.key_count.div_ceil(A::STEP));
+        let powers = A::words(s, &self.scores[..count], &mut self.words);
+        let (first, count) = (first / A::STEP, powers.len());
         for (values, sums) in groups.zip(self.sums.chunks_exact_mut(R)) {
             let mut tile = [[s.splat(0.0); V]; R];
             for r in 0..R {
@@ -244,7 +227,7 @@ impl<const R: usize, const V: usize> State<'_, R, V> {
                     tile[r][v] = s.mul(sum[v], decay[v]);
                 }
             }
-            let tile = multiply(s, &values[first..first + count], &self.scores[..count], tile);
+            let tile = A::multiply(s, &values[first..first + count], powers, tile);
             for r in 0..R {
                 sums[r].store(s, tile[r]);
             }
@@ -262,24 +245,4 @@ impl<const R: usize, const V: usize> State<'_, R, V> {
             }
         }
     }
-}
-
-/// `tile[r] += left[k][r] * right[k]` over all k.
-#[inline(always)]
-fn multiply<S: Simd, const R: usize, const V: usize>(
-    s: S,
-    left: &[[f32; R]],
-    right: &[Row<V>],
-    mut tile: [[S::F; V]; R],
-) -> [[S::F; V]; R] {
-    for (left, right) in left.iter().zip(right) {
-        let right = right.load(s);
-        for r in 0..R {
-            let factor = s.splat(left[r]);
-            for v in 0..V {
-                tile[r][v] = s.fma(factor, right[v], tile[r][v]);
-            }
-        }
-    }
-    tile
 }

@@ -25,6 +25,13 @@ pub(super) unsafe fn run<K: Kernel>(token: Avx512, kernel: K) -> K::Out {
     kernel.run(token)
 }
 
+/// # Safety
+/// As [`run`], and the machine has to have AVX-512 BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx2,fma,f16c")]
+pub(super) unsafe fn run_bf16<K: Kernel>(token: Avx512, kernel: K) -> K::Out {
+    kernel.run(token)
+}
+
 /// Evaluates intrinsics.
 macro_rules! avx512 {
     ($body:expr) => {
@@ -195,5 +202,62 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn sum_p(self, x: Self::P) -> f32 {
         self.sum(x)
+    }
+
+    #[inline(always)]
+    fn transpose(self, block: &mut [[u32; LANES]; LANES]) {
+        avx512!({
+            let mut a = [_mm512_setzero_si512(); LANES];
+            let mut b = a;
+            for i in 0..LANES {
+                a[i] = _mm512_loadu_si512(block[i].as_ptr().cast());
+            }
+            for i in 0..LANES / 2 {
+                b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
+                b[2 * i + 1] = _mm512_unpackhi_epi32(a[2 * i], a[2 * i + 1]);
+            }
+            for i in 0..LANES / 4 {
+                a[4 * i] = _mm512_unpacklo_epi64(b[4 * i], b[4 * i + 2]);
+                a[4 * i + 1] = _mm512_unpackhi_epi64(b[4 * i], b[4 * i + 2]);
+                a[4 * i + 2] = _mm512_unpacklo_epi64(b[4 * i + 1], b[4 * i + 3]);
+                a[4 * i + 3] = _mm512_unpackhi_epi64(b[4 * i + 1], b[4 * i + 3]);
+            }
+            // Quarter q of a[4 i + j] now holds column 4 q + j of rows 4 i to 4 i + 3.
+            for j in 0..4 {
+                let low = _mm512_shuffle_i32x4::<0x88>(a[j], a[4 + j]);
+                let high = _mm512_shuffle_i32x4::<0x88>(a[8 + j], a[12 + j]);
+                b[j] = _mm512_shuffle_i32x4::<0x88>(low, high);
+                b[8 + j] = _mm512_shuffle_i32x4::<0xdd>(low, high);
+                let low = _mm512_shuffle_i32x4::<0xdd>(a[j], a[4 + j]);
+                let high = _mm512_shuffle_i32x4::<0xdd>(a[8 + j], a[12 + j]);
+                b[4 + j] = _mm512_shuffle_i32x4::<0x88>(low, high);
+                b[12 + j] = _mm512_shuffle_i32x4::<0xdd>(low, high);
+            }
+            for i in 0..LANES {
+                _mm512_storeu_si512(block[i].as_mut_ptr().cast(), b[i]);
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn quantize_u8(self, x: &[f32; 4 * LANES], factors: [f32; 2], out: &mut [u32; LANES]) {
+        avx512!({
+            for i in 0..4 {
+                let scaled = _mm512_mul_ps(_mm512_loadu_ps(x.as_ptr().add(i * LANES)), _mm512_set1_ps(factors[i / 2]));
+                let codes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(scaled));
+                let codes = _mm_xor_si128(codes, _mm_set1_epi8(i8::MIN));
+                _mm_storeu_si128(out.as_mut_ptr().add(4 * i).cast(), codes);
+            }
+        });
+    }
+
+    #[inline(always)]
+    unsafe fn dot_bf16(self, line: &[u32; LANES], factor: u32, acc: Self::F) -> Self::F {
+        // SAFETY: `run_bf16` has the instruction; any bits are pairs of bfloat16.
+        unsafe {
+            let line: __m512bh = core::mem::transmute(_mm512_loadu_si512(line.as_ptr().cast()));
+            let factor: __m512bh = core::mem::transmute(_mm512_set1_epi32(factor.cast_signed()));
+            _mm512_dpbf16_ps(acc, line, factor)
+        }
     }
 }

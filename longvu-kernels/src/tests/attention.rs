@@ -1,5 +1,6 @@
 use super::{assert_close, assert_same_on_any_threads, noise};
-use crate::attention::attention_at;
+use crate::attention::{attention_at, attention_bf16_at};
+use crate::isa::Isa;
 use crate::simd::Level;
 use crate::{Heads, HeadsMut, attention};
 use proptest::prelude::*;
@@ -73,6 +74,24 @@ impl Case {
         for level in Level::all() {
             assert_close(&self.run(level), &expected, 3e-6, 0.0);
         }
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_present()) {
+            let tolerance = if isa.bf16_products().is_some() && self.queries > 1 { 4e-2 } else { 3e-6 };
+            assert_close(&self.run_bf16(isa), &expected, tolerance, 0.0);
+        }
+    }
+
+    fn run_bf16(&self, isa: Isa) -> Vec<f32> {
+        let mut out = vec![0.0; self.query.len()];
+        attention_bf16_at(
+            isa,
+            Heads::by_head(&self.query, [self.heads, self.queries, self.dim]),
+            Heads::by_head(&self.key, [self.kv_heads, self.keys, self.dim]),
+            Heads::by_head(&self.value, [self.kv_heads, self.keys, self.dim]),
+            &mut HeadsMut::by_head(&mut out, [self.heads, self.queries, self.dim]),
+            self.scale(),
+            self.causal,
+        );
+        out
     }
 }
 

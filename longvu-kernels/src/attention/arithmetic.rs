@@ -1,0 +1,175 @@
+//! What the two products of attention are computed in.
+
+use crate::simd::{Kernel, LANES, Level, Simd, nearest_bf16};
+
+/// `V` vectors of words, one lane for each query.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Row<W, const V: usize>(pub(super) [[W; LANES]; V]);
+
+impl<W: Copy, const V: usize> Row<W, V> {
+    pub(super) const fn splat(x: W) -> Self {
+        Self([[x; LANES]; V])
+    }
+
+    #[inline(always)]
+    pub(super) fn lane(&mut self, lane: usize) -> &mut W {
+        &mut self.0[lane / LANES][lane % LANES]
+    }
+}
+
+impl<const V: usize> Row<f32, V> {
+    #[inline(always)]
+    pub(super) fn load<S: Simd>(&self, s: S) -> [S::F; V] {
+        let mut out = [s.splat(0.0); V];
+        for v in 0..V {
+            out[v] = s.load(&self.0[v]);
+        }
+        out
+    }
+
+    #[inline(always)]
+    pub(super) fn store<S: Simd>(&mut self, s: S, x: [S::F; V]) {
+        for v in 0..V {
+            s.store(&mut self.0[v], x[v]);
+        }
+    }
+}
+
+/// The type of the operands; sums are `f32`.
+pub(super) trait Arithmetic: Copy + Send + Sync {
+    /// Neighbouring elements of a sum.
+    type Word: Copy + Default + Send + Sync;
+    /// Elements of a word.
+    const STEP: usize;
+
+    /// A word of up to [`Self::STEP`] elements.
+    fn word(elements: &[f32]) -> Self::Word;
+
+    /// Runs a kernel where its products are.
+    fn run<K: Kernel>(self, level: Level, kernel: K) -> K::Out;
+
+    /// Rows as words, in the buffer if need be.
+    fn words<'a, S: Simd, const V: usize>(
+        s: S,
+        rows: &'a [Row<f32, V>],
+        buffer: &'a mut [Row<Self::Word, V>],
+    ) -> &'a [Row<Self::Word, V>];
+
+    /// `tile[r] += left[k][r] * right[k]` over all k, called in [`Self::run`].
+    fn multiply<S: Simd, const R: usize, const V: usize>(
+        s: S,
+        left: &[[Self::Word; R]],
+        right: &[Row<Self::Word, V>],
+        tile: [[S::F; V]; R],
+    ) -> [[S::F; V]; R];
+}
+
+/// Products of `f32`.
+#[derive(Clone, Copy)]
+pub(super) struct Single;
+
+impl Arithmetic for Single {
+    type Word = f32;
+    const STEP: usize = 1;
+
+    #[inline(always)]
+    fn word(elements: &[f32]) -> f32 {
+        elements[0]
+    }
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, level: Level, kernel: K) -> K::Out {
+        level.run(kernel)
+    }
+
+    #[inline(always)]
+    fn words<'a, S: Simd, const V: usize>(
+        _: S,
+        rows: &'a [Row<f32, V>],
+        _: &'a mut [Row<f32, V>],
+    ) -> &'a [Row<f32, V>] {
+        rows
+    }
+
+    #[inline(always)]
+    fn multiply<S: Simd, const R: usize, const V: usize>(
+        s: S,
+        left: &[[f32; R]],
+        right: &[Row<f32, V>],
+        mut tile: [[S::F; V]; R],
+    ) -> [[S::F; V]; R] {
+        for (left, right) in left.iter().zip(right) {
+            let right = right.load(s);
+            for r in 0..R {
+                let factor = s.splat(left[r]);
+                for v in 0..V {
+                    tile[r][v] = s.fma(factor, right[v], tile[r][v]);
+                }
+            }
+        }
+        tile
+    }
+}
+
+/// Products of bfloat16.
+#[derive(Clone, Copy)]
+pub(super) struct Brain(());
+
+impl Brain {
+    /// # Safety
+    /// A machine with AVX-512 has AVX-512 BF16 too.
+    pub(super) unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Arithmetic for Brain {
+    type Word = u32;
+    const STEP: usize = 2;
+
+    #[inline(always)]
+    fn word(elements: &[f32]) -> u32 {
+        let bits = |i| elements.get(i).map_or(0, |&x| nearest_bf16(x));
+        bits(0) | bits(1) << 16
+    }
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, level: Level, kernel: K) -> K::Out {
+        // SAFETY: a `Brain` exists only where the instructions do.
+        unsafe { level.run_bf16(kernel) }
+    }
+
+    #[inline(always)]
+    fn words<'a, S: Simd, const V: usize>(
+        s: S,
+        rows: &'a [Row<f32, V>],
+        buffer: &'a mut [Row<u32, V>],
+    ) -> &'a [Row<u32, V>] {
+        let count = rows.len().div_ceil(2);
+        for (out, rows) in buffer.iter_mut().zip(rows.chunks(2)) {
+            for v in 0..V {
+                s.pair_bf16(&rows[0].0[v], &rows.get(1).map_or([0.0; LANES], |row| row.0[v]), &mut out.0[v]);
+            }
+        }
+        &buffer[..count]
+    }
+
+    #[inline(always)]
+    fn multiply<S: Simd, const R: usize, const V: usize>(
+        s: S,
+        left: &[[u32; R]],
+        right: &[Row<u32, V>],
+        mut tile: [[S::F; V]; R],
+    ) -> [[S::F; V]; R] {
+        for (left, right) in left.iter().zip(right) {
+            for r in 0..R {
+                for v in 0..V {
+                    // SAFETY: `run` sees to it.
+                    tile[r][v] = unsafe { s.dot_bf16(&right.0[v], left[r], tile[r][v]) };
+                }
+            }
+        }
+        tile
+    }
+}

@@ -1,0 +1,352 @@
+//! Many rows against quantised weights, in products of 8-bit integers.
+//!
+//! Activations become 8-bit integers with a scale per row and group, the group being the weights': a channel far greater
+//! than others coarsens the steps of its own group, in its own row, and of nothing else. Sums of a group are exact, in 32
+//! bits; 4-bit codes are widened while they are lined up.
+
+use super::codes::{Codes, MIDDLE};
+use super::{QuantMatrix, Scales};
+use crate::isa::Isa;
+use crate::simd::{Kernel, LANES, Level, Simd};
+use crate::tiles::avx2::{PAIRS_ROWS, VNNI_ROWS, int8_tile_pairs, int8_tile_vnni};
+use crate::tiles::avx512::{INT8_ROWS, int8_tile};
+use crate::tiles::integers::{QuantRows, QuantTile};
+use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, tiles};
+use crate::tiles::{BLOCK_ROWS, OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target, run};
+use core::ops::Range;
+use rayon::prelude::*;
+
+/// Inputs of a word.
+const QUAD: usize = 4;
+
+/// Words of a block, whole groups: the weights of a tile take 32 KB.
+const WORDS: usize = 256;
+
+/// The greatest activation code.
+const TOP: f32 = 127.0;
+
+/// What activation codes stand above their meaning, as one operand of the products is unsigned.
+const ABOVE: i32 = 128;
+
+/// `out = x · weightsᵀ` where the machine multiplies 8-bit integers; whether it does. x `[rows, inputs]`, out
+/// `[rows, outputs]`. Finished parts of rows are given to `finish`, as their first output and the elements.
+pub(crate) fn multiply(
+    isa: Isa,
+    matrix: &QuantMatrix,
+    x: &[f32],
+    out: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) -> bool {
+    if isa.int8_products().is_none() {
+        return false;
+    }
+    let mut memory = Activations::default();
+    for block in Rows::split(x.len() / matrix.inputs, BLOCK_ROWS) {
+        let x = &x[block.first * matrix.inputs..][..block.count * matrix.inputs];
+        let out = &mut out[block.first * matrix.outputs..][..block.count * matrix.outputs];
+        let mut operands = Integers { isa, level: Level::of(isa), matrix, x: core::mem::take(&mut memory) };
+        operands.quantize(x, block.count);
+        run(&operands, block.count, out, &finish);
+        memory = operands.x;
+    }
+    true
+}
+
+/// Activations, by tiles of rows.
+#[derive(Default)]
+struct Activations {
+    /// `[words, rows of the tile]` of each tile.
+    codes: Vec<u32>,
+    /// `[groups, rows of the tile]` of each tile.
+    scales: Vec<f32>,
+    /// Sums of a group's activations, as `scales`.
+    sums: Vec<f32>,
+}
+
+/// Activations of a block of rows, and all weights.
+struct Integers<'a> {
+    isa: Isa,
+    level: Level,
+    matrix: &'a QuantMatrix,
+    x: Activations,
+}
+
+/// Weights of a task and a block of inputs.
+struct Panel {
+    /// `[halves, WORDS]`.
+    codes: Vec<Line>,
+    /// `[halves, groups]`.
+    scales: Vec<[f32; LANES]>,
+    /// As `scales`, or nothing.
+    offsets: Vec<[f32; LANES]>,
+    /// As `scales`.
+    starts: Vec<[i32; LANES]>,
+}
+
+impl Integers<'_> {
+    /// Words of a row.
+    fn words(&self) -> usize {
+        self.matrix.padded() / QUAD
+    }
+
+    /// Words of a group.
+    fn group(&self) -> usize {
+        self.matrix.format.group / QUAD
+    }
+
+    fn quantize(&mut self, x: &[f32], rows: usize) {
+        let (level, matrix, words, most) = (self.level, self.matrix, self.words(), self.tile_rows());
+        let groups = words / self.group();
+        let Activations { codes, scales, sums } = &mut self.x;
+        codes.resize(rows * words, 0);
+        scales.resize(rows * groups, 0.0);
+        sums.resize(rows * groups, 0.0);
+        let (mut scales, mut sums) = (&mut scales[..], &mut sums[..]);
+        let mut parts = Vec::new();
+        for (tile, codes) in tiles(rows, most, words, codes) {
+            let (of_scales, scales_rest) = scales.split_at_mut(tile.count * groups);
+            let (of_sums, sums_rest) = sums.split_at_mut(tile.count * groups);
+            parts.push((tile, codes, of_scales, of_sums));
+            (scales, sums) = (scales_rest, sums_rest);
+        }
+        parts.into_par_iter().for_each(|(tile, codes, scales, sums)| {
+            let x = &x[tile.first * matrix.inputs..][..tile.count * matrix.inputs];
+            let mut inverses = vec![0.0; tile.count * groups];
+            level.run(Scale { x, inputs: matrix.inputs, group: matrix.format.group, inverses: &mut inverses, scales });
+            let x = Quantized { x, inputs: matrix.inputs, group: matrix.format.group, inverses: &inverses };
+            level.run(LineUpRows { x, tile: Rows { first: 0, count: tile.count }, out: codes });
+            if matrix.offsets.is_some() {
+                sum_groups(codes, tile.count, self.matrix.format.group / QUAD, scales, sums);
+            }
+        });
+    }
+
+    /// Words and groups of the block from an input on.
+    fn block(&self, input: usize) -> (Range<usize>, Range<usize>) {
+        let word = input / QUAD;
+        let words = word..self.words().min(word + WORDS);
+        (words.clone(), words.start / self.group()..words.end / self.group())
+    }
+}
+
+/// What groups of activations sum up to, codes `[words, rows]`.
+fn sum_groups(codes: &[u32], rows: usize, group: usize, scales: &[f32], sums: &mut [f32]) {
+    for (i, (sum, scale)) in sums.iter_mut().zip(scales).enumerate() {
+        let (g, r) = (i / rows, i % rows);
+        let words = (g * group..(g + 1) * group).flat_map(|word| codes[word * rows + r].to_le_bytes());
+        *sum = words.map(|code| i32::from(code) - ABOVE).sum::<i32>() as f32 * scale;
+    }
+}
+
+impl Operands for Integers<'_> {
+    const INPUTS: usize = WORDS * QUAD;
+    type Panel = Panel;
+
+    fn inputs(&self) -> usize {
+        self.matrix.inputs
+    }
+
+    fn tile_rows(&self) -> usize {
+        match self.isa {
+            Isa::Avx2 => PAIRS_ROWS,
+            Isa::AvxVnni => VNNI_ROWS,
+            _ => INT8_ROWS,
+        }
+    }
+
+    fn panel(&self) -> Panel {
+        let (halves, groups) = (TASK_OUTPUTS / LANES, WORDS / self.group());
+        let offsets = if self.matrix.offsets.is_some() { halves * groups } else { 0 };
+        Panel {
+            codes: vec![[0; LANES]; halves * WORDS],
+            scales: vec![[0.0; LANES]; halves * groups],
+            offsets: vec![[0.0; LANES]; offsets],
+            starts: vec![[0; LANES]; halves * groups],
+        }
+    }
+
+    fn pack(&self, first: usize, outputs: usize, input: usize, panel: &mut Panel) {
+        let (words, groups) = self.block(input);
+        let weights = LineUpWeights {
+            weights: &CodesOf(self.matrix),
+            first,
+            outputs,
+            word: words.start,
+            words: words.len(),
+            room: WORDS,
+            panel: &mut panel.codes,
+        };
+        self.level.run(weights);
+        let (room, group) = (WORDS / self.group(), self.group());
+        for half in 0..outputs.next_multiple_of(OUTPUTS) / LANES {
+            let lines = &panel.codes[half * WORDS..][..words.len()];
+            self.level.run(Starts { lines, group, starts: &mut panel.starts[half * room..][..groups.len()] });
+            let count = outputs.saturating_sub(half * LANES).min(LANES);
+            let output = first + half * LANES;
+            let read = |from: &Scales, out: &mut [[f32; LANES]]| {
+                for (g, out) in groups.clone().zip(&mut out[half * room..]) {
+                    for lane in 0..LANES {
+                        out[lane] = if lane < count { from.get((output + lane) * self.matrix.stride + g) } else { 0.0 };
+                    }
+                }
+            };
+            read(&self.matrix.scales, &mut panel.scales);
+            if let Some(offsets) = &self.matrix.offsets {
+                read(offsets, &mut panel.offsets);
+            }
+        }
+    }
+
+    unsafe fn multiply(&self, panel: &Panel, output: usize, input: usize, rows: Rows, out: Target) {
+        let (words, groups) = self.block(input);
+        let (half, room) = (output / LANES, WORDS / self.group());
+        fn halves<T>(all: &[T], half: usize, room: usize, len: usize) -> [&[T]; 2] {
+            [half, half + 1].map(|half| all.get(half * room..half * room + len).unwrap_or_default())
+        }
+        let weights = QuantTile {
+            codes: halves(&panel.codes, half, WORDS, words.len()),
+            scales: halves(&panel.scales, half, room, groups.len()),
+            starts: halves(&panel.starts, half, room, groups.len()),
+            offsets: halves(&panel.offsets, half, room, groups.len()),
+            group: self.group(),
+        };
+        let all = self.words() / self.group();
+        let scales = rows.first * all + groups.start * rows.count..rows.first * all + groups.end * rows.count;
+        let codes = rows.first * self.words() + words.start * rows.count;
+        let x = QuantRows {
+            codes: &self.x.codes[codes..][..words.len() * rows.count],
+            scales: &self.x.scales[scales.clone()],
+            sums: &self.x.sums[scales],
+            rows: rows.count,
+        };
+        // SAFETY: such operands are made only where the instructions are, and the caller promises the rest.
+        unsafe {
+            match self.isa {
+                Isa::Avx2 => int8_tile_pairs(x, weights, out),
+                Isa::AvxVnni => int8_tile_vnni(x, weights, out),
+                _ => int8_tile(x, weights, out),
+            }
+        }
+    }
+}
+
+/// Finds the steps of activation codes: of `x` `[rows, inputs]` their inverses `[rows, groups]`, and themselves
+/// `[groups, rows]`. A group with an infinity or a NaN has a step of NaN.
+struct Scale<'a> {
+    x: &'a [f32],
+    inputs: usize,
+    group: usize,
+    inverses: &'a mut [f32],
+    scales: &'a mut [f32],
+}
+
+impl Kernel for Scale<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let groups = self.inputs.div_ceil(self.group);
+        let rows = self.x.len() / self.inputs;
+        for (r, row) in self.x.chunks_exact(self.inputs).enumerate() {
+            for (g, x) in row.chunks(self.group).enumerate() {
+                let (blocks, rest) = x.as_chunks::<LANES>();
+                let rest = s.load_part(rest, 0.0);
+                let zero = s.splat(0.0);
+                let (mut max, mut finite) = (s.abs(rest), s.mul(rest, zero));
+                for x in blocks {
+                    let x = s.load(x);
+                    max = s.max(s.abs(x), max);
+                    finite = s.fma(x, zero, finite);
+                }
+                let scale = s.max_lane(max) / TOP;
+                // Of subnormal steps the inverse would overflow: such activations count as 0.
+                let scale = if scale < f32::MIN_POSITIVE { 0.0 } else { scale };
+                self.inverses[r * groups + g] = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+                self.scales[g * rows + r] = scale + s.sum(finite);
+            }
+        }
+    }
+}
+
+/// Activations as codes, four to a word.
+struct Quantized<'a> {
+    x: &'a [f32],
+    inputs: usize,
+    group: usize,
+    /// `[rows, groups]`.
+    inverses: &'a [f32],
+}
+
+impl Words for Quantized<'_> {
+    #[inline(always)]
+    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
+        let (first, groups) = (word * QUAD, self.inputs.div_ceil(self.group));
+        let inverses = &self.inverses[row * groups..][..groups];
+        let of = |input: usize| inverses.get(input / self.group).copied().unwrap_or_default();
+        let factors = [of(first), of(first + QUAD * LANES / 2)];
+        let row = &self.x[row * self.inputs..][..self.inputs];
+        let row = &row[row.len().min(first)..];
+        match row.first_chunk() {
+            Some(x) => s.quantize_u8(x, factors, out),
+            None => {
+                let mut x = [0.0; QUAD * LANES];
+                x[..row.len()].copy_from_slice(row);
+                s.quantize_u8(&x, factors, out);
+            }
+        }
+    }
+}
+
+/// Codes of weights, four to a word.
+struct CodesOf<'a>(&'a QuantMatrix);
+
+impl Words for CodesOf<'_> {
+    #[inline(always)]
+    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
+        let padded = self.0.padded();
+        let (first, end) = (row * padded + (word * QUAD).min(padded), (row + 1) * padded);
+        match &self.0.codes {
+            Codes::Int8(codes) => {
+                let codes = &codes[first..end.min(first + QUAD * LANES)];
+                let mut bytes = [0; QUAD * LANES];
+                bytes[..codes.len()].copy_from_slice(codes);
+                for (out, quad) in out.iter_mut().zip(bytes.as_chunks::<QUAD>().0) {
+                    *out = u32::from_le_bytes(quad.map(i8::cast_unsigned));
+                }
+            }
+            Codes::Int4(codes) => {
+                let codes = &codes[first / 2..end.min(first + QUAD * LANES) / 2];
+                let mut bytes = [0; QUAD * LANES / 2];
+                bytes[..codes.len()].copy_from_slice(codes);
+                let base = if self.0.offsets.is_some() { 0 } else { MIDDLE as u8 };
+                s.widen_nibbles(&bytes, base, out);
+            }
+        }
+    }
+}
+
+/// What sums of integers start with: `-ABOVE` times the sum of a group's weights.
+struct Starts<'a> {
+    lines: &'a [Line],
+    group: usize,
+    starts: &'a mut [[i32; LANES]],
+}
+
+impl Kernel for Starts<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (starts, lines) in self.starts.iter_mut().zip(self.lines.chunks_exact(self.group)) {
+            let mut sums = [0; LANES];
+            for line in lines {
+                for lane in 0..LANES {
+                    let word = line[lane].cast_signed();
+                    // Each byte in turn becomes the highest, and comes down with its sign.
+                    sums[lane] += (word << 24 >> 24) + (word << 16 >> 24) + (word << 8 >> 24) + (word >> 24);
+                }
+            }
+            *starts = sums.map(|sum| -ABOVE * sum);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Products of many rows in few bits, against f64 sums of the operands as they are rounded.
+
+use super::{assert_close, assert_same_on_any_threads, noise, same_bits};
+use crate::isa::Isa;
+use crate::quant::multiply_int8;
+use crate::tiles::multiply_bf16;
+use crate::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
+use half::bf16;
+use proptest::prelude::*;
+
+/// What the machine has, and something less that it has too.
+fn present() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|isa| isa.is_present())
+}
+
+fn product(weights: &[f32], inputs: usize, x: &[f32]) -> Vec<f64> {
+    let dot = |row: &[f32], weights: &[f32]| row.iter().zip(weights).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+    x.chunks(inputs).flat_map(|row| weights.chunks(inputs).map(move |weights| dot(row, weights))).collect()
+}
+
+fn bits(weights: &[f32]) -> Vec<u16> {
+    weights.iter().map(|&w| bf16::from_f32(w).to_bits()).collect()
+}
+
+fn rounded(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|&x| bf16::from_f32(x).to_f32()).collect()
+}
+
+/// Activations as 8-bit integers with a step for each group of a row.
+fn steps(x: &[f32], inputs: usize, group: usize) -> Vec<f32> {
+    let round = |x: &[f32]| {
+        let step = x.iter().fold(0.0, |max: f32, x| max.max(x.abs())) / 127.0;
+        x.iter().map(move |x| (x / step).round_ties_even() * step).collect::<Vec<_>>()
+    };
+    x.chunks(inputs).flat_map(|row| row.chunks(group).flat_map(round)).collect()
+}
+
+/// Outputs of rows in bfloat16; `None` where the machine has no such products.
+fn in_bf16(isa: Isa, weights: &[u16], inputs: usize, x: &[f32]) -> Option<Vec<f32>> {
+    let mut out = vec![f32::NAN; x.len() / inputs * (weights.len() / inputs)];
+    multiply_bf16(isa, weights, inputs, x, &mut out, |_, _| {}).then_some(out)
+}
+
+fn in_int8(isa: Isa, matrix: &QuantMatrix, x: &[f32]) -> Option<Vec<f32>> {
+    let mut out = vec![f32::NAN; x.len() / matrix.inputs() * matrix.outputs()];
+    multiply_int8(isa, matrix, x, &mut out, |_, _| {}).then_some(out)
+}
+
+const FORMATS: [QuantFormat; 4] = [
+    QuantFormat { bits: QuantBits::Int8, group: 64, affine: false, scales: ScaleType::F16 },
+    QuantFormat { bits: QuantBits::Int4, group: 32, affine: false, scales: ScaleType::F16 },
+    QuantFormat { bits: QuantBits::Int8, group: 128, affine: true, scales: ScaleType::F32 },
+    QuantFormat { bits: QuantBits::Int4, group: 64, affine: true, scales: ScaleType::F32 },
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn bf16_products_are_those_of_the_rounded_operands(
+        seed: u64,
+        rows in 1usize..50,
+        outputs in 1usize..150,
+        inputs in 1usize..1300,
+    ) {
+        let (weights, x) = (rounded(&noise(seed, outputs * inputs, 1.0)), noise(seed ^ 1, rows * inputs, 1.0));
+        let expected = product(&weights, inputs, &rounded(&x));
+        for isa in present() {
+            if let Some(out) = in_bf16(isa, &bits(&weights), inputs, &x) {
+                assert_close(&out, &expected, 2e-4, 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn int8_products_are_those_of_the_rounded_operands(
+        seed: u64,
+        rows in 1usize..30,
+        outputs in 1usize..150,
+        inputs in 1usize..1300,
+        format in 0..FORMATS.len(),
+    ) {
+        let format = FORMATS[format];
+        let (weights, x) = (noise(seed, outputs * inputs, 1.0), noise(seed ^ 1, rows * inputs, 1.0));
+        let matrix = QuantMatrix::quantize(format, &weights, inputs);
+        let mut restored = vec![0.0; weights.len()];
+        matrix.dequantize(0, &mut restored);
+        let expected = product(&restored, inputs, &steps(&x, inputs, format.group));
+        // A value between two steps may go to either.
+        let tolerance = 2e-4 + 2.0 / 127.0;
+        for isa in present() {
+            if let Some(out) = in_int8(isa, &matrix, &x) {
+                assert_close(&out, &expected, tolerance, 0.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_the_others_nor_on_threads() {
+    let (inputs, outputs, rows) = (700, 200, 37);
+    let (weights, x) = (noise(1, outputs * inputs, 1.0), noise(2, rows * inputs, 1.0));
+    for isa in present() {
+        let all = in_bf16(isa, &bits(&weights), inputs, &x);
+        for first in [0, 5, rows - 1] {
+            let alone = in_bf16(isa, &bits(&weights), inputs, &x[first * inputs..]);
+            assert_eq!(all.is_some(), alone.is_some());
+            if let (Some(all), Some(alone)) = (&all, alone) {
+                assert!(same_bits(&all[first * outputs..], &alone), "{isa} from {first}");
+            }
+        }
+        assert_same_on_any_threads(|| in_bf16(isa, &bits(&weights), inputs, &x).unwrap_or_default());
+        for format in FORMATS {
+            let matrix = QuantMatrix::quantize(format, &weights, inputs);
+            let (all, alone) = (in_int8(isa, &matrix, &x), in_int8(isa, &matrix, &x[5 * inputs..]));
+            if let (Some(all), Some(alone)) = (all, alone) {
+                assert!(same_bits(&all[5 * outputs..], &alone), "{isa} {format:?}");
+            }
+            assert_same_on_any_threads(|| in_int8(isa, &matrix, &x).unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_in_its_row_and_an_outlier_in_its_group() {
+    let (inputs, outputs, rows) = (256, 40, 16);
+    let weights = noise(1, outputs * inputs, 1.0);
+    let mut x = noise(2, rows * inputs, 1.0);
+    x[3 * inputs + 7] = f32::INFINITY;
+    x[4 * inputs + 200] = f32::NAN;
+    // A channel a thousand times greater than the others, as towers and decoders have them.
+    x[5 * inputs + 70] = 1000.0;
+    let matrix = QuantMatrix::quantize(FORMATS[0], &weights, inputs);
+    let mut restored = vec![0.0; weights.len()];
+    matrix.dequantize(0, &mut restored);
+    let exact = product(&restored, inputs, &x[5 * inputs..6 * inputs]);
+    for isa in present() {
+        for out in [in_bf16(isa, &bits(&weights), inputs, &x), in_int8(isa, &matrix, &x)].into_iter().flatten() {
+            for (row, out) in out.chunks(outputs).enumerate() {
+                let finite = out.iter().all(|x| x.is_finite());
+                assert_eq!(finite, row != 3 && row != 4, "{isa}, row {row}");
+            }
+        }
+        if let Some(out) = in_int8(isa, &matrix, &x) {
+            // Of four groups, one has steps of 1000 / 127: 64 activations that round to 0 or a step, and one exact.
+            let loss = |(a, e): (&f32, &f64)| (f64::from(*a) - e).abs();
+            let worst = out[5 * outputs..][..outputs].iter().zip(&exact).map(loss).fold(0.0, f64::max);
+            assert!(worst < 64f64.sqrt() * 2.0, "{isa}: {worst}");
+        }
+    }
+}

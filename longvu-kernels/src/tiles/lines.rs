@@ -1,0 +1,98 @@
+//! Rows of words turned into the order in which tiles read them.
+//!
+//! A word is 32 bits of a row: one `f32`, two `bf16` or four bytes of neighbouring inputs.
+
+use super::{OUTPUTS, Rows};
+use crate::simd::{Kernel, LANES, Simd};
+
+/// Sixteen words.
+pub(crate) type Line = [u32; LANES];
+
+/// Rows of words, which are 0 beyond the last.
+pub(crate) trait Words {
+    /// The sixteen words from `word` of a row.
+    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line);
+}
+
+/// Writes words `[words, count]` of `count` rows from `first`: up to sixteen.
+#[inline(always)]
+fn interleave<S: Simd, W: Words>(s: S, source: &W, first: usize, count: usize, word: usize, out: &mut [u32]) {
+    let mut block = [[0; LANES]; LANES];
+    for (start, out) in (word..).step_by(LANES).zip(out.chunks_mut(LANES * count)) {
+        for (r, row) in block[..count].iter_mut().enumerate() {
+            source.read(s, first + r, start, row);
+        }
+        s.transpose(&mut block);
+        for (out, line) in out.chunks_exact_mut(count).zip(&block) {
+            out.copy_from_slice(&line[..count]);
+        }
+    }
+}
+
+/// Writes lines `[words]` of sixteen rows from `first`, of which `count` exist.
+#[inline(always)]
+fn line_up<S: Simd, W: Words>(s: S, source: &W, first: usize, count: usize, word: usize, out: &mut [Line]) {
+    let mut block = [[0; LANES]; LANES];
+    for (start, out) in (word..).step_by(LANES).zip(out.chunks_mut(LANES)) {
+        for (r, row) in block[..count].iter_mut().enumerate() {
+            source.read(s, first + r, start, row);
+        }
+        block[count..].fill([0; LANES]);
+        s.transpose(&mut block);
+        out.copy_from_slice(&block[..out.len()]);
+    }
+}
+
+/// Cuts `rows` of `words` each into tiles of up to `most` rows, with their parts of `out`.
+pub(crate) fn tiles(rows: usize, most: usize, words: usize, mut out: &mut [u32]) -> Vec<(Rows, &mut [u32])> {
+    let parts = Rows::split(rows, most).map(|tile| {
+        let (part, rest) = core::mem::take(&mut out).split_at_mut(tile.count * words);
+        out = rest;
+        (tile, part)
+    });
+    parts.collect()
+}
+
+/// Lines up a tile of activations.
+pub(crate) struct LineUpRows<'a, W> {
+    pub(crate) x: W,
+    pub(crate) tile: Rows,
+    pub(crate) out: &'a mut [u32],
+}
+
+impl<W: Words> Kernel for LineUpRows<'_, W> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        interleave(s, &self.x, self.tile.first, self.tile.count, 0, self.out);
+    }
+}
+
+/// Lines up the weights of a task: `words` of each output, `room` of them in the panel, from `word` on.
+pub(crate) struct LineUpWeights<'a, W> {
+    pub(crate) weights: &'a W,
+    pub(crate) first: usize,
+    pub(crate) outputs: usize,
+    pub(crate) word: usize,
+    pub(crate) words: usize,
+    pub(crate) room: usize,
+    /// `[halves of tiles, room]`.
+    pub(crate) panel: &'a mut [Line],
+}
+
+impl<W: Words> Kernel for LineUpWeights<'_, W> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { weights, first, outputs, word, words, room, panel } = self;
+        // Whole tiles: the second half of the last may have no outputs of its own.
+        let halves = outputs.next_multiple_of(OUTPUTS) / LANES;
+        for (half, out) in panel.chunks_mut(room).take(halves).enumerate() {
+            let output = half * LANES;
+            let count = outputs.saturating_sub(output).min(LANES);
+            line_up(s, weights, first + output, count, word, &mut out[..words]);
+        }
+    }
+}
