@@ -1,5 +1,6 @@
 //! Which instructions the machine has, and which of them are used.
 
+use crate::amx::Amx;
 use core::fmt;
 use core::str::FromStr;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -22,12 +23,14 @@ pub enum Isa {
     Avx512Vnni,
     /// AVX-512, 8-bit products and bf16 products.
     Avx512Bf16,
+    /// AVX-512 with both, and AMX's tiles for products of bf16, which a run of them has shown to work.
+    Amx,
 }
 
 impl Isa {
     /// All, from the least on.
-    pub const ALL: [Self; 6] =
-        [Self::Portable, Self::Avx2, Self::AvxVnni, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16];
+    pub const ALL: [Self; 7] =
+        [Self::Portable, Self::Avx2, Self::AvxVnni, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16, Self::Amx];
 
     /// The best that this machine has.
     #[must_use]
@@ -56,19 +59,29 @@ impl Isa {
     /// weights are widened and products are `f32`.
     #[must_use]
     pub fn bf16_products(self) -> Option<&'static str> {
-        (self >= Self::Avx512Bf16).then_some("vdpbf16ps")
+        match self {
+            Self::Amx => Some("tdpbf16ps"),
+            Self::Avx512Bf16 => Some("vdpbf16ps"),
+            _ => None,
+        }
     }
 
     /// The instruction that multiplies many rows with quantised weights, activations rounded to 8-bit integers; where
-    /// there is none, weights are widened and products are `f32`.
+    /// there is none, weights are widened, and products are those of bf16 with AMX and `f32` elsewhere.
     #[must_use]
     pub fn int8_products(self) -> Option<&'static str> {
         match self {
             // 512-bit products of floats are as fast as 256-bit ones of bytes that are added in pairs.
-            Self::Portable | Self::Avx512 => None,
+            Self::Portable | Self::Avx512 | Self::Amx => None,
             Self::Avx2 => Some("vpmaddubsw"),
             _ => Some("vpdpbusd"),
         }
+    }
+
+    /// Why this machine's AMX is not used, in words; `None` where it works.
+    #[must_use]
+    pub fn amx_absence() -> Option<String> {
+        Amx::status().err().map(|absence| absence.to_string())
     }
 
     /// Whether the machine has what this asks for.
@@ -97,6 +110,7 @@ fn detect() -> Isa {
         (false, _) => Isa::Portable,
         (true, false) if is_x86_feature_detected!("avxvnni") => Isa::AvxVnni,
         (true, false) => Isa::Avx2,
+        (true, true) if vnni && bf16 && Amx::detect().is_some() => Isa::Amx,
         (true, true) if vnni && bf16 => Isa::Avx512Bf16,
         (true, true) if vnni => Isa::Avx512Vnni,
         (true, true) => Isa::Avx512,
@@ -117,6 +131,7 @@ impl fmt::Display for Isa {
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512-vnni",
             Self::Avx512Bf16 => "avx512-bf16",
+            Self::Amx => "amx",
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::product::{Matrix, Product, multiply_into};
 use crate::quant::multiply_int8;
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::threads::for_rows;
-use crate::tiles::multiply_bf16;
+use crate::tiles::{Weights, multiply_dense};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
@@ -104,10 +104,12 @@ pub fn linear(weights: WeightMatrix<'_>, inputs: usize, x: &[f32], bias: Option<
             Level::best().run(AddRow { row: part, delta, scale: None });
         }
     };
+    let isa = Isa::used();
     let done = match weights {
-        WeightMatrix::Bf16(weights) => multiply_bf16(Isa::used(), weights.reinterpret_cast(), inputs, x, out, finish),
-        WeightMatrix::Quant(matrix) => multiply_int8(Isa::used(), matrix, x, out, finish),
-        _ => false,
+        WeightMatrix::F32(weights) => multiply_dense(isa, Weights::F32(weights), inputs, x, out, finish),
+        WeightMatrix::F16(bits) => multiply_dense(isa, Weights::F16(bits.reinterpret_cast()), inputs, x, out, finish),
+        WeightMatrix::Bf16(bits) => multiply_dense(isa, Weights::Bf16(bits.reinterpret_cast()), inputs, x, out, finish),
+        WeightMatrix::Quant(matrix) => multiply_int8(isa, matrix, x, out, finish),
     };
     if done {
         return;

@@ -6,6 +6,8 @@ mod gemv;
 mod tiles;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use tiles::multiply as multiply_int8;
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+pub(crate) use tiles::multiply_on_amx;
 
 use crate::simd::{BLOCK, LANES, Level};
 use codes::Codes;

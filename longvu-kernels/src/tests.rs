@@ -9,7 +9,7 @@ mod norm;
 mod quant;
 mod rows;
 mod similarity;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod tiles;
 
 /// Numbers from `-size` to `size`.

@@ -8,6 +8,7 @@
 //!
 //! Every sum has one order, which depends neither on threads nor on the other rows.
 
+pub(crate) mod amx;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -16,11 +17,68 @@ mod dense;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod integers;
 pub(crate) mod lines;
+pub(crate) mod words;
 
-pub(crate) use dense::multiply_bf16;
+#[cfg(target_arch = "x86_64")]
+use avx2::F32_ROWS;
+#[cfg(not(target_arch = "x86_64"))]
+const F32_ROWS: usize = 1;
 
-use crate::simd::LANES;
+use crate::amx::Amx;
+use crate::isa::Isa;
+use crate::simd::{LANES, Level};
+use dense::{Format, multiply};
 use rayon::prelude::*;
+use words::{Elements, Pairs, Rounded, Single, Widened};
+
+/// Weights `[outputs, inputs]` in floating point; of 16 bits as bits.
+#[derive(Clone, Copy)]
+pub(crate) enum Weights<'a> {
+    F32(&'a [f32]),
+    F16(&'a [u16]),
+    Bf16(&'a [u16]),
+}
+
+/// AMX, where it is used, and the level beside it.
+pub(crate) fn amx_of(isa: Isa) -> Option<(Amx, Level)> {
+    if isa >= Isa::Amx { Some((Amx::detect()?, Level::of(isa))) } else { None }
+}
+
+/// `out = x · weightsᵀ` in tiles, if the instructions have any; whether they do. x `[rows, inputs]`, out `[rows, outputs]`.
+/// Activations meet weights in bfloat16 as such where there are instructions for it ([`Isa::bf16_products`]). Finished parts
+/// of rows are given to `finish`, with their first output.
+pub(crate) fn multiply_dense(
+    isa: Isa,
+    weights: Weights<'_>,
+    inputs: usize,
+    x: &[f32],
+    out: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) -> bool {
+    let bf16 = matches!(weights, Weights::Bf16(_));
+    let Some(format) = (if bf16 { Format::of_bf16(isa) } else { Format::of_f32(isa) }) else { return false };
+    let shape = [x.len() / inputs, inputs];
+    let part = |rows: Rows| Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs);
+    let (single, rounded) = (|rows| Single(part(rows)), |rows| Rounded(part(rows)));
+    match (weights, amx_of(isa)) {
+        (Weights::Bf16(bits), Some(tiles)) => {
+            amx::multiply(tiles, shape, Pairs(Elements::new(bits, inputs)), rounded, out, finish);
+        }
+        (Weights::F32(weights), _) => {
+            multiply((isa, format), shape, Single(Elements::new(weights, inputs)), single, out, finish);
+        }
+        (Weights::F16(bits), _) => {
+            multiply((isa, format), shape, Widened::<true>(Elements::new(bits, inputs)), single, out, finish);
+        }
+        (Weights::Bf16(bits), None) if format == Format::Bf16 => {
+            multiply((isa, format), shape, Pairs(Elements::new(bits, inputs)), rounded, out, finish);
+        }
+        (Weights::Bf16(bits), _) => {
+            multiply((isa, format), shape, Widened::<false>(Elements::new(bits, inputs)), single, out, finish);
+        }
+    }
+    true
+}
 
 /// Outputs of a tile.
 pub(crate) const OUTPUTS: usize = 2 * LANES;
@@ -28,12 +86,18 @@ pub(crate) const OUTPUTS: usize = 2 * LANES;
 /// Outputs of a task.
 pub(crate) const TASK_OUTPUTS: usize = 4 * OUTPUTS;
 
-/// The most rows of a tile at any level.
+/// The most rows of a tile in registers.
 pub(crate) const MAX_TILE_ROWS: usize = 14;
 
-/// Rows that pass by the weights of a task before these are lined up again. Activations of so many rows are in memory
-/// a second time, converted.
-pub(crate) const BLOCK_ROWS: usize = 80 * MAX_TILE_ROWS;
+/// The most rows of any tile.
+const AMX_ROWS: usize = crate::amx::MAX_ROWS;
+
+/// Rows that pass by the weights of a task before these are lined up again, of so many bytes a row once converted: what is
+/// in memory a second time is bounded.
+pub(crate) fn block_rows(row_bytes: usize) -> usize {
+    const BYTES: usize = 24 << 20;
+    (BYTES / row_bytes.max(1) / MAX_TILE_ROWS).clamp(16, 80) * MAX_TILE_ROWS
+}
 
 /// Neighbouring rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +107,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// Cuts `rows` into parts of `most`, but for the last.
+    pub(crate) fn whole(rows: usize, most: usize) -> impl Iterator<Item = Self> {
+        (0..rows).step_by(most).map(move |first| Self { first, count: most.min(rows - first) })
+    }
+
     /// Cuts `rows` into as few parts of `most` as will do, whose sizes differ by one at most.
     pub(crate) fn split(rows: usize, most: usize) -> impl Iterator<Item = Self> {
         let parts = rows.div_ceil(most);
@@ -53,15 +122,15 @@ impl Rows {
 
 /// Activations of some rows, lined up, and weights that they are multiplied with.
 pub(crate) trait Operands: Sync {
-    /// Inputs of a block.
-    const INPUTS: usize;
     /// Weights of a task and a block of inputs, lined up.
-    type Panel: Send;
+    type Panel;
 
     /// Inputs in all.
     fn inputs(&self) -> usize;
-    /// Rows of a tile at most.
-    fn tile_rows(&self) -> usize;
+    /// Inputs of a block.
+    fn block_inputs(&self) -> usize;
+    /// Cuts rows into tiles.
+    fn tiles(&self, rows: usize) -> Vec<Rows>;
     /// Room for weights.
     fn panel(&self) -> Self::Panel;
     /// Lines up the weights of up to [`TASK_OUTPUTS`] outputs and of the block of inputs from `input`.
@@ -105,14 +174,14 @@ impl Output {
 pub(crate) fn run<O: Operands>(operands: &O, rows: usize, out: &mut [f32], finish: impl Fn(usize, &mut [f32]) + Sync) {
     let outputs = out.len() / rows.max(1);
     let out = Output { first: out.as_mut_ptr(), outputs };
-    let tiles: Vec<_> = Rows::split(rows, operands.tile_rows()).collect();
+    let tiles = operands.tiles(rows);
     let tasks = outputs.div_ceil(TASK_OUTPUTS);
     (0..tasks).into_par_iter().for_each_init(
         || operands.panel(),
         |panel, task| {
             let first = task * TASK_OUTPUTS;
             let count = TASK_OUTPUTS.min(outputs - first);
-            for input in (0..operands.inputs()).step_by(O::INPUTS) {
+            for input in (0..operands.inputs()).step_by(operands.block_inputs()) {
                 operands.pack(first, count, input, panel);
                 for output in (0..count).step_by(OUTPUTS) {
                     let width = OUTPUTS.min(count - output);
@@ -154,7 +223,7 @@ unsafe fn tile_of<O: Operands>(
         }
         return;
     }
-    let mut buffer = [[0.0; OUTPUTS]; MAX_TILE_ROWS];
+    let mut buffer = [[0.0; OUTPUTS]; AMX_ROWS];
     for r in 0..rows.count {
         // SAFETY: as the caller promises.
         let row = unsafe { out.row(rows.first + r, first + output, width) };

@@ -29,6 +29,9 @@ struct Kernels {
     used: String,
     /// The best that the machine has.
     machine: String,
+    /// Why that is not AMX, on processors of the kind that have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_amx: Option<String>,
     /// What many rows are multiplied in, by what weights are held in.
     products: Products,
 }
@@ -54,8 +57,9 @@ pub fn run(args: &DevicesArgs) -> Result<()> {
     lines.first().context("no device was found; build with `--features flex` for the CPU")?;
     for DeviceLine { name, dtypes, kernels } in &lines {
         output::line(&format!("{name:12} {}", dtypes.join(" ")))?;
-        if let Some(Kernels { used, machine, products: Products { bf16, int8, .. } }) = kernels {
-            output::line(&format!("{:12} instructions: {used}, of {machine} (LONGVU_KERNELS)", ""))?;
+        if let Some(Kernels { used, machine, without_amx, products: Products { bf16, int8, .. } }) = kernels {
+            let without = without_amx.as_ref().map_or(String::new(), |why| format!("; no amx: {why}"));
+            output::line(&format!("{:12} instructions: {used}, of {machine} (LONGVU_KERNELS){without}", ""))?;
             output::line(&format!("{:12} products: bf16 weights in {bf16}; int8, int4 in {int8}", ""))?;
         }
     }
@@ -80,9 +84,12 @@ fn kernels() -> Option<Kernels> {
         Some(instruction) => format!("{bits} ({instruction})"),
         None => "f32".to_owned(),
     };
-    let (bf16, int8) = (name("bf16", isa.bf16_products()), name("int8", isa.int8_products()));
+    let bf16 = name("bf16", isa.bf16_products());
+    // With AMX quantised weights are widened to bf16.
+    let int8 = if isa == Isa::Amx { bf16.clone() } else { name("int8", isa.int8_products()) };
     let products = Products { f32: "f32", f16: "f32", bf16, int4: int8.clone(), int8 };
-    Some(Kernels { used, machine: Isa::of_machine().to_string(), products })
+    let without_amx = if cfg!(target_arch = "x86_64") { Isa::amx_absence() } else { None };
+    Some(Kernels { used, machine: Isa::of_machine().to_string(), without_amx, products })
 }
 
 #[cfg(not(feature = "flex"))]

@@ -98,6 +98,37 @@ impl QuantMatrix {
     }
 }
 
+impl QuantMatrix {
+    /// 32 weights of a row from `first`, a multiple of 32; 0 beyond the last.
+    #[inline(always)]
+    pub(super) fn decode(&self, output: usize, first: usize, out: &mut [f32; BLOCK]) {
+        if first >= self.padded() {
+            out.fill(0.0);
+            return;
+        }
+        let (group, start) = (output * self.stride + first / self.format.group, output * self.padded() + first);
+        let base = if self.format.bits == QuantBits::Int4 { -MIDDLE } else { 0.0 };
+        let scale = self.scales.get(group);
+        let offset = self.offsets.as_ref().map_or(base * scale, |offsets| offsets.get(group));
+        match &self.codes {
+            Codes::Int8(codes) => {
+                for (out, &code) in out.iter_mut().zip(&codes[start..]) {
+                    *out = f32::from(code) * scale + offset;
+                }
+            }
+            Codes::Int4(codes) => {
+                if let Some(block) = codes[start / 2..].first_chunk() {
+                    decode(block, scale, offset, out);
+                }
+            }
+        }
+        // What pads a row need not be 0, where groups have offsets.
+        if let Some(rest) = out.get_mut(self.inputs.saturating_sub(first)..) {
+            rest.fill(0.0);
+        }
+    }
+}
+
 /// A row, by plain code that the compiler vectorises for the level.
 struct Dequantize<'a> {
     matrix: &'a QuantMatrix,

@@ -6,13 +6,15 @@
 
 use super::codes::{Codes, MIDDLE};
 use super::{QuantMatrix, Scales};
+use crate::amx::Amx;
 use crate::isa::Isa;
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::tiles::avx2::{PAIRS_ROWS, VNNI_ROWS, int8_tile_pairs, int8_tile_vnni};
 use crate::tiles::avx512::{INT8_ROWS, int8_tile};
 use crate::tiles::integers::{QuantRows, QuantTile};
 use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, tiles};
-use crate::tiles::{BLOCK_ROWS, OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target, run};
+use crate::tiles::words::{Elements, Rounded};
+use crate::tiles::{OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target, amx, amx_of, block_rows, run};
 use core::ops::Range;
 use rayon::prelude::*;
 
@@ -37,11 +39,16 @@ pub(crate) fn multiply(
     out: &mut [f32],
     finish: impl Fn(usize, &mut [f32]) + Sync,
 ) -> bool {
+    let [rows, inputs] = [x.len() / matrix.inputs, matrix.inputs];
+    if let Some(tiles) = amx_of(isa) {
+        multiply_on_amx(tiles, matrix, x, out, finish);
+        return true;
+    }
     if isa.int8_products().is_none() {
         return false;
     }
     let mut memory = Activations::default();
-    for block in Rows::split(x.len() / matrix.inputs, BLOCK_ROWS) {
+    for block in Rows::split(rows, block_rows(inputs)) {
         let x = &x[block.first * matrix.inputs..][..block.count * matrix.inputs];
         let out = &mut out[block.first * matrix.outputs..][..block.count * matrix.outputs];
         let mut operands = Integers { isa, level: Level::of(isa), matrix, x: core::mem::take(&mut memory) };
@@ -50,6 +57,32 @@ pub(crate) fn multiply(
         memory = operands.x;
     }
     true
+}
+
+/// The product on the tiles of AMX, in bfloat16: its sums of integers would leave the tiles after every group, which takes longer
+/// than the products, and activations lose less in bfloat16.
+pub(crate) fn multiply_on_amx(
+    tiles: (Amx, Level),
+    matrix: &QuantMatrix,
+    x: &[f32],
+    out: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    let inputs = matrix.inputs;
+    let rounded = |rows: Rows| Rounded(Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs));
+    amx::multiply(tiles, [x.len() / inputs, inputs], Restored(matrix), rounded, out, finish);
+}
+
+/// Weights as pairs of bfloat16.
+struct Restored<'a>(&'a QuantMatrix);
+
+impl Words for Restored<'_> {
+    #[inline(always)]
+    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
+        let mut weights = [0.0; 2 * LANES];
+        self.0.decode(row, 2 * word, &mut weights);
+        s.round_bf16(&weights, out);
+    }
 }
 
 /// Activations, by tiles of rows.
@@ -84,6 +117,15 @@ struct Panel {
 }
 
 impl Integers<'_> {
+    /// The most rows of a tile.
+    fn tile_rows(&self) -> usize {
+        match self.isa {
+            Isa::Avx2 => PAIRS_ROWS,
+            Isa::AvxVnni => VNNI_ROWS,
+            _ => INT8_ROWS,
+        }
+    }
+
     /// Words of a row.
     fn words(&self) -> usize {
         self.matrix.padded() / QUAD
@@ -114,7 +156,7 @@ impl Integers<'_> {
             let mut inverses = vec![0.0; tile.count * groups];
             level.run(Scale { x, inputs: matrix.inputs, group: matrix.format.group, inverses: &mut inverses, scales });
             let x = Quantized { x, inputs: matrix.inputs, group: matrix.format.group, inverses: &inverses };
-            level.run(LineUpRows { x, tile: Rows { first: 0, count: tile.count }, out: codes });
+            level.run(LineUpRows { x: &x, tile: Rows { first: 0, count: tile.count }, out: codes });
             if matrix.offsets.is_some() {
                 sum_groups(codes, tile.count, self.matrix.format.group / QUAD, scales, sums);
             }
@@ -139,19 +181,18 @@ fn sum_groups(codes: &[u32], rows: usize, group: usize, scales: &[f32], sums: &m
 }
 
 impl Operands for Integers<'_> {
-    const INPUTS: usize = WORDS * QUAD;
     type Panel = Panel;
+
+    fn block_inputs(&self) -> usize {
+        WORDS * QUAD
+    }
 
     fn inputs(&self) -> usize {
         self.matrix.inputs
     }
 
-    fn tile_rows(&self) -> usize {
-        match self.isa {
-            Isa::Avx2 => PAIRS_ROWS,
-            Isa::AvxVnni => VNNI_ROWS,
-            _ => INT8_ROWS,
-        }
+    fn tiles(&self, rows: usize) -> Vec<Rows> {
+        Rows::split(rows, self.tile_rows()).collect()
     }
 
     fn panel(&self) -> Panel {

@@ -1,11 +1,14 @@
 //! Products of many rows in few bits, against f64 sums of the operands as they are rounded.
 
 use super::{assert_close, assert_same_on_any_threads, noise, same_bits};
+use crate::amx::emulator;
 use crate::isa::Isa;
-use crate::quant::multiply_int8;
-use crate::tiles::multiply_bf16;
+use crate::quant::{multiply_int8, multiply_on_amx};
+use crate::simd::Level;
+use crate::tiles::words::{Elements, Pairs, Rounded};
+use crate::tiles::{Rows, Weights, amx, multiply_dense};
 use crate::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
-use half::bf16;
+use half::{bf16, f16};
 use proptest::prelude::*;
 
 /// What the machine has, and something less that it has too.
@@ -38,7 +41,9 @@ fn steps(x: &[f32], inputs: usize, group: usize) -> Vec<f32> {
 /// Outputs of rows in bfloat16; `None` where the machine has no such products.
 fn in_bf16(isa: Isa, weights: &[u16], inputs: usize, x: &[f32]) -> Option<Vec<f32>> {
     let mut out = vec![f32::NAN; x.len() / inputs * (weights.len() / inputs)];
-    multiply_bf16(isa, weights, inputs, x, &mut out, |_, _| {}).then_some(out)
+    let done =
+        isa.bf16_products().is_some() && multiply_dense(isa, Weights::Bf16(weights), inputs, x, &mut out, |_, _| {});
+    done.then_some(out)
 }
 
 fn in_int8(isa: Isa, matrix: &QuantMatrix, x: &[f32]) -> Option<Vec<f32>> {
@@ -67,6 +72,31 @@ proptest! {
         for isa in present() {
             if let Some(out) = in_bf16(isa, &bits(&weights), inputs, &x) {
                 assert_close(&out, &expected, 2e-4, 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn f32_products_of_any_storage_are_exact(
+        seed: u64,
+        rows in 1usize..50,
+        outputs in 1usize..150,
+        inputs in 1usize..1300,
+    ) {
+        let (weights, x) = (noise(seed, outputs * inputs, 1.0), noise(seed ^ 1, rows * inputs, 1.0));
+        let halves: Vec<u16> = weights.iter().map(|&w| f16::from_f32(w).to_bits()).collect();
+        let kept: Vec<f32> = halves.iter().map(|&bits| f16::from_bits(bits).to_f32()).collect();
+        let brains = rounded(&weights);
+        let expected = [product(&weights, inputs, &x), product(&kept, inputs, &x), product(&brains, inputs, &x)];
+        for isa in present() {
+            let storage = [Weights::F32(&weights), Weights::F16(&halves), Weights::Bf16(&bits(&brains))];
+            for (i, (weights, expected)) in storage.into_iter().zip(&expected).enumerate() {
+                let mut out = vec![f32::NAN; rows * outputs];
+                let done = multiply_dense(isa, weights, inputs, &x, &mut out, |_, _| {});
+                assert_eq!(done, isa > Isa::Portable);
+                if done && (i < 2 || isa.bf16_products().is_none()) {
+                    assert_close(&out, expected, 2e-4, 0.0);
+                }
             }
         }
     }
@@ -147,4 +177,29 @@ fn what_is_not_finite_stays_in_its_row_and_an_outlier_in_its_group() {
             assert!(worst < 64f64.sqrt() * 2.0, "{isa}: {worst}");
         }
     }
+}
+
+#[test]
+fn products_on_amx_are_those_of_the_rounded_operands() {
+    // Where there is no AMX, its instructions are emulated, in a process of this test's own.
+    emulator::with_amx("tests::tiles::products_on_amx_are_those_of_the_rounded_operands", |amx| {
+        let level = Level::best();
+        for [rows, inputs, outputs] in [[1, 1, 1], [33, 700, 150], [64, 512, 128], [17, 1100, 33], [100, 64, 300]] {
+            let (weights, x) = (rounded(&noise(1, outputs * inputs, 1.0)), noise(2, rows * inputs, 1.0));
+            let mut out = vec![f32::NAN; rows * outputs];
+            let (bits, elements) = (bits(&weights), |part: Rows| &x[part.first * inputs..][..part.count * inputs]);
+            let (pairs, rounding) =
+                (Pairs(Elements::new(&bits, inputs)), |part| Rounded(Elements::new(elements(part), inputs)));
+            amx::multiply((amx, level), [rows, inputs], pairs, rounding, &mut out, |_, _| {});
+            assert_close(&out, &product(&weights, inputs, &rounded(&x)), 2e-4, 0.0);
+            for format in FORMATS {
+                let matrix = QuantMatrix::quantize(format, &weights, inputs);
+                let mut restored = vec![0.0; weights.len()];
+                matrix.dequantize(0, &mut restored);
+                out.fill(f32::NAN);
+                multiply_on_amx((amx, level), &matrix, &x, &mut out, |_, _| {});
+                assert_close(&out, &product(&rounded(&restored), inputs, &rounded(&x)), 2e-4, 0.0);
+            }
+        }
+    });
 }

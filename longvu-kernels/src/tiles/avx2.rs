@@ -1,7 +1,8 @@
-//! Tiles of 8-bit integers in registers of 256 bits, half a tile of outputs at a time. Sums of floats are the output itself.
+//! Tiles in registers of 256 bits, half a tile of outputs at a time.
 
 use super::Target;
 use super::integers::{QuantRows, QuantTile};
+use super::lines::Line;
 use crate::simd::LANES;
 use core::arch::x86_64::*;
 
@@ -106,5 +107,62 @@ tile! {
     |sum, size, line, factor| {
         let pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(factor, line));
         _mm256_add_epi32(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)), sum)
+    }
+}
+
+/// Rows of a tile of `f32`: of 16 registers 12 are sums.
+pub(crate) const F32_ROWS: usize = 6;
+
+/// Multiplies a tile of up to [`F32_ROWS`] rows: x `[words, rows]`, weights two halves `[words]`, words being bits of `f32`.
+///
+/// # Safety
+/// The machine has AVX2 and FMA, and `out` is valid for the tile.
+pub(crate) unsafe fn f32_tile(x: &[u32], halves: [&[Line]; 2], rows: usize, out: Target) {
+    assert!(rows <= F32_ROWS && halves.iter().all(|half| x.len() == rows * half.len()), "{rows} rows");
+    for (half, lines) in halves.into_iter().enumerate() {
+        let out = Target { first: out.first.wrapping_add(half * LANES), ..out };
+        // SAFETY: as the caller promises; the lengths were compared.
+        unsafe {
+            match rows {
+                1 => f32_rows::<1>(x, lines, out),
+                2 => f32_rows::<2>(x, lines, out),
+                3 => f32_rows::<3>(x, lines, out),
+                4 => f32_rows::<4>(x, lines, out),
+                5 => f32_rows::<5>(x, lines, out),
+                6 => f32_rows::<6>(x, lines, out),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn f32_rows<const R: usize>(x: &[u32], lines: &[Line], out: Target) {
+    // SAFETY: `out` is valid for R rows of half a tile, x has R words for each line.
+    unsafe {
+        let mut sums = [[_mm256_setzero_ps(); 2]; R];
+        if out.add {
+            for r in 0..R {
+                for v in 0..2 {
+                    sums[r][v] = _mm256_loadu_ps(out.first.add(r * out.stride + v * LANES / 2));
+                }
+            }
+        }
+        let (mut x, mut line) = (x.as_ptr(), lines.as_ptr());
+        for _ in 0..lines.len() {
+            let weights = [0, 1].map(|v| _mm256_loadu_ps(line.cast::<f32>().add(v * LANES / 2)));
+            for r in 0..R {
+                let factor = _mm256_set1_ps(f32::from_bits(*x.add(r)));
+                for v in 0..2 {
+                    sums[r][v] = _mm256_fmadd_ps(weights[v], factor, sums[r][v]);
+                }
+            }
+            (x, line) = (x.add(R), line.add(1));
+        }
+        for r in 0..R {
+            for v in 0..2 {
+                _mm256_storeu_ps(out.first.add(r * out.stride + v * LANES / 2), sums[r][v]);
+            }
+        }
     }
 }

@@ -6,59 +6,84 @@ use super::{MAX_TILE_ROWS, OUTPUTS, Target};
 use crate::simd::LANES;
 use core::arch::x86_64::*;
 
-/// Multiplies a tile of up to [`MAX_TILE_ROWS`] rows: x `[words, rows]`, weights two halves `[words]`, words being pairs of
-/// bfloat16.
-///
-/// # Safety
-/// The machine has AVX-512 F and BF16, and `out` is valid for the tile.
-pub(crate) unsafe fn bf16_tile(x: &[u32], halves: [&[Line]; 2], rows: usize, out: Target) {
-    assert!(rows <= MAX_TILE_ROWS && x.len() == rows * halves[0].len() && halves[0].len() == halves[1].len());
-    macro_rules! dispatch {
-        ($($rows:literal)*) => {
-            match rows {
-                $($rows => {
-                    // SAFETY: as the caller promises; the lengths were compared.
-                    unsafe { bf16_rows::<$rows>(x, halves, out) }
-                })*
-                _ => {}
-            }
-        };
-    }
-    dispatch!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+/// Calls a function of a constant number of rows.
+macro_rules! of_rows {
+    ($function:ident, $rows:expr, $arguments:tt, [$($count:literal)*]) => {
+        match $rows {
+            $($count => {
+                // SAFETY: the machine has the instructions, the lengths were compared, and the output is valid for the tile.
+                unsafe { $function::<$count> $arguments }
+            })*
+            _ => {}
+        }
+    };
 }
 
-/// # Safety
-/// As [`bf16_tile`], for `R` rows.
-#[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn bf16_rows<const R: usize>(x: &[u32], halves: [&[Line]; 2], out: Target) {
-    // SAFETY: `out` is valid for R rows of OUTPUTS, x has R words for each word of both halves.
-    unsafe {
-        let mut sums = [[_mm512_setzero_ps(); 2]; R];
-        if out.add {
-            for r in 0..R {
-                for v in 0..2 {
-                    sums[r][v] = _mm512_loadu_ps(out.first.add(r * out.stride + v * LANES));
+/// Tiles of words that are broadcast, and of lines.
+macro_rules! dense_tile {
+    ($(#[$doc:meta])* $name:ident, $rows_of:ident, $features:literal, $load:expr, $broadcast:expr, $dot:expr) => {
+        $(#[$doc])*
+        pub(crate) unsafe fn $name(x: &[u32], halves: [&[Line]; 2], rows: usize, out: Target) {
+            assert!(rows <= MAX_TILE_ROWS && halves.iter().all(|half| x.len() == rows * half.len()), "{rows} rows");
+            of_rows!($rows_of, rows, (x, halves, out), [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn $rows_of<const R: usize>(x: &[u32], halves: [&[Line]; 2], out: Target) {
+            // SAFETY: `out` is valid for R rows of OUTPUTS, x has R words for each word of both halves.
+            unsafe {
+                let mut sums = [[_mm512_setzero_ps(); 2]; R];
+                if out.add {
+                    for r in 0..R {
+                        for v in 0..2 {
+                            sums[r][v] = _mm512_loadu_ps(out.first.add(r * out.stride + v * LANES));
+                        }
+                    }
+                }
+                let mut x = x.as_ptr();
+                let (mut low, mut high) = (halves[0].as_ptr(), halves[1].as_ptr());
+                for _ in 0..halves[0].len() {
+                    let weights = [$load(low), $load(high)];
+                    for r in 0..R {
+                        let factor = $broadcast(*x.add(r));
+                        for v in 0..2 {
+                            sums[r][v] = $dot(sums[r][v], weights[v], factor);
+                        }
+                    }
+                    (x, low, high) = (x.add(R), low.add(1), high.add(1));
+                }
+                for r in 0..R {
+                    for v in 0..2 {
+                        _mm512_storeu_ps(out.first.add(r * out.stride + v * LANES), sums[r][v]);
+                    }
                 }
             }
         }
-        let mut x = x.as_ptr();
-        let (mut low, mut high) = (halves[0].as_ptr(), halves[1].as_ptr());
-        for _ in 0..halves[0].len() {
-            let weights = [low, high].map(|line| bf16(_mm512_loadu_si512(line.cast())));
-            for r in 0..R {
-                let factor = bf16(_mm512_set1_epi32((*x.add(r)).cast_signed()));
-                for v in 0..2 {
-                    sums[r][v] = _mm512_dpbf16_ps(sums[r][v], weights[v], factor);
-                }
-            }
-            (x, low, high) = (x.add(R), low.add(1), high.add(1));
-        }
-        for r in 0..R {
-            for v in 0..2 {
-                _mm512_storeu_ps(out.first.add(r * out.stride + v * LANES), sums[r][v]);
-            }
-        }
-    }
+    };
+}
+
+dense_tile! {
+    /// Multiplies a tile of up to [`MAX_TILE_ROWS`] rows: x `[words, rows]`, weights two halves `[words]`, words being pairs
+    /// of bfloat16.
+    ///
+    /// # Safety
+    /// The machine has AVX-512 F and BF16, and `out` is valid for the tile.
+    bf16_tile, bf16_rows, "avx512f,avx512bf16",
+    |line: *const Line| bf16(_mm512_loadu_si512(line.cast())),
+    |word: u32| bf16(_mm512_set1_epi32(word.cast_signed())),
+    |sum, weights, factor| _mm512_dpbf16_ps(sum, weights, factor)
+}
+
+dense_tile! {
+    /// Multiplies a tile of up to [`MAX_TILE_ROWS`] rows: x `[words, rows]`, weights two halves `[words]`, words being bits
+    /// of `f32`.
+    ///
+    /// # Safety
+    /// The machine has AVX-512 F, and `out` is valid for the tile.
+    f32_tile, f32_rows, "avx512f",
+    |line: *const Line| _mm512_loadu_ps(line.cast()),
+    |word: u32| _mm512_set1_ps(f32::from_bits(word)),
+    |sum, weights, factor| _mm512_fmadd_ps(weights, factor, sum)
 }
 
 #[inline]
@@ -77,18 +102,7 @@ pub(crate) const INT8_ROWS: usize = 6;
 /// The machine has AVX-512 F and VNNI, and `out` is valid for the tile.
 pub(crate) unsafe fn int8_tile(x: QuantRows<'_>, weights: QuantTile<'_>, out: Target) {
     weights.check(&x, INT8_ROWS);
-    macro_rules! dispatch {
-        ($($rows:literal)*) => {
-            match x.rows {
-                $($rows => {
-                    // SAFETY: as the caller promises; the lengths were compared.
-                    unsafe { int8_rows::<$rows>(x, weights, out) }
-                })*
-                _ => {}
-            }
-        };
-    }
-    dispatch!(1 2 3 4 5 6);
+    of_rows!(int8_rows, x.rows, (x, weights, out), [1 2 3 4 5 6]);
 }
 
 /// # Safety

@@ -1,81 +1,115 @@
-//! Weights in bfloat16, multiplied as pairs by instructions that add two products to a sum at once.
+//! Weights in floating point, multiplied as lines of words with words of activations that are broadcast.
 
 use super::lines::{Line, LineUpRows, LineUpWeights, Words, tiles};
-use super::{BLOCK_ROWS, OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target, run};
+use super::{OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target, block_rows, run};
 use crate::isa::Isa;
-use crate::simd::{LANES, Level, Simd};
+use crate::simd::{LANES, Level};
 use rayon::prelude::*;
-
-/// Inputs of a word.
-const PAIR: usize = 2;
 
 /// Words of a block: the weights of a tile take 32 KB.
 const WORDS: usize = 256;
 
-/// `out = x · weightsᵀ`, activations rounded to bfloat16 and sums in `f32`, where the machine multiplies so; whether it
-/// does. Bits of weights `[outputs, inputs]`, x `[rows, inputs]`, out `[rows, outputs]`. Finished parts of rows are given to
-/// `finish`, as their first output and the elements.
-pub(crate) fn multiply_bf16(
-    isa: Isa,
-    weights: &[u16],
-    inputs: usize,
-    x: &[f32],
+/// What words are, and how a tile of them is multiplied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Pairs of bfloat16, by AVX-512 BF16.
+    Bf16,
+    /// `f32`, by AVX-512.
+    F32Wide,
+    /// `f32`, by AVX2.
+    F32,
+}
+
+impl Format {
+    /// The best for weights in bfloat16 that the instructions have.
+    pub(super) fn of_bf16(isa: Isa) -> Option<Self> {
+        if isa >= Isa::Avx512Bf16 { Some(Self::Bf16) } else { Self::of_f32(isa) }
+    }
+
+    /// The best for `f32`.
+    pub(super) fn of_f32(isa: Isa) -> Option<Self> {
+        match isa {
+            Isa::Portable => None,
+            Isa::Avx2 | Isa::AvxVnni => Some(Self::F32),
+            _ => Some(Self::F32Wide),
+        }
+    }
+
+    /// Inputs of a word.
+    fn step(self) -> usize {
+        if self == Self::Bf16 { 2 } else { 1 }
+    }
+
+    /// The most rows of a tile.
+    fn tile_rows(self) -> usize {
+        match self {
+            // 28 of 32 registers are sums.
+            Self::Bf16 | Self::F32Wide => super::MAX_TILE_ROWS,
+            Self::F32 => super::F32_ROWS,
+        }
+    }
+}
+
+/// `out = x · weightsᵀ` of words in a format: x `[rows, inputs]`, out `[rows, outputs]`. Finished parts of rows are given to
+/// `finish`, with their first output.
+pub(super) fn multiply<W: Words + Sync, X: Words + Sync>(
+    (isa, format): (Isa, Format),
+    [rows, inputs]: [usize; 2],
+    weights: W,
+    x: impl Fn(Rows) -> X,
     out: &mut [f32],
     finish: impl Fn(usize, &mut [f32]) + Sync,
-) -> bool {
-    if isa.bf16_products().is_none() {
-        return false;
-    }
-    let rows = x.len() / inputs;
+) {
     let outputs = out.len() / rows;
-    let mut lined = Vec::new();
-    for block in Rows::split(rows, BLOCK_ROWS) {
-        let x = &x[block.first * inputs..][..block.count * inputs];
-        let out = &mut out[block.first * outputs..][..block.count * outputs];
-        let operands = Pairs::new(isa, weights, inputs, x, core::mem::take(&mut lined));
-        run(&operands, block.count, out, &finish);
-        lined = operands.x;
+    let words = inputs.div_ceil(format.step()).next_multiple_of(LANES);
+    let mut operands = Dense { format, level: Level::of(isa), weights, words, x: Vec::new() };
+    for block in Rows::split(rows, block_rows(words * size_of::<u32>())) {
+        operands.line_up(&x(block), block.count);
+        run(&operands, block.count, &mut out[block.first * outputs..][..block.count * outputs], &finish);
     }
-    true
 }
 
 /// Activations of a block of rows, and all weights.
-struct Pairs<'a> {
+struct Dense<W> {
+    format: Format,
     level: Level,
-    weights: Bits<'a>,
-    /// Words of a row.
+    weights: W,
+    /// Words of a row, in whole lines.
     words: usize,
     /// `[rows, words]` in tiles of rows, each `[words, rows of the tile]`.
     x: Vec<u32>,
 }
 
-/// The most rows of a tile: 28 of 32 registers are sums.
-const TILE_ROWS: usize = 14;
+impl<W> Dense<W> {
+    fn line_up<X: Words + Sync>(&mut self, x: &X, rows: usize) {
+        let Self { format, level, words, .. } = *self;
+        self.x.resize(rows * words, 0);
+        tiles(rows, format.tile_rows(), words, &mut self.x)
+            .into_par_iter()
+            .for_each(|(tile, out)| level.run(LineUpRows { x, tile, out }));
+    }
 
-impl<'a> Pairs<'a> {
-    /// Uses the memory of `x_words`.
-    fn new(isa: Isa, weights: &'a [u16], inputs: usize, x: &[f32], mut x_words: Vec<u32>) -> Self {
-        let (level, rows) = (Level::of(isa), x.len() / inputs);
-        let words = inputs.div_ceil(PAIR).next_multiple_of(LANES);
-        x_words.resize(rows * words, 0);
-        tiles(rows, TILE_ROWS, words, &mut x_words).into_par_iter().for_each(|(tile, out)| {
-            level.run(LineUpRows { x: Rounded { x, inputs }, tile, out });
-        });
-        Self { level, weights: Bits { weights, inputs }, words, x: x_words }
+    /// The first word of a block of inputs, and how many it has.
+    fn block(&self, input: usize) -> (usize, usize) {
+        let word = input / self.format.step();
+        (word, WORDS.min(self.words - word))
     }
 }
 
-impl Operands for Pairs<'_> {
-    const INPUTS: usize = WORDS * PAIR;
-    /// `[tiles of outputs, halves of a tile, words]`.
+impl<W: Words + Sync> Operands for Dense<W> {
+    /// `[halves of tiles, WORDS]`.
     type Panel = Vec<Line>;
 
-    fn inputs(&self) -> usize {
-        self.weights.inputs
+    fn block_inputs(&self) -> usize {
+        WORDS * self.format.step()
     }
 
-    fn tile_rows(&self) -> usize {
-        TILE_ROWS
+    fn inputs(&self) -> usize {
+        self.words * self.format.step()
+    }
+
+    fn tiles(&self, rows: usize) -> Vec<Rows> {
+        Rows::split(rows, self.format.tile_rows()).collect()
     }
 
     fn panel(&self) -> Vec<Line> {
@@ -83,73 +117,25 @@ impl Operands for Pairs<'_> {
     }
 
     fn pack(&self, first: usize, outputs: usize, input: usize, panel: &mut Vec<Line>) {
-        let word = input / PAIR;
-        let words = WORDS.min(self.words - word);
-        let weights = &self.weights;
+        let ((word, words), weights) = (self.block(input), &self.weights);
         self.level.run(LineUpWeights { weights, first, outputs, word, words, room: WORDS, panel });
     }
 
     unsafe fn multiply(&self, panel: &Vec<Line>, output: usize, input: usize, rows: Rows, out: Target) {
-        let word = input / PAIR;
-        let words = WORDS.min(self.words - word);
+        let (word, words) = self.block(input);
         let x = &self.x[rows.first * self.words + word * rows.count..][..words * rows.count];
         let weights = &panel[output / LANES * WORDS..][..OUTPUTS / LANES * WORDS];
         let halves = [&weights[..words], &weights[WORDS..][..words]];
-        // SAFETY: such operands are made only where the instructions are, and the caller promises the rest.
         #[cfg(target_arch = "x86_64")]
+        // SAFETY: formats are made where their instructions are, and the caller promises the rest.
         unsafe {
-            super::avx512::bf16_tile(x, halves, rows.count, out);
+            match self.format {
+                Format::Bf16 => super::avx512::bf16_tile(x, halves, rows.count, out),
+                Format::F32Wide => super::avx512::f32_tile(x, halves, rows.count, out),
+                Format::F32 => super::avx2::f32_tile(x, halves, rows.count, out),
+            }
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = (x, halves, out);
-    }
-}
-
-/// Activations as pairs.
-struct Rounded<'a> {
-    x: &'a [f32],
-    inputs: usize,
-}
-
-impl Words for Rounded<'_> {
-    #[inline(always)]
-    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
-        let row = &self.x[row * self.inputs..][..self.inputs];
-        let row = &row[row.len().min(word * PAIR)..];
-        match row.first_chunk() {
-            Some(x) => s.round_bf16(x, out),
-            None => {
-                let mut x = [0.0; PAIR * LANES];
-                x[..row.len()].copy_from_slice(row);
-                s.round_bf16(&x, out);
-            }
-        }
-    }
-}
-
-/// Bits of bfloat16 weights as pairs.
-struct Bits<'a> {
-    weights: &'a [u16],
-    inputs: usize,
-}
-
-impl Words for Bits<'_> {
-    #[inline(always)]
-    fn read<S: Simd>(&self, _: S, row: usize, word: usize, out: &mut Line) {
-        let row = &self.weights[row * self.inputs..][..self.inputs];
-        let row = &row[row.len().min(word * PAIR)..];
-        let join = |bits: &[u16; PAIR * LANES], out: &mut Line| {
-            for (out, &[low, high]) in out.iter_mut().zip(bits.as_chunks::<PAIR>().0) {
-                *out = u32::from(low) | u32::from(high) << 16;
-            }
-        };
-        match row.first_chunk() {
-            Some(bits) => join(bits, out),
-            None => {
-                let mut bits = [0; PAIR * LANES];
-                bits[..row.len()].copy_from_slice(row);
-                join(&bits, out);
-            }
-        }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn tiles(rows: usize, most: usize, words: usize, mut out: &mut [u32])
 
 /// Lines up a tile of activations.
 pub(crate) struct LineUpRows<'a, W> {
-    pub(crate) x: W,
+    pub(crate) x: &'a W,
     pub(crate) tile: Rows,
     pub(crate) out: &'a mut [u32],
 }
@@ -65,7 +65,7 @@ impl<W: Words> Kernel for LineUpRows<'_, W> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        interleave(s, &self.x, self.tile.first, self.tile.count, 0, self.out);
+        interleave(s, self.x, self.tile.first, self.tile.count, 0, self.out);
     }
 }
 

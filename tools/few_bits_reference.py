@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""What PyTorch loses in bfloat16 on the golden cases: where the tolerances of `--dtype bf16` come from.
+"""What PyTorch loses in fewer bits on the golden cases: where the tolerances of `--dtype bf16` and `--quantize` come from.
 
-  bf16_reference.py [--full]
+  few_bits_reference.py [--full]
 
 Needs torch, transformers, safetensors and numpy: the environment that `make bench-peers` makes has them. Runs the models of
 tests/golden as transformers has them, weights and activations in bfloat16, on the inputs of the golden files, and prints
-the relative error (the norm of the difference over the norm) against the outputs there, which are float32. With --full
-the full-size ones too, filled by the rule of docs/synthetic-weights.md: 10 GB of memory, some minutes.
+the relative error (the norm of the difference over the norm) against the outputs there, which are float32. int8 and int4
+are the same models in float32 whose linear layers round weights and activations as docs/accuracy.md says. With --full the
+full-size ones too, in bfloat16, filled by the rule of docs/synthetic-weights.md: 10 GB of memory, some minutes.
 """
 import argparse
 import json
@@ -67,20 +68,65 @@ def filled(model, prefix=""):
     return model.eval()
 
 
-def empty(kind, config):
+def empty(kind, config, dtype=BF16):
     default = torch.get_default_dtype()
-    torch.set_default_dtype(BF16)
+    torch.set_default_dtype(dtype)
     try:
         return kind(config)
     finally:
         torch.set_default_dtype(default)
 
 
-def tower(kind, config_kind, folder):
+class Quantized(torch.nn.Module):
+    """A linear layer with weights of so many bits and activations of eight, both in groups of neighbouring inputs."""
+
+    def __init__(self, linear, bits):
+        super().__init__()
+        self.group = 64 if bits == 8 else 32
+        self.bias = linear.bias
+        groups = self.groups(linear.weight.data)
+        if bits == 8:
+            steps = (groups.abs().amax(-1, keepdim=True) / 127).half().float()
+            codes = (groups / steps).nan_to_num().round().clamp(-128, 127)
+        else:
+            low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
+            steps = (torch.where(-low > high, low, high) / -8).half().float()
+            codes = (groups / steps).nan_to_num().round().clamp(-8, 7)
+        self.weight = (codes * steps).flatten(-2)
+
+    def groups(self, x):
+        pad = -x.shape[-1] % self.group
+        return torch.nn.functional.pad(x, (0, pad)).unflatten(-1, (-1, self.group))
+
+    def forward(self, x):
+        groups = self.groups(x)
+        steps = groups.abs().amax(-1, keepdim=True) / 127
+        x = ((groups / steps).nan_to_num().round() * steps).flatten(-2)
+        return torch.nn.functional.linear(x, self.weight, self.bias)
+
+
+def quantized(model, bits):
+    """The model in float32, its linear layers quantised; of a vision tower not the patches."""
+    model = model.float()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, torch.nn.Linear):
+                setattr(parent, name, Quantized(child, bits))
+    return model
+
+
+WAYS = {
+    "bf16": (BF16, lambda model: model),
+    "int8": (torch.float32, lambda model: quantized(model, 8)),
+    "int4": (torch.float32, lambda model: quantized(model, 4)),
+}
+
+
+def tower(kind, config_kind, folder, dtype):
     raw = json.loads((GOLDEN / "checkpoint" / folder / "config.json").read_text())
     config = config_kind.from_dict(raw.get("vision_config", raw))
     weights = load_file(GOLDEN / "checkpoint" / folder / "model.safetensors")
-    model = empty(kind, config)
+    model = empty(kind, config, dtype)
     state = {name: weights.get(name, weights.get(f"{folder}.{name}")) for name in model.state_dict()}
     missing = [name for name, tensor in state.items() if tensor is None]
     model.load_state_dict({name: tensor for name, tensor in state.items() if tensor is not None}, strict=False)
@@ -89,25 +135,30 @@ def tower(kind, config_kind, folder):
     return model.eval()
 
 
-def small():
+def small(way):
+    dtype, change = WAYS[way]
     case = load_file(GOLDEN / "dinov2.safetensors")
-    last = tower(Dinov2Model, Dinov2Config, "dinov2")(case["pixel_values"].to(BF16)).last_hidden_state
-    report("dinov2", last_hidden_state=error(last, case["last_hidden_state"]))
+    model = change(tower(Dinov2Model, Dinov2Config, "dinov2", dtype))
+    report(f"dinov2 {way}", last_hidden_state=error(model(case["pixel_values"].to(dtype)).last_hidden_state,
+                                                    case["last_hidden_state"]))
     case = load_file(GOLDEN / "siglip.safetensors")
-    out = tower(SiglipVisionModel, SiglipVisionConfig, "siglip")(case["pixel_values"].to(BF16), output_hidden_states=True)
-    report("siglip", hidden_state_last=error(out.hidden_states[-1], case["hidden_state_last"]))
+    model = change(tower(SiglipVisionModel, SiglipVisionConfig, "siglip", dtype))
+    model.vision_model.use_head = False
+    out = model.vision_model(case["pixel_values"].to(dtype), output_hidden_states=True)
+    report(f"siglip {way}", hidden_state_last=error(out.hidden_states[-1], case["hidden_state_last"]))
     for family, kind, config_kind in (("qwen", Qwen2ForCausalLM, Qwen2Config), ("llama", LlamaForCausalLM, LlamaConfig)):
         folder = GOLDEN / "checkpoint" / f"longvu_{family}"
         raw = json.loads((folder / "config.json").read_text())
         names = config_kind().to_dict().keys() - {"model_type", "architectures", "auto_map", "torch_dtype"}
-        model = empty(kind, config_kind(**{key: value for key, value in raw.items() if key in names}))
+        model = empty(kind, config_kind(**{key: value for key, value in raw.items() if key in names}), dtype)
         weights = load_file(folder / "model.safetensors")
         if raw.get("tie_word_embeddings"):
             weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
         model.load_state_dict({name: weights[name] for name in model.state_dict()})
         case = load_file(GOLDEN / f"lm_{family}.safetensors")
-        out = model.eval()(inputs_embeds=case["inputs_embeds"].to(BF16)[None])
-        report(f"lm_{family}", logits=error(out.logits[0], case["logits"]),
+        model = change(model.eval())
+        out = model(inputs_embeds=case["inputs_embeds"].to(dtype)[None], use_cache=False)
+        report(f"lm_{family} {way}", logits=error(out.logits[0], case["logits"]),
                same_likeliest=(out.logits[0].argmax(-1) == case["logits"].argmax(-1)).float().mean().item())
 
 
@@ -141,6 +192,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="the full-size models too")
     arguments = parser.parse_args()
-    small()
+    for way in WAYS:
+        small(way)
     if arguments.full:
         full()

@@ -1,0 +1,80 @@
+//! Rows of activations and weights as words.
+
+use super::lines::{Line, Words};
+use crate::simd::{LANES, Simd};
+
+/// Rows of elements.
+#[derive(Clone, Copy)]
+pub(crate) struct Elements<'a, T> {
+    data: &'a [T],
+    inputs: usize,
+}
+
+impl<'a, T: Copy + Default> Elements<'a, T> {
+    pub(crate) fn new(data: &'a [T], inputs: usize) -> Self {
+        Self { data, inputs }
+    }
+
+    /// Gives `read` the `N` elements of a row from `first` on, with defaults beyond the last.
+    #[inline(always)]
+    fn with<const N: usize>(&self, row: usize, first: usize, read: impl FnOnce(&[T; N])) {
+        let row = &self.data[row * self.inputs..][..self.inputs];
+        let row = &row[row.len().min(first)..];
+        match row.first_chunk() {
+            Some(elements) => read(elements),
+            None => {
+                let mut elements = [T::default(); N];
+                elements[..row.len()].copy_from_slice(row);
+                read(&elements);
+            }
+        }
+    }
+}
+
+/// `f32` as they are.
+pub(crate) struct Single<'a>(pub(crate) Elements<'a, f32>);
+
+impl Words for Single<'_> {
+    #[inline(always)]
+    fn read<S: Simd>(&self, _: S, row: usize, word: usize, out: &mut Line) {
+        self.0.with(row, word, |x: &[f32; LANES]| *out = x.map(f32::to_bits));
+    }
+}
+
+/// `f32` as pairs of bfloat16.
+pub(crate) struct Rounded<'a>(pub(crate) Elements<'a, f32>);
+
+impl Words for Rounded<'_> {
+    #[inline(always)]
+    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
+        self.0.with(row, 2 * word, |x| s.round_bf16(x, out));
+    }
+}
+
+/// Bits of bfloat16 as pairs.
+pub(crate) struct Pairs<'a>(pub(crate) Elements<'a, u16>);
+
+impl Words for Pairs<'_> {
+    #[inline(always)]
+    fn read<S: Simd>(&self, _: S, row: usize, word: usize, out: &mut Line) {
+        self.0.with(row, 2 * word, |bits: &[u16; 2 * LANES]| {
+            for (out, &[low, high]) in out.iter_mut().zip(bits.as_chunks().0) {
+                *out = u32::from(low) | u32::from(high) << 16;
+            }
+        });
+    }
+}
+
+/// Bits of half precision (`F16`) or bfloat16 as `f32`.
+pub(crate) struct Widened<'a, const F16: bool>(pub(crate) Elements<'a, u16>);
+
+impl<const F16: bool> Words for Widened<'_, F16> {
+    #[inline(always)]
+    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
+        self.0.with(row, word, |bits| {
+            let mut x = [0.0; LANES];
+            s.store(&mut x, if F16 { s.load_f16(bits) } else { s.load_bf16(bits) });
+            *out = x.map(f32::to_bits);
+        });
+    }
+}
