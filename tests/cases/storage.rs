@@ -10,20 +10,48 @@ use longvu::{
 
 use super::{Case, assert_close, cases, checkpoint_file, device, load, load_as};
 
-/// A way to hold weights, the greatest relative error that golden outputs may have with it, and the least number of
-/// likeliest tokens that stay. Random weights have flat logits: the likeliest token changes sooner than a trained model's.
-const STORAGE: [(Dtype, Option<Quantize>, f64, usize); 4] = [
-    (Dtype::F16, None, 2e-3, 250),
-    (Dtype::Bf16, None, 2e-2, 240),
-    (Dtype::F32, Some(Quantize::Int8), 5e-2, 200),
-    (Dtype::F32, Some(Quantize::Int4), 0.5, 64),
+/// A way to hold weights, and to multiply them where the machine can.
+struct Storage {
+    dtype: Dtype,
+    quantize: Option<Quantize>,
+    /// The greatest relative error of golden outputs, of the language models and of each tower: what PyTorch's operations
+    /// lose with the same rounding (`tools/few_bits_reference.py`), and up to a twentieth more; for f16, in which it has none on the CPU, a bound.
+    language_model: f64,
+    dinov2: f64,
+    siglip: f64,
+    /// The least number of likeliest tokens that stay. Random weights have flat logits: the likeliest token changes sooner
+    /// than a trained model's.
+    same: usize,
+}
+
+const STORAGE: [Storage; 4] = [
+    Storage { dtype: Dtype::F16, quantize: None, language_model: 2e-3, dinov2: 2e-3, siglip: 2e-3, same: 250 },
+    Storage { dtype: Dtype::Bf16, quantize: None, language_model: 2.2e-2, dinov2: 1.02e-2, siglip: 7.4e-3, same: 240 },
+    Storage {
+        dtype: Dtype::F32,
+        quantize: Some(Quantize::Int8),
+        language_model: 5.3e-2,
+        dinov2: 1.8e-2,
+        siglip: 1.5e-2,
+        same: 200,
+    },
+    Storage {
+        dtype: Dtype::F32,
+        quantize: Some(Quantize::Int4),
+        language_model: 0.39,
+        dinov2: 0.22,
+        siglip: 0.14,
+        same: 64,
+    },
 ];
 
 /// Tokens of the greedy answer.
 const ANSWER: usize = 256;
 
-fn name(dtype: Dtype, quantize: Option<Quantize>) -> String {
-    quantize.map_or(dtype.to_string(), |quantize| quantize.to_string())
+impl Storage {
+    fn name(&self) -> String {
+        self.quantize.map_or(self.dtype.to_string(), |quantize| quantize.to_string())
+    }
 }
 
 fn on_cpu() -> bool {
@@ -41,15 +69,15 @@ fn language_models() {
         let build = |w: &longvu::checkpoint::Weights| Decoder::new(&config.decoder, config.language_model(), w);
         let exact: Decoder = load(checkpoint, build);
         let answer = greedy(&exact, &case);
-        for (dtype, quantize, tolerance, least) in STORAGE {
-            let decoder = load_as(checkpoint, dtype, quantize, build);
+        for storage in STORAGE {
+            let decoder = load_as(checkpoint, storage.dtype, storage.quantize, build);
             let embeds = case.tensor::<2>("inputs_embeds", &device()).unsqueeze::<3>();
             let last = decoder.hidden_states(embeds).pop().unwrap();
-            let what = format!("{} {}", case.name, name(dtype, quantize));
-            assert_close(&what, decoder.logits(last), &case.floats("logits"), tolerance);
+            let what = format!("{} {}", case.name, storage.name());
+            assert_close(&what, decoder.logits(last), &case.floats("logits"), storage.language_model);
             let same = agreement(&decoder, &case, &answer);
             println!("{what}: {same} of {ANSWER} likeliest tokens are the same");
-            assert!(same >= least, "{what}: {same} of {ANSWER}");
+            assert!(same >= storage.same, "{what}: {same} of {ANSWER}");
         }
     }
 }
@@ -95,17 +123,17 @@ fn towers() {
     }
     let dinov2 = Dinov2Config::read(&checkpoint_file("dinov2", "config.json")).unwrap();
     let siglip = SiglipConfig::read(&checkpoint_file("siglip", "config.json")).unwrap();
-    for (dtype, quantize, tolerance, _) in STORAGE {
-        let name = name(dtype, quantize);
+    for storage in STORAGE {
+        let (name, dtype, quantize) = (storage.name(), storage.dtype, storage.quantize);
         let tower = load_as("dinov2", dtype, quantize, |w| Dinov2::new(&dinov2, w));
         for case in cases("dinov2") {
             let last = tower.forward(case.tensor::<4>("pixel_values", &device()));
-            assert_close(&format!("dinov2 {name}"), last, &case.floats("last_hidden_state"), tolerance);
+            assert_close(&format!("dinov2 {name}"), last, &case.floats("last_hidden_state"), storage.dinov2);
         }
         let tower = load_as("siglip", dtype, quantize, |w| Siglip::new(&siglip, w));
         for case in cases("siglip") {
             let last = tower.forward(case.tensor::<4>("pixel_values", &device()));
-            assert_close(&format!("siglip {name}"), last, &case.floats("hidden_state_last"), tolerance);
+            assert_close(&format!("siglip {name}"), last, &case.floats("hidden_state_last"), storage.siglip);
         }
     }
 }

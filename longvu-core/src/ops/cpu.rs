@@ -30,7 +30,7 @@ pub fn cpu_kernels() -> bool {
     match STATE.load(Ordering::Relaxed) {
         UNSET => {
             let on = std::env::var("LONGVU_KERNELS").map_or(true, |value| read_setting(&value));
-            set_cpu_kernels(on);
+            STATE.store(if on { ON } else { OFF }, Ordering::Relaxed);
             on
         }
         state => state == ON,
@@ -53,6 +53,8 @@ fn read_setting(value: &str) -> bool {
 
 /// Turns the CPU kernels on or off for the whole process, to compare or to search for a fault.
 pub fn set_cpu_kernels(on: bool) {
+    // What the variable says of instructions holds all the same.
+    cpu_kernels();
     STATE.store(if on { ON } else { OFF }, Ordering::Relaxed);
 }
 
