@@ -1,14 +1,14 @@
 //! Linear layers of any number of rows: few rows stream the weights, many go through a matrix product.
 
 use crate::QuantMatrix;
-use crate::elementwise::{AddRow, add_bias};
+use crate::elementwise::add_bias;
 use crate::gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32, shape};
 use crate::isa::Isa;
 use crate::product::{Matrix, Product, multiply_into};
 use crate::quant::multiply_int8;
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::threads::for_rows;
-use crate::tiles::{Weights, multiply_dense};
+use crate::tiles::{Activation, Sink, Weights, multiply_dense};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
@@ -47,6 +47,27 @@ impl WeightMatrix<'_> {
         }
     }
 
+    fn quantised(&self) -> Option<&QuantMatrix> {
+        if let Self::Quant(matrix) = self { Some(matrix) } else { None }
+    }
+
+    fn dense(&self) -> Option<Weights<'_>> {
+        match self {
+            Self::F32(weights) => Some(Weights::F32(weights)),
+            Self::F16(weights) => Some(Weights::F16(weights.reinterpret_cast())),
+            Self::Bf16(weights) => Some(Weights::Bf16(weights.reinterpret_cast())),
+            Self::Quant(_) => None,
+        }
+    }
+
+    /// Whether both are stored in the same way.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Quant(a), Self::Quant(b)) => a.format() == b.format(),
+            _ => core::mem::discriminant(self) == core::mem::discriminant(other),
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::F32(weights) => weights.len(),
@@ -82,36 +103,42 @@ impl<const F16: bool> Kernel for Widen<'_, F16> {
 
 /// `out = x · weightsᵀ + bias`: weights `[outputs, inputs]`, x `[rows, inputs]`, bias `[outputs]`, out `[rows, outputs]`.
 ///
-/// Up to [`MAX_ROWS`] rows read the weights once, as they are stored; more are multiplied in `f32`, weights of other
-/// types turned into it a panel at a time.
+/// Up to [`MAX_ROWS`] rows read the weights once, as they are stored. More are rounded to bfloat16 for weights in it and to
+/// 8-bit integers for quantised weights, where the machine has instructions for such products ([`Isa::bf16_products`],
+/// [`Isa::int8_products`]); else they are multiplied in `f32`.
 ///
 /// # Panics
 /// If the lengths do not fit.
 pub fn linear(weights: WeightMatrix<'_>, inputs: usize, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
+    linear_activated(weights, inputs, x, bias, Activation::None, out);
+}
+
+/// [`linear`], and an activation of its outputs.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn linear_activated(
+    weights: WeightMatrix<'_>,
+    inputs: usize,
+    x: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    out: &mut [f32],
+) {
     let (rows, outputs) = shape(inputs, x, bias, out);
     assert_eq!(weights.len(), outputs * inputs, "weights of {outputs} x {inputs}");
     if rows <= MAX_ROWS {
-        return match weights {
+        match weights {
             WeightMatrix::F32(weights) => gemv_f32(weights, inputs, x, bias, out),
             WeightMatrix::F16(weights) => gemv_f16(weights, inputs, x, bias, out),
             WeightMatrix::Bf16(weights) => gemv_bf16(weights, inputs, x, bias, out),
             WeightMatrix::Quant(matrix) => matrix.gemv(x, bias, out),
-        };
-    }
-    let finish = |first: usize, part: &mut [f32]| {
-        if let Some(bias) = bias {
-            let delta = &bias[first..first + part.len()];
-            Level::best().run(AddRow { row: part, delta, scale: None });
         }
-    };
+        return activation.apply(out, None);
+    }
     let isa = Isa::used();
-    let done = match weights {
-        WeightMatrix::F32(weights) => multiply_dense(isa, Weights::F32(weights), inputs, x, out, finish),
-        WeightMatrix::F16(bits) => multiply_dense(isa, Weights::F16(bits.reinterpret_cast()), inputs, x, out, finish),
-        WeightMatrix::Bf16(bits) => multiply_dense(isa, Weights::Bf16(bits.reinterpret_cast()), inputs, x, out, finish),
-        WeightMatrix::Quant(matrix) => multiply_int8(isa, matrix, x, out, finish),
-    };
-    if done {
+    let mut sink = Sink::plain(Level::of(isa), out, outputs, bias, activation);
+    if multiply_in_tiles(isa, &[weights], inputs, x, &mut sink) {
         return;
     }
     if let WeightMatrix::F32(weights) = weights {
@@ -124,9 +151,45 @@ pub fn linear(weights: WeightMatrix<'_>, inputs: usize, x: &[f32], bias: Option<
             multiply(x, panel, inputs, out, outputs, first);
         }
     }
-    if let Some(bias) = bias {
-        add_bias(out, bias);
+    match (activation, bias) {
+        (Activation::None, Some(bias)) => add_bias(out, bias),
+        _ => activation.apply(out, bias),
     }
+}
+
+/// `out = silu(gate) * up` of two layers: weights `[inner, inputs]` each, x `[rows, inputs]`, biases `[inner]`, out
+/// `[rows, inner]`. Whether it was computed: of a few rows, or without tiles, it is not, and out is left as it is.
+///
+/// # Panics
+/// If the lengths do not fit.
+#[must_use]
+pub fn linear_gated(
+    gate: WeightMatrix<'_>,
+    up: WeightMatrix<'_>,
+    inputs: usize,
+    x: &[f32],
+    biases: Option<[&[f32]; 2]>,
+    out: &mut [f32],
+) -> bool {
+    let (rows, inner) = shape(inputs, x, biases.map(|biases| biases[0]), out);
+    assert!(gate.len() == inner * inputs && up.len() == gate.len(), "weights of two times {inner} x {inputs}");
+    assert!(biases.is_none_or(|biases| biases[1].len() == inner), "bias of {inner} outputs");
+    let isa = Isa::used();
+    if rows <= MAX_ROWS || !gate.is_like(&up) {
+        return false;
+    }
+    let mut sink = Sink::gated(Level::of(isa), out, inner, biases);
+    multiply_in_tiles(isa, &[gate, up], inputs, x, &mut sink)
+}
+
+/// The product in tiles, if the instructions have any for such weights; whether they do.
+fn multiply_in_tiles(isa: Isa, weights: &[WeightMatrix<'_>], inputs: usize, x: &[f32], sink: &mut Sink<'_>) -> bool {
+    let quantised: Vec<_> = weights.iter().filter_map(WeightMatrix::quantised).collect();
+    if quantised.len() == weights.len() {
+        return multiply_int8(isa, &quantised, x, sink);
+    }
+    let dense: Vec<_> = weights.iter().filter_map(WeightMatrix::dense).collect();
+    dense.len() == weights.len() && multiply_dense(isa, &dense, inputs, x, sink)
 }
 
 /// `out[.., first..] = x · panelᵀ`: x `[rows, inputs]`, panel `[count, inputs]`, out `[rows, outputs]`.

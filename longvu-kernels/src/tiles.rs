@@ -6,7 +6,8 @@
 //! hundreds of rows that costs a percent or two, weights stay where they are stored, in a mapped file perhaps, and there
 //! is no second copy of them.
 //!
-//! Every sum has one order, which depends neither on threads nor on the other rows.
+//! Every sum has one order, which depends neither on threads nor on the other rows. What is done to outputs, a bias or an
+//! activation, is done while they are still in the cache.
 
 pub(crate) mod amx;
 #[cfg(target_arch = "x86_64")]
@@ -17,6 +18,7 @@ mod dense;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod integers;
 pub(crate) mod lines;
+mod sink;
 pub(crate) mod words;
 
 #[cfg(target_arch = "x86_64")]
@@ -28,8 +30,10 @@ use crate::amx::Amx;
 use crate::isa::Isa;
 use crate::simd::{LANES, Level};
 use dense::{Format, multiply};
-use rayon::prelude::*;
-use words::{Elements, Pairs, Rounded, Single, Widened};
+pub use sink::Activation;
+pub(crate) use sink::Sink;
+pub(crate) use sink::run;
+use words::{Both, Elements, Pairs, Rounded, Single, Widened};
 
 /// Weights `[outputs, inputs]` in floating point; of 16 bits as bits.
 #[derive(Clone, Copy)]
@@ -44,40 +48,61 @@ pub(crate) fn amx_of(isa: Isa) -> Option<(Amx, Level)> {
     if isa >= Isa::Amx { Some((Amx::detect()?, Level::of(isa))) } else { None }
 }
 
-/// `out = x · weightsᵀ` in tiles, if the instructions have any; whether they do. x `[rows, inputs]`, out `[rows, outputs]`.
-/// Activations meet weights in bfloat16 as such where there are instructions for it ([`Isa::bf16_products`]). Finished parts
-/// of rows are given to `finish`, with their first output.
-pub(crate) fn multiply_dense(
-    isa: Isa,
-    weights: Weights<'_>,
-    inputs: usize,
-    x: &[f32],
-    out: &mut [f32],
-    finish: impl Fn(usize, &mut [f32]) + Sync,
-) -> bool {
-    let bf16 = matches!(weights, Weights::Bf16(_));
+/// `out = x · weightsᵀ` in tiles, if the instructions have any; whether they do. x `[rows, inputs]`; weights of one type, the
+/// second's outputs after the first's. Activations meet weights in bfloat16 as such where there are instructions for it
+/// ([`Isa::bf16_products`]).
+pub(crate) fn multiply_dense(isa: Isa, weights: &[Weights<'_>], inputs: usize, x: &[f32], sink: &mut Sink<'_>) -> bool {
+    let bf16 = matches!(weights[0], Weights::Bf16(_));
     let Some(format) = (if bf16 { Format::of_bf16(isa) } else { Format::of_f32(isa) }) else { return false };
     let shape = [x.len() / inputs, inputs];
     let part = |rows: Rows| Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs);
     let (single, rounded) = (|rows| Single(part(rows)), |rows| Rounded(part(rows)));
-    match (weights, amx_of(isa)) {
-        (Weights::Bf16(bits), Some(tiles)) => {
-            amx::multiply(tiles, shape, Pairs(Elements::new(bits, inputs)), rounded, out, finish);
+    let with = (isa, format);
+    match (&weights[0], amx_of(isa)) {
+        (Weights::Bf16(_), Some(tiles)) => {
+            amx::multiply(tiles, shape, both(weights, Weights::bits, inputs, Pairs), rounded, sink);
         }
-        (Weights::F32(weights), _) => {
-            multiply((isa, format), shape, Single(Elements::new(weights, inputs)), single, out, finish);
+        (Weights::F32(_), _) => {
+            multiply(with, shape, both(weights, Weights::floats, inputs, Single), single, sink);
         }
-        (Weights::F16(bits), _) => {
-            multiply((isa, format), shape, Widened::<true>(Elements::new(bits, inputs)), single, out, finish);
+        (Weights::F16(_), _) => {
+            multiply(with, shape, both(weights, Weights::bits, inputs, Widened::<true>), single, sink);
         }
-        (Weights::Bf16(bits), None) if format == Format::Bf16 => {
-            multiply((isa, format), shape, Pairs(Elements::new(bits, inputs)), rounded, out, finish);
+        (Weights::Bf16(_), None) if format == Format::Bf16 => {
+            multiply(with, shape, both(weights, Weights::bits, inputs, Pairs), rounded, sink);
         }
-        (Weights::Bf16(bits), _) => {
-            multiply((isa, format), shape, Widened::<false>(Elements::new(bits, inputs)), single, out, finish);
+        (Weights::Bf16(_), _) => {
+            multiply(with, shape, both(weights, Weights::bits, inputs, Widened::<false>), single, sink);
         }
     }
     true
+}
+
+/// The rows of one or two matrices as words.
+fn both<'a, T: Copy + Default + 'a, W>(
+    weights: &[Weights<'a>],
+    elements: impl Fn(&Weights<'a>) -> &'a [T],
+    inputs: usize,
+    words: impl Fn(Elements<'a, T>) -> W,
+) -> Both<W> {
+    let matrix = |i: usize| words(Elements::new(elements(&weights[i]), inputs));
+    Both { matrices: [matrix(0), matrix(weights.len() - 1)], first: elements(&weights[0]).len() / inputs }
+}
+
+impl<'a> Weights<'a> {
+    fn floats(&self) -> &'a [f32] {
+        match self {
+            Self::F32(floats) => floats,
+            _ => &[],
+        }
+    }
+
+    fn bits(&self) -> &'a [u16] {
+        match self {
+            Self::F16(bits) | Self::Bf16(bits) => bits,
+            Self::F32(_) => &[],
+        }
+    }
 }
 
 /// Outputs of a tile.
@@ -133,8 +158,8 @@ pub(crate) trait Operands: Sync {
     fn tiles(&self, rows: usize) -> Vec<Rows>;
     /// Room for weights.
     fn panel(&self) -> Self::Panel;
-    /// Lines up the weights of up to [`TASK_OUTPUTS`] outputs and of the block of inputs from `input`.
-    fn pack(&self, first: usize, outputs: usize, input: usize, panel: &mut Self::Panel);
+    /// Lines up the weights of a task's halves of tiles, each of up to [`LANES`] rows, and of the block of inputs from `input`.
+    fn pack(&self, halves: &[Rows], input: usize, panel: &mut Self::Panel);
     /// Writes, or adds, the products of a tile of rows and the panel's outputs from `output` on.
     ///
     /// # Safety
@@ -149,93 +174,4 @@ pub(crate) struct Target {
     pub(crate) stride: usize,
     /// Whether it is added to what is there.
     pub(crate) add: bool,
-}
-
-/// The output `[rows, outputs]`, of which tasks write different columns.
-struct Output {
-    first: *mut f32,
-    outputs: usize,
-}
-
-// SAFETY: tasks write disjoint elements, as `run` sees to.
-unsafe impl Sync for Output {}
-
-impl Output {
-    /// # Safety
-    /// The row is one of the output's, `count` elements from `first` lie in it, and nothing else refers to them.
-    unsafe fn row<'a>(&self, row: usize, first: usize, count: usize) -> &'a mut [f32] {
-        // SAFETY: as the caller promises.
-        unsafe { core::slice::from_raw_parts_mut(self.first.add(row * self.outputs + first), count) }
-    }
-}
-
-/// `out = x · weightsᵀ` for operands that hold rows of `x`; out `[rows, outputs]`. Finished parts of rows are given to
-/// `finish`, with the first output.
-pub(crate) fn run<O: Operands>(operands: &O, rows: usize, out: &mut [f32], finish: impl Fn(usize, &mut [f32]) + Sync) {
-    let outputs = out.len() / rows.max(1);
-    let out = Output { first: out.as_mut_ptr(), outputs };
-    let tiles = operands.tiles(rows);
-    let tasks = outputs.div_ceil(TASK_OUTPUTS);
-    (0..tasks).into_par_iter().for_each_init(
-        || operands.panel(),
-        |panel, task| {
-            let first = task * TASK_OUTPUTS;
-            let count = TASK_OUTPUTS.min(outputs - first);
-            for input in (0..operands.inputs()).step_by(operands.block_inputs()) {
-                operands.pack(first, count, input, panel);
-                for output in (0..count).step_by(OUTPUTS) {
-                    let width = OUTPUTS.min(count - output);
-                    for &tile in &tiles {
-                        // SAFETY: the tile's rows and the task's outputs lie in the output, and are this task's alone.
-                        unsafe { tile_of(operands, panel, output, input, tile, &out, first, width) };
-                    }
-                }
-            }
-            for row in 0..rows {
-                // SAFETY: as above.
-                finish(first, unsafe { out.row(row, first, count) });
-            }
-        },
-    );
-}
-
-/// One tile; of outputs that are too few for a whole one, by way of a buffer.
-///
-/// # Safety
-/// Rows and outputs are the output's, and nothing else refers to them.
-#[expect(clippy::too_many_arguments, reason = "a tile has this many coordinates")]
-unsafe fn tile_of<O: Operands>(
-    operands: &O,
-    panel: &O::Panel,
-    output: usize,
-    input: usize,
-    rows: Rows,
-    out: &Output,
-    first: usize,
-    width: usize,
-) {
-    let add = input > 0;
-    if width == OUTPUTS {
-        // SAFETY: a whole tile lies in the output.
-        unsafe {
-            let target = out.first.add(rows.first * out.outputs + first + output);
-            operands.multiply(panel, output, input, rows, Target { first: target, stride: out.outputs, add });
-        }
-        return;
-    }
-    let mut buffer = [[0.0; OUTPUTS]; AMX_ROWS];
-    for r in 0..rows.count {
-        // SAFETY: as the caller promises.
-        let row = unsafe { out.row(rows.first + r, first + output, width) };
-        if add {
-            buffer[r][..width].copy_from_slice(row);
-        }
-    }
-    let target = Target { first: buffer.as_mut_ptr().cast(), stride: OUTPUTS, add };
-    // SAFETY: the buffer has room for every tile.
-    unsafe { operands.multiply(panel, output, input, rows, target) };
-    for r in 0..rows.count {
-        // SAFETY: as the caller promises.
-        unsafe { out.row(rows.first + r, first + output, width) }.copy_from_slice(&buffer[r][..width]);
-    }
 }

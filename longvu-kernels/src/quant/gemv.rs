@@ -212,7 +212,7 @@ impl<const R: usize> Activations<R> {
 
 /// The scales of sixteen groups.
 #[inline(always)]
-fn load_scales<S: Simd>(s: S, row: ScaleRow<'_>, vector: usize) -> S::F {
+pub(super) fn load_scales<S: Simd>(s: S, row: ScaleRow<'_>, vector: usize) -> S::F {
     match row {
         ScaleRow::F32(row) => s.load(&row.as_chunks::<LANES>().0[vector]),
         ScaleRow::F16(row) => s.load_f16(&row.as_chunks::<LANES>().0[vector]),

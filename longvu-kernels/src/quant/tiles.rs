@@ -4,8 +4,9 @@
 //! than others coarsens the steps of its own group, in its own row, and of nothing else. Sums of a group are exact, in 32
 //! bits; 4-bit codes are widened while they are lined up.
 
+use super::QuantMatrix;
 use super::codes::{Codes, MIDDLE};
-use super::{QuantMatrix, Scales};
+use super::gemv::load_scales;
 use crate::amx::Amx;
 use crate::isa::Isa;
 use crate::simd::{Kernel, LANES, Level, Simd};
@@ -14,7 +15,7 @@ use crate::tiles::avx512::{INT8_ROWS, int8_tile};
 use crate::tiles::integers::{QuantRows, QuantTile};
 use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, tiles};
 use crate::tiles::words::{Elements, Rounded};
-use crate::tiles::{OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target, amx, amx_of, block_rows, run};
+use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, amx, amx_of, block_rows, run};
 use core::ops::Range;
 use rayon::prelude::*;
 
@@ -30,18 +31,13 @@ const TOP: f32 = 127.0;
 /// What activation codes stand above their meaning, as one operand of the products is unsigned.
 const ABOVE: i32 = 128;
 
-/// `out = x · weightsᵀ` where the machine multiplies 8-bit integers; whether it does. x `[rows, inputs]`, out
-/// `[rows, outputs]`. Finished parts of rows are given to `finish`, as their first output and the elements.
-pub(crate) fn multiply(
-    isa: Isa,
-    matrix: &QuantMatrix,
-    x: &[f32],
-    out: &mut [f32],
-    finish: impl Fn(usize, &mut [f32]) + Sync,
-) -> bool {
+/// `out = x · weightsᵀ` where the machine multiplies 8-bit integers; whether it does. x `[rows, inputs]`. The matrices are of
+/// one format and as many inputs; the second's outputs come after the first's.
+pub(crate) fn multiply(isa: Isa, matrices: &[&QuantMatrix], x: &[f32], sink: &mut Sink<'_>) -> bool {
+    let matrix = matrices[0];
     let [rows, inputs] = [x.len() / matrix.inputs, matrix.inputs];
     if let Some(tiles) = amx_of(isa) {
-        multiply_on_amx(tiles, matrix, x, out, finish);
+        multiply_on_amx(tiles, matrices, x, sink);
         return true;
     }
     if isa.int8_products().is_none() {
@@ -50,10 +46,9 @@ pub(crate) fn multiply(
     let mut memory = Activations::default();
     for block in Rows::split(rows, block_rows(inputs)) {
         let x = &x[block.first * matrix.inputs..][..block.count * matrix.inputs];
-        let out = &mut out[block.first * matrix.outputs..][..block.count * matrix.outputs];
-        let mut operands = Integers { isa, level: Level::of(isa), matrix, x: core::mem::take(&mut memory) };
+        let mut operands = Integers { isa, level: Level::of(isa), matrix, matrices, x: core::mem::take(&mut memory) };
         operands.quantize(x, block.count);
-        run(&operands, block.count, out, &finish);
+        run(&operands, block, sink);
         memory = operands.x;
     }
     true
@@ -61,26 +56,27 @@ pub(crate) fn multiply(
 
 /// The product on the tiles of AMX, in bfloat16: its sums of integers would leave the tiles after every group, which takes longer
 /// than the products, and activations lose less in bfloat16.
-pub(crate) fn multiply_on_amx(
-    tiles: (Amx, Level),
-    matrix: &QuantMatrix,
-    x: &[f32],
-    out: &mut [f32],
-    finish: impl Fn(usize, &mut [f32]) + Sync,
-) {
-    let inputs = matrix.inputs;
+pub(crate) fn multiply_on_amx(tiles: (Amx, Level), matrices: &[&QuantMatrix], x: &[f32], sink: &mut Sink<'_>) {
+    let inputs = matrices[0].inputs;
     let rounded = |rows: Rows| Rounded(Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs));
-    amx::multiply(tiles, [x.len() / inputs, inputs], Restored(matrix), rounded, out, finish);
+    amx::multiply(tiles, [x.len() / inputs, inputs], Restored(matrices), rounded, sink);
+}
+
+/// The matrix, and its row, that a row of several is.
+fn row_of<'a>(matrices: &[&'a QuantMatrix], row: usize) -> (&'a QuantMatrix, usize) {
+    let first = matrices[0].outputs;
+    if row < first { (matrices[0], row) } else { (matrices[1], row - first) }
 }
 
 /// Weights as pairs of bfloat16.
-struct Restored<'a>(&'a QuantMatrix);
+struct Restored<'a>(&'a [&'a QuantMatrix]);
 
 impl Words for Restored<'_> {
     #[inline(always)]
     fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
         let mut weights = [0.0; 2 * LANES];
-        self.0.decode(row, 2 * word, &mut weights);
+        let (matrix, row) = row_of(self.0, row);
+        matrix.decode(row, 2 * word, &mut weights);
         s.round_bf16(&weights, out);
     }
 }
@@ -100,7 +96,9 @@ struct Activations {
 struct Integers<'a> {
     isa: Isa,
     level: Level,
+    /// The first of the matrices.
     matrix: &'a QuantMatrix,
+    matrices: &'a [&'a QuantMatrix],
     x: Activations,
 }
 
@@ -206,12 +204,11 @@ impl Operands for Integers<'_> {
         }
     }
 
-    fn pack(&self, first: usize, outputs: usize, input: usize, panel: &mut Panel) {
+    fn pack(&self, halves: &[Rows], input: usize, panel: &mut Panel) {
         let (words, groups) = self.block(input);
         let weights = LineUpWeights {
-            weights: &CodesOf(self.matrix),
-            first,
-            outputs,
+            weights: &CodesOf(self.matrices),
+            halves,
             word: words.start,
             words: words.len(),
             room: WORDS,
@@ -219,21 +216,19 @@ impl Operands for Integers<'_> {
         };
         self.level.run(weights);
         let (room, group) = (WORDS / self.group(), self.group());
-        for half in 0..outputs.next_multiple_of(OUTPUTS) / LANES {
+        for (half, rows) in halves.iter().enumerate() {
             let lines = &panel.codes[half * WORDS..][..words.len()];
             self.level.run(Starts { lines, group, starts: &mut panel.starts[half * room..][..groups.len()] });
-            let count = outputs.saturating_sub(half * LANES).min(LANES);
-            let output = first + half * LANES;
-            let read = |from: &Scales, out: &mut [[f32; LANES]]| {
-                for (g, out) in groups.clone().zip(&mut out[half * room..]) {
-                    for lane in 0..LANES {
-                        out[lane] = if lane < count { from.get((output + lane) * self.matrix.stride + g) } else { 0.0 };
-                    }
-                }
-            };
-            read(&self.matrix.scales, &mut panel.scales);
-            if let Some(offsets) = &self.matrix.offsets {
-                read(offsets, &mut panel.offsets);
+            let (scales, offsets) = (&mut panel.scales[half * room..], panel.offsets.get_mut(half * room..));
+            self.level.run(Lanes {
+                from: self.matrices,
+                rows: *rows,
+                groups: groups.clone(),
+                offsets: false,
+                out: scales,
+            });
+            if let Some(out) = offsets.filter(|offsets| !offsets.is_empty()) {
+                self.level.run(Lanes { from: self.matrices, rows: *rows, groups: groups.clone(), offsets: true, out });
             }
         }
     }
@@ -338,15 +333,57 @@ impl Words for Quantized<'_> {
     }
 }
 
+/// Scales, or offsets, of the groups of sixteen rows, a lane for each; 0 where there is no row.
+struct Lanes<'a> {
+    from: &'a [&'a QuantMatrix],
+    rows: Rows,
+    groups: Range<usize>,
+    offsets: bool,
+    /// `[groups]`.
+    out: &'a mut [[f32; LANES]],
+}
+
+impl Kernel for Lanes<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // Rows of scales are whole vectors, read from the one that has the first group.
+        let first = self.groups.start / LANES * LANES;
+        for start in (first..self.groups.end).step_by(LANES) {
+            let mut block = [[0; LANES]; LANES];
+            for lane in 0..self.rows.count {
+                let (matrix, row) = row_of(self.from, self.rows.first + lane);
+                let values = match (&matrix.offsets, self.offsets) {
+                    (Some(offsets), true) => offsets,
+                    _ => &matrix.scales,
+                };
+                let mut lanes = [0.0; LANES];
+                s.store(&mut lanes, load_scales(s, values.row(row, matrix.stride), start / LANES));
+                block[lane] = lanes.map(f32::to_bits);
+            }
+            s.transpose(&mut block);
+            for (g, lanes) in (start..).zip(block) {
+                if let Some(out) = g.checked_sub(self.groups.start).and_then(|g| self.out.get_mut(g))
+                    && g < self.groups.end
+                {
+                    *out = lanes.map(f32::from_bits);
+                }
+            }
+        }
+    }
+}
+
 /// Codes of weights, four to a word.
-struct CodesOf<'a>(&'a QuantMatrix);
+struct CodesOf<'a>(&'a [&'a QuantMatrix]);
 
 impl Words for CodesOf<'_> {
     #[inline(always)]
     fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
-        let padded = self.0.padded();
+        let (matrix, row) = row_of(self.0, row);
+        let padded = matrix.padded();
         let (first, end) = (row * padded + (word * QUAD).min(padded), (row + 1) * padded);
-        match &self.0.codes {
+        match &matrix.codes {
             Codes::Int8(codes) => {
                 let codes = &codes[first..end.min(first + QUAD * LANES)];
                 let mut bytes = [0; QUAD * LANES];
@@ -359,7 +396,7 @@ impl Words for CodesOf<'_> {
                 let codes = &codes[first / 2..end.min(first + QUAD * LANES) / 2];
                 let mut bytes = [0; QUAD * LANES / 2];
                 bytes[..codes.len()].copy_from_slice(codes);
-                let base = if self.0.offsets.is_some() { 0 } else { MIDDLE as u8 };
+                let base = if matrix.offsets.is_some() { 0 } else { MIDDLE as u8 };
                 s.widen_nibbles(&bytes, base, out);
             }
         }

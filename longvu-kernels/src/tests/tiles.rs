@@ -6,7 +6,7 @@ use crate::isa::Isa;
 use crate::quant::{multiply_int8, multiply_on_amx};
 use crate::simd::Level;
 use crate::tiles::words::{Elements, Pairs, Rounded};
-use crate::tiles::{Rows, Weights, amx, multiply_dense};
+use crate::tiles::{Activation, Rows, Sink, Weights, amx, multiply_dense};
 use crate::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
 use half::{bf16, f16};
 use proptest::prelude::*;
@@ -38,17 +38,22 @@ fn steps(x: &[f32], inputs: usize, group: usize) -> Vec<f32> {
     x.chunks(inputs).flat_map(|row| row.chunks(group).flat_map(round)).collect()
 }
 
+/// Outputs as they are.
+fn plain(out: &mut [f32], outputs: usize) -> Sink<'_> {
+    Sink::plain(Level::best(), out, outputs, None, Activation::None)
+}
+
 /// Outputs of rows in bfloat16; `None` where the machine has no such products.
 fn in_bf16(isa: Isa, weights: &[u16], inputs: usize, x: &[f32]) -> Option<Vec<f32>> {
     let mut out = vec![f32::NAN; x.len() / inputs * (weights.len() / inputs)];
-    let done =
-        isa.bf16_products().is_some() && multiply_dense(isa, Weights::Bf16(weights), inputs, x, &mut out, |_, _| {});
+    let mut sink = plain(&mut out, weights.len() / inputs);
+    let done = isa.bf16_products().is_some() && multiply_dense(isa, &[Weights::Bf16(weights)], inputs, x, &mut sink);
     done.then_some(out)
 }
 
 fn in_int8(isa: Isa, matrix: &QuantMatrix, x: &[f32]) -> Option<Vec<f32>> {
     let mut out = vec![f32::NAN; x.len() / matrix.inputs() * matrix.outputs()];
-    multiply_int8(isa, matrix, x, &mut out, |_, _| {}).then_some(out)
+    multiply_int8(isa, &[matrix], x, &mut plain(&mut out, matrix.outputs())).then_some(out)
 }
 
 const FORMATS: [QuantFormat; 4] = [
@@ -92,7 +97,7 @@ proptest! {
             let storage = [Weights::F32(&weights), Weights::F16(&halves), Weights::Bf16(&bits(&brains))];
             for (i, (weights, expected)) in storage.into_iter().zip(&expected).enumerate() {
                 let mut out = vec![f32::NAN; rows * outputs];
-                let done = multiply_dense(isa, weights, inputs, &x, &mut out, |_, _| {});
+                let done = multiply_dense(isa, &[weights], inputs, &x, &mut plain(&mut out, outputs));
                 assert_eq!(done, isa > Isa::Portable);
                 if done && (i < 2 || isa.bf16_products().is_none()) {
                     assert_close(&out, expected, 2e-4, 0.0);
@@ -190,16 +195,60 @@ fn products_on_amx_are_those_of_the_rounded_operands() {
             let (bits, elements) = (bits(&weights), |part: Rows| &x[part.first * inputs..][..part.count * inputs]);
             let (pairs, rounding) =
                 (Pairs(Elements::new(&bits, inputs)), |part| Rounded(Elements::new(elements(part), inputs)));
-            amx::multiply((amx, level), [rows, inputs], pairs, rounding, &mut out, |_, _| {});
+            amx::multiply((amx, level), [rows, inputs], pairs, rounding, &mut plain(&mut out, outputs));
             assert_close(&out, &product(&weights, inputs, &rounded(&x)), 2e-4, 0.0);
             for format in FORMATS {
                 let matrix = QuantMatrix::quantize(format, &weights, inputs);
                 let mut restored = vec![0.0; weights.len()];
                 matrix.dequantize(0, &mut restored);
                 out.fill(f32::NAN);
-                multiply_on_amx((amx, level), &matrix, &x, &mut out, |_, _| {});
+                multiply_on_amx((amx, level), &[&matrix], &x, &mut plain(&mut out, outputs));
                 assert_close(&out, &product(&rounded(&restored), inputs, &rounded(&x)), 2e-4, 0.0);
             }
         }
     });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn what_is_done_to_outputs_is_what_is_done_afterwards(
+        seed: u64,
+        rows in 1usize..40,
+        inner in 1usize..150,
+        inputs in 1usize..700,
+        biased: bool,
+    ) {
+        let (gate, up) = (noise(seed, inner * inputs, 0.1), noise(seed ^ 1, inner * inputs, 0.1));
+        let x = noise(seed ^ 2, rows * inputs, 1.0);
+        let biases = [noise(seed ^ 3, inner, 1.0), noise(seed ^ 4, inner, 1.0)];
+        for isa in present() {
+            let level = Level::of(isa);
+            let brains = [bits(&gate), bits(&up)];
+            let of_floats = [[Weights::F32(&gate), Weights::F32(&up)], [Weights::Bf16(&brains[0]), Weights::Bf16(&brains[1])]];
+            let quantised = FORMATS.map(|format| [&gate, &up].map(|w| QuantMatrix::quantize(format, w, inputs)));
+            let multiply = |kind: usize, part: &[usize], sink: &mut Sink<'_>| match kind.checked_sub(of_floats.len()) {
+                None => multiply_dense(isa, &part.iter().map(|&i| of_floats[kind][i]).collect::<Vec<_>>(), inputs, &x, sink),
+                Some(q) => multiply_int8(isa, &part.iter().map(|&i| &quantised[q][i]).collect::<Vec<_>>(), &x, sink),
+            };
+            for kind in 0..of_floats.len() + FORMATS.len() {
+                let bias = |i: usize| biased.then_some(&biases[i][..]);
+                let mut parts = [vec![0.0; rows * inner], vec![0.0; rows * inner]];
+                let done = multiply(kind, &[0], &mut Sink::plain(level, &mut parts[0], inner, bias(0), Activation::None));
+                multiply(kind, &[1], &mut Sink::plain(level, &mut parts[1], inner, bias(1), Activation::None));
+                let mut gated = vec![f32::NAN; rows * inner];
+                let pair = biased.then_some([&biases[0][..], &biases[1][..]]);
+                assert_eq!(multiply(kind, &[0, 1], &mut Sink::gated(level, &mut gated, inner, pair)), done);
+                let mut activated = vec![f32::NAN; rows * inner];
+                multiply(kind, &[0], &mut Sink::plain(level, &mut activated, inner, bias(0), Activation::GeluTanh));
+                if done {
+                    let mut expected = vec![0.0; rows * inner];
+                    crate::silu_mul(&parts[0], &parts[1], &mut expected);
+                    assert_close(&gated, &super::wide(&expected), 1e-6, 1e-6);
+                    crate::gelu_tanh(&mut parts[0], None);
+                    assert_close(&activated, &super::wide(&parts[0]), 1e-6, 1e-6);
+                }
+            }
+        }
+    }
 }

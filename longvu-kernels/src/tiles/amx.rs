@@ -1,7 +1,7 @@
 //! Weights multiplied as pairs of bfloat16 on the tiles of AMX, two by two tiles of 16 rows and 16 outputs at once.
 
 use super::lines::{Line, LineUpWeights, Words};
-use super::{OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target, block_rows, run};
+use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, block_rows, run};
 use crate::amx::{Amx, Bf16, Lhs, MAX_ROWS, Out, Tiles};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use rayon::prelude::*;
@@ -12,22 +12,19 @@ const STEP: usize = 2;
 /// Words of a block: the weights of a tile take 32 KB.
 const WORDS: usize = 256;
 
-/// `out = x · weightsᵀ` of pairs of bfloat16: x `[rows, inputs]`, out `[rows, outputs]`. Finished parts of rows are given to
-/// `finish`, with their first output.
+/// `out = x · weightsᵀ` of pairs of bfloat16: x `[rows, inputs]`.
 pub(crate) fn multiply<W: Words + Sync, X: Words + Sync>(
     (amx, level): (Amx, Level),
     [rows, inputs]: [usize; 2],
     weights: W,
     x: impl Fn(Rows) -> X,
-    out: &mut [f32],
-    finish: impl Fn(usize, &mut [f32]) + Sync,
+    sink: &mut Sink<'_>,
 ) {
-    let outputs = out.len() / rows;
     let words = inputs.div_ceil(STEP).next_multiple_of(LANES);
     let mut operands = Blocks { amx, level, weights, words, x: Vec::new() };
     for block in Rows::split(rows, block_rows(words * size_of::<u32>())) {
         operands.line_up(&x(block), block.count);
-        run(&operands, block.count, &mut out[block.first * outputs..][..block.count * outputs], &finish);
+        run(&operands, block, sink);
     }
 }
 
@@ -101,11 +98,11 @@ impl<W: Words + Sync> Operands for Blocks<W> {
         Panel { tiles: Tiles::new(self.amx), lines: vec![[0; LANES]; TASK_OUTPUTS / LANES * WORDS] }
     }
 
-    fn pack(&self, first: usize, outputs: usize, input: usize, panel: &mut Panel) {
+    fn pack(&self, halves: &[Rows], input: usize, panel: &mut Panel) {
         let word = input / STEP;
         let words = WORDS.min(self.words - word);
         let (weights, panel) = (&self.weights, &mut panel.lines[..]);
-        self.level.run(LineUpWeights { weights, first, outputs, word, words, room: WORDS, panel });
+        self.level.run(LineUpWeights { weights, halves, word, words, room: WORDS, panel });
     }
 
     unsafe fn multiply(&self, panel: &Panel, output: usize, input: usize, rows: Rows, out: Target) {

@@ -1,7 +1,7 @@
 //! Weights in floating point, multiplied as lines of words with words of activations that are broadcast.
 
 use super::lines::{Line, LineUpRows, LineUpWeights, Words, tiles};
-use super::{OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target, block_rows, run};
+use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, block_rows, run};
 use crate::isa::Isa;
 use crate::simd::{LANES, Level};
 use rayon::prelude::*;
@@ -50,22 +50,19 @@ impl Format {
     }
 }
 
-/// `out = x · weightsᵀ` of words in a format: x `[rows, inputs]`, out `[rows, outputs]`. Finished parts of rows are given to
-/// `finish`, with their first output.
+/// `out = x · weightsᵀ` of words in a format: x `[rows, inputs]`.
 pub(super) fn multiply<W: Words + Sync, X: Words + Sync>(
     (isa, format): (Isa, Format),
     [rows, inputs]: [usize; 2],
     weights: W,
     x: impl Fn(Rows) -> X,
-    out: &mut [f32],
-    finish: impl Fn(usize, &mut [f32]) + Sync,
+    sink: &mut Sink<'_>,
 ) {
-    let outputs = out.len() / rows;
     let words = inputs.div_ceil(format.step()).next_multiple_of(LANES);
     let mut operands = Dense { format, level: Level::of(isa), weights, words, x: Vec::new() };
     for block in Rows::split(rows, block_rows(words * size_of::<u32>())) {
         operands.line_up(&x(block), block.count);
-        run(&operands, block.count, &mut out[block.first * outputs..][..block.count * outputs], &finish);
+        run(&operands, block, sink);
     }
 }
 
@@ -116,9 +113,9 @@ impl<W: Words + Sync> Operands for Dense<W> {
         vec![[0; LANES]; TASK_OUTPUTS / LANES * WORDS]
     }
 
-    fn pack(&self, first: usize, outputs: usize, input: usize, panel: &mut Vec<Line>) {
+    fn pack(&self, halves: &[Rows], input: usize, panel: &mut Vec<Line>) {
         let ((word, words), weights) = (self.block(input), &self.weights);
-        self.level.run(LineUpWeights { weights, first, outputs, word, words, room: WORDS, panel });
+        self.level.run(LineUpWeights { weights, halves, word, words, room: WORDS, panel });
     }
 
     unsafe fn multiply(&self, panel: &Vec<Line>, output: usize, input: usize, rows: Rows, out: Target) {

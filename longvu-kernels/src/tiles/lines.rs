@@ -2,7 +2,7 @@
 //!
 //! A word is 32 bits of a row: one `f32`, two `bf16` or four bytes of neighbouring inputs.
 
-use super::{OUTPUTS, Rows};
+use super::Rows;
 use crate::simd::{Kernel, LANES, Simd};
 
 /// Sixteen words.
@@ -69,15 +69,15 @@ impl<W: Words> Kernel for LineUpRows<'_, W> {
     }
 }
 
-/// Lines up the weights of a task: `words` of each output, `room` of them in the panel, from `word` on.
+/// Lines up the weights of halves of tiles: `words` of each output from `word` on, with `room` of them in the panel.
 pub(crate) struct LineUpWeights<'a, W> {
     pub(crate) weights: &'a W,
-    pub(crate) first: usize,
-    pub(crate) outputs: usize,
+    /// The rows of weights of each half; there may be fewer than sixteen.
+    pub(crate) halves: &'a [Rows],
     pub(crate) word: usize,
     pub(crate) words: usize,
     pub(crate) room: usize,
-    /// `[halves of tiles, room]`.
+    /// `[halves, room]`.
     pub(crate) panel: &'a mut [Line],
 }
 
@@ -86,13 +86,8 @@ impl<W: Words> Kernel for LineUpWeights<'_, W> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { weights, first, outputs, word, words, room, panel } = self;
-        // Whole tiles: the second half of the last may have no outputs of its own.
-        let halves = outputs.next_multiple_of(OUTPUTS) / LANES;
-        for (half, out) in panel.chunks_mut(room).take(halves).enumerate() {
-            let output = half * LANES;
-            let count = outputs.saturating_sub(output).min(LANES);
-            line_up(s, weights, first + output, count, word, &mut out[..words]);
+        for (rows, out) in self.halves.iter().zip(self.panel.chunks_mut(self.room)) {
+            line_up(s, self.weights, rows.first, rows.count, self.word, &mut out[..self.words]);
         }
     }
 }

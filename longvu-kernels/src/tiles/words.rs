@@ -78,3 +78,21 @@ impl<const F16: bool> Words for Widened<'_, F16> {
         });
     }
 }
+
+/// The rows of one matrix after those of another.
+pub(crate) struct Both<W> {
+    pub(crate) matrices: [W; 2],
+    /// Rows of the first.
+    pub(crate) first: usize,
+}
+
+impl<W: Words> Words for Both<W> {
+    #[inline(always)]
+    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
+        if row < self.first {
+            self.matrices[0].read(s, row, word, out);
+        } else {
+            self.matrices[1].read(s, row - self.first, word, out);
+        }
+    }
+}
