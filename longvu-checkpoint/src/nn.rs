@@ -9,7 +9,7 @@ use burn::{
 };
 use longvu_core::{
     QuantizedMatrix,
-    ops::{self, Precision},
+    ops::{self, Activation, Precision, Weight},
 };
 
 use crate::Weights;
@@ -22,6 +22,16 @@ pub enum LinearWeight {
     Dense(Param<Tensor<2>>),
     /// In groups of integers.
     Quantized(QuantizedMatrix),
+}
+
+impl LinearWeight {
+    /// Gives `work` the weight as operations take it.
+    fn with<T>(&self, work: impl FnOnce(Weight<'_>) -> T) -> T {
+        match self {
+            Self::Dense(weight) => work(Weight::Dense(&weight.val())),
+            Self::Quantized(weight) => work(Weight::Quantized(weight)),
+        }
+    }
 }
 
 /// A linear layer, with or without a bias.
@@ -50,12 +60,27 @@ impl Linear {
 
     /// `[..., d_input]` to `[..., d_output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let bias = self.bias.as_ref().map(|b| b.val());
-        match &self.weight {
-            LinearWeight::Dense(weight) => ops::linear(x, weight.val(), bias),
-            LinearWeight::Quantized(weight) => ops::linear_quantized(x, weight, bias),
-        }
+        self.forward_activated(x, Activation::None)
     }
+
+    /// [`Linear::forward`], and an activation of what comes out.
+    pub fn forward_activated<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
+        let bias = self.bias.as_ref().map(|b| b.val());
+        self.weight.with(|weight| ops::linear_activated(x, weight, bias, activation))
+    }
+
+    /// `silu(gate) * up` of a layer whose outputs are those of gate and up, side by side: `[..., d_input]` to
+    /// `[..., d_output / 2]`.
+    pub fn forward_swiglu<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let biases: Vec<_> = self.bias.iter().map(|b| b.val()).collect();
+        self.weight.with(|weight| ops::linear_gated(x, &[weight], &biases))
+    }
+}
+
+/// `silu(gate) * up` of two layers, the hidden layer of a SwiGLU feed-forward.
+pub fn gated<const D: usize>(gate: &Linear, up: &Linear, x: Tensor<D>) -> Tensor<D> {
+    let biases: Vec<_> = gate.bias.iter().chain(&up.bias).map(|b| b.val()).collect();
+    gate.weight.with(|gate| up.weight.with(|up| ops::linear_gated(x, &[gate, up], &biases)))
 }
 
 /// Layer normalisation with scale and shift.

@@ -157,29 +157,34 @@ pub fn linear_activated(
     }
 }
 
-/// `out = silu(gate) * up` of two layers: weights `[inner, inputs]` each, x `[rows, inputs]`, biases `[inner]`, out
-/// `[rows, inner]`. Whether it was computed: of a few rows, or without tiles, it is not, and out is left as it is.
+/// `out = silu(gate) * up` of two layers, whose weights are two matrices `[inner, inputs]`, or the rows of one, those of the
+/// gate first: x `[rows, inputs]`, biases `[inner]`, out `[rows, inner]`. Whether it was computed: of a few rows, or where
+/// there are no tiles for such weights, it is not, and out is left as it is.
 ///
 /// # Panics
 /// If the lengths do not fit.
 #[must_use]
 pub fn linear_gated(
-    gate: WeightMatrix<'_>,
-    up: WeightMatrix<'_>,
+    weights: &[WeightMatrix<'_>],
     inputs: usize,
     x: &[f32],
     biases: Option<[&[f32]; 2]>,
     out: &mut [f32],
 ) -> bool {
     let (rows, inner) = shape(inputs, x, biases.map(|biases| biases[0]), out);
-    assert!(gate.len() == inner * inputs && up.len() == gate.len(), "weights of two times {inner} x {inputs}");
+    let fits = |weights: &WeightMatrix<'_>, outputs: usize| weights.len() == outputs * inputs;
+    let fit = match weights {
+        [fused] => fits(fused, 2 * inner),
+        [gate, up] => fits(gate, inner) && fits(up, inner),
+        _ => false,
+    };
+    assert!(fit, "weights of two times {inner} x {inputs}");
     assert!(biases.is_none_or(|biases| biases[1].len() == inner), "bias of {inner} outputs");
-    let isa = Isa::used();
-    if rows <= MAX_ROWS || !gate.is_like(&up) {
+    if rows <= MAX_ROWS || !weights.iter().all(|other| weights[0].is_like(other)) {
         return false;
     }
-    let mut sink = Sink::gated(Level::of(isa), out, inner, biases);
-    multiply_in_tiles(isa, &[gate, up], inputs, x, &mut sink)
+    let isa = Isa::used();
+    multiply_in_tiles(isa, weights, inputs, x, &mut Sink::gated(Level::of(isa), out, inner, biases))
 }
 
 /// The product in tiles, if the instructions have any for such weights; whether they do.

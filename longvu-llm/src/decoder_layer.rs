@@ -9,7 +9,7 @@ use burn::{
 use longvu_checkpoint::{
     Weights,
     config::{DecoderConfig, LanguageModel},
-    nn::{Linear, LinearWeight, RmsNorm},
+    nn::{Linear, LinearWeight, RmsNorm, gated},
 };
 use longvu_core::ops;
 
@@ -207,6 +207,6 @@ impl Mlp {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.down_proj.forward(ops::silu_mul(self.gate_proj.forward(x.clone()), self.up_proj.forward(x)))
+        self.down_proj.forward(gated(&self.gate_proj, &self.up_proj, x))
     }
 }

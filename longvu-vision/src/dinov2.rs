@@ -11,7 +11,7 @@ use longvu_checkpoint::{
     config::Dinov2Config,
     nn::{LayerNorm, Linear},
 };
-use longvu_core::ops::{self, Interpolation};
+use longvu_core::ops::{self, Activation, Interpolation};
 
 use crate::{attention::SelfAttention, patch::PatchEmbed};
 
@@ -169,8 +169,8 @@ impl Mlp {
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::SwiGlu(mlp) => mlp.weights_out.forward(ops::swiglu(mlp.weights_in.forward(x))),
-            Self::Gelu(mlp) => mlp.fc2.forward(ops::gelu(mlp.fc1.forward(x))),
+            Self::SwiGlu(mlp) => mlp.weights_out.forward(mlp.weights_in.forward_swiglu(x)),
+            Self::Gelu(mlp) => mlp.fc2.forward(mlp.fc1.forward_activated(x, Activation::Gelu)),
         }
     }
 }

@@ -11,7 +11,7 @@ use longvu_checkpoint::{
     config::SiglipConfig,
     nn::{LayerNorm, Linear},
 };
-use longvu_core::ops::{self, Interpolation};
+use longvu_core::ops::{self, Activation, Interpolation};
 
 use crate::{attention::SelfAttention, patch::PatchEmbed};
 
@@ -163,7 +163,8 @@ impl Layer {
     fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {
         let attended = self.self_attn.forward(self.layer_norm1.forward(hidden_states.clone()));
         let hidden_states = ops::add_residual(hidden_states, attended, None);
-        let hidden = self.fc1.forward(self.layer_norm2.forward(hidden_states.clone()));
-        ops::add_residual(hidden_states, self.fc2.forward(ops::gelu_tanh(hidden)), None)
+        let hidden = self.layer_norm2.forward(hidden_states.clone());
+        let hidden = self.fc1.forward_activated(hidden, Activation::GeluTanh);
+        ops::add_residual(hidden_states, self.fc2.forward(hidden), None)
     }
 }

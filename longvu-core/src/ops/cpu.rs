@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::attention::Precision;
+use super::linear::{Activation, Weight};
 use burn::{
     backend::{BackendTypes, Flex},
     tensor::{DType, Device, Tensor, TensorData, bf16, f16},
@@ -150,42 +151,77 @@ pub(super) fn norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Option
     tensor(out, dims)
 }
 
-/// `x @ weight^T + bias`; `None` if the weight's dtype has no kernel or it lies elsewhere.
-pub(super) fn linear<const D: usize>(x: Tensor<D>, weight: &Tensor<2>, bias: Option<Tensor<1>>) -> Option<Tensor<D>> {
+/// A weight where it lies.
+enum Stored<'a> {
+    Dense(Primitive),
+    Quantized(&'a longvu_kernels::QuantMatrix),
+}
+
+impl<'a> Stored<'a> {
+    /// `None` if it lies elsewhere.
+    fn of(weight: &Weight<'a>) -> Option<Self> {
+        Some(match weight {
+            Weight::Dense(weight) => Self::Dense(primitive((*weight).clone())?),
+            Weight::Quantized(weight) => Self::Quantized(weight.kernel()),
+        })
+    }
+
+    /// `None` if the dtype has no kernel.
+    fn matrix(&self) -> Option<WeightMatrix<'_>> {
+        Some(match self {
+            Self::Dense(weight) => match weight.dtype() {
+                DType::F32 => WeightMatrix::F32(weight.as_slice::<f32>()?),
+                DType::F16 => WeightMatrix::F16(weight.as_slice::<f16>()?),
+                DType::BF16 => WeightMatrix::Bf16(weight.as_slice::<bf16>()?),
+                _ => return None,
+            },
+            Self::Quantized(matrix) => WeightMatrix::Quant(matrix),
+        })
+    }
+}
+
+/// The activation of `x @ weight^T + bias`; `None` if the weight's dtype has no kernel or it lies elsewhere.
+pub(super) fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: &Weight<'_>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+) -> Option<Tensor<D>> {
     let [outputs, inputs] = weight.dims();
-    let weight = primitive(weight.clone())?;
-    let matrix = match weight.dtype() {
-        DType::F32 => WeightMatrix::F32(weight.as_slice::<f32>()?),
-        DType::F16 => WeightMatrix::F16(weight.as_slice::<f16>()?),
-        DType::BF16 => WeightMatrix::Bf16(weight.as_slice::<bf16>()?),
-        _ => return None,
-    };
-    Some(product(x, matrix, outputs, inputs, bias))
-}
-
-/// `x @ weight^T + bias` of quantised weights.
-pub(super) fn linear_quantized<const D: usize>(
-    x: Tensor<D>,
-    weight: &longvu_kernels::QuantMatrix,
-    bias: Option<Tensor<1>>,
-) -> Tensor<D> {
-    product(x, WeightMatrix::Quant(weight), weight.outputs(), weight.inputs(), bias)
-}
-
-fn product<const D: usize>(
-    x: Tensor<D>,
-    weight: WeightMatrix<'_>,
-    outputs: usize,
-    inputs: usize,
-    bias: Option<Tensor<1>>,
-) -> Tensor<D> {
+    let stored = Stored::of(weight)?;
+    let matrix = stored.matrix()?;
     let mut dims = x.dims();
     dims[D - 1] = outputs;
     let (x, bias, mut out) = (Elements::of(x), bias.map(Elements::of), buffer(dims.iter().product()));
     if !out.is_empty() {
-        longvu_kernels::linear(weight, inputs, x.as_slice(), bias.as_ref().map(Elements::as_slice), &mut out);
+        let bias = bias.as_ref().map(Elements::as_slice);
+        longvu_kernels::linear_activated(matrix, inputs, x.as_slice(), bias, activation, &mut out);
     }
-    tensor(out, dims)
+    Some(tensor(out, dims))
+}
+
+/// `silu(x @ gate^T + bias) * (x @ up^T + bias)`, the weights being two or the halves of one; `None` if that is better
+/// computed one after the other.
+pub(super) fn linear_gated<const D: usize>(
+    x: Tensor<D>,
+    weights: &[Weight<'_>],
+    biases: &[Tensor<1>],
+) -> Option<Tensor<D>> {
+    let [outputs, inputs] = weights.first()?.dims();
+    let inner = if weights.len() == 1 { outputs / 2 } else { outputs };
+    let stored = weights.iter().map(Stored::of).collect::<Option<Vec<_>>>()?;
+    let matrices = stored.iter().map(Stored::matrix).collect::<Option<Vec<_>>>()?;
+    let biases: Vec<_> = biases.iter().cloned().map(Elements::of).collect();
+    let biases = match &biases[..] {
+        [] => None,
+        [fused] => Some(fused.as_slice().split_at(inner).into()),
+        [gate, up, ..] => Some([gate.as_slice(), up.as_slice()]),
+    };
+    let mut dims = x.dims();
+    dims[D - 1] = inner;
+    let (x, mut out) = (Elements::of(x), buffer(dims.iter().product()));
+    let done = !out.is_empty() && longvu_kernels::linear_gated(&matrices, inputs, x.as_slice(), biases, &mut out);
+    done.then(|| tensor(out, dims))
 }
 
 /// Rotates `[batch, positions, heads, head_dim]` by tables `[positions, head_dim / 2]`.

@@ -29,6 +29,7 @@ pub use cross_entropy::cross_entropy;
 pub use linear::linear;
 #[doc(hidden)]
 pub use linear::linear_quantized;
+pub use linear::{Activation, Weight, linear_activated, linear_gated};
 #[cfg(feature = "flex")]
 pub use longvu_kernels::Isa;
 pub use norm::{add_residual, layer_norm, rms_norm};
