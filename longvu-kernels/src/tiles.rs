@@ -114,9 +114,6 @@ pub(crate) const TASK_OUTPUTS: usize = 4 * OUTPUTS;
 /// The most rows of a tile in registers.
 pub(crate) const MAX_TILE_ROWS: usize = 14;
 
-/// The most rows of any tile.
-const AMX_ROWS: usize = crate::amx::MAX_ROWS;
-
 /// Rows that pass by the weights of a task before these are lined up again, of so many bytes a row once converted: what is
 /// in memory a second time is bounded.
 pub(crate) fn block_rows(row_bytes: usize) -> usize {
@@ -160,6 +157,10 @@ pub(crate) trait Operands: Sync {
     fn panel(&self) -> Self::Panel;
     /// Lines up the weights of a task's halves of tiles, each of up to [`LANES`] rows, and of the block of inputs from `input`.
     fn pack(&self, halves: &[Rows], input: usize, panel: &mut Self::Panel);
+    /// Asks for the activations of a tile of rows and the block of inputs from `input`.
+    fn prefetch_rows(&self, rows: Rows, input: usize);
+    /// Asks for a part, of so many, of what [`Operands::pack`] will read.
+    fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]);
     /// Writes, or adds, the products of a tile of rows and the panel's outputs from `output` on.
     ///
     /// # Safety

@@ -13,7 +13,7 @@ use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::tiles::avx2::{PAIRS_ROWS, VNNI_ROWS, int8_tile_pairs, int8_tile_vnni};
 use crate::tiles::avx512::{INT8_ROWS, int8_tile};
 use crate::tiles::integers::{QuantRows, QuantTile};
-use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, tiles};
+use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch, prefetch_all, prefetch_part, tiles};
 use crate::tiles::words::{Elements, Rounded};
 use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, amx, amx_of, block_rows, run};
 use core::ops::Range;
@@ -78,6 +78,11 @@ impl Words for Restored<'_> {
         let (matrix, row) = row_of(self.0, row);
         matrix.decode(row, 2 * word, &mut weights);
         s.round_bf16(&weights, out);
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, word: usize) {
+        CodesOf(self.0).prefetch(row, word / 2);
     }
 }
 
@@ -161,6 +166,19 @@ impl Integers<'_> {
         });
     }
 
+    /// A tile of rows and the block of inputs from `input`.
+    fn rows(&self, rows: Rows, input: usize) -> QuantRows<'_> {
+        let ((words, groups), all) = (self.block(input), self.words() / self.group());
+        let codes = rows.first * self.words() + words.start * rows.count;
+        let scales = rows.first * all + groups.start * rows.count..rows.first * all + groups.end * rows.count;
+        QuantRows {
+            codes: &self.x.codes[codes..][..words.len() * rows.count],
+            scales: &self.x.scales[scales.clone()],
+            sums: &self.x.sums[scales],
+            rows: rows.count,
+        }
+    }
+
     /// Words and groups of the block from an input on.
     fn block(&self, input: usize) -> (Range<usize>, Range<usize>) {
         let word = input / QUAD;
@@ -233,6 +251,15 @@ impl Operands for Integers<'_> {
         }
     }
 
+    fn prefetch_rows(&self, rows: Rows, input: usize) {
+        prefetch_all(self.rows(rows, input).codes);
+    }
+
+    fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]) {
+        let (words, _) = self.block(input);
+        prefetch_part(&CodesOf(self.matrices), halves, [words.start, words.len()], part);
+    }
+
     unsafe fn multiply(&self, panel: &Panel, output: usize, input: usize, rows: Rows, out: Target) {
         let (words, groups) = self.block(input);
         let (half, room) = (output / LANES, WORDS / self.group());
@@ -246,15 +273,7 @@ impl Operands for Integers<'_> {
             offsets: halves(&panel.offsets, half, room, groups.len()),
             group: self.group(),
         };
-        let all = self.words() / self.group();
-        let scales = rows.first * all + groups.start * rows.count..rows.first * all + groups.end * rows.count;
-        let codes = rows.first * self.words() + words.start * rows.count;
-        let x = QuantRows {
-            codes: &self.x.codes[codes..][..words.len() * rows.count],
-            scales: &self.x.scales[scales.clone()],
-            sums: &self.x.sums[scales],
-            rows: rows.count,
-        };
+        let x = self.rows(rows, input);
         // SAFETY: such operands are made only where the instructions are, and the caller promises the rest.
         unsafe {
             match self.isa {
@@ -399,6 +418,16 @@ impl Words for CodesOf<'_> {
                 let base = if matrix.offsets.is_some() { 0 } else { MIDDLE as u8 };
                 s.widen_nibbles(&bytes, base, out);
             }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, word: usize) {
+        let (matrix, row) = row_of(self.0, row);
+        let first = row * matrix.padded() + word * QUAD;
+        match &matrix.codes {
+            Codes::Int8(codes) => prefetch(codes, first),
+            Codes::Int4(codes) => prefetch(codes, first / 2),
         }
     }
 }

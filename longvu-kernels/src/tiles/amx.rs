@@ -1,6 +1,6 @@
 //! Weights multiplied as pairs of bfloat16 on the tiles of AMX, two by two tiles of 16 rows and 16 outputs at once.
 
-use super::lines::{Line, LineUpWeights, Words};
+use super::lines::{Line, LineUpWeights, Words, prefetch_all, prefetch_part};
 use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, block_rows, run};
 use crate::amx::{Amx, Bf16, Lhs, MAX_ROWS, Out, Tiles};
 use crate::simd::{Kernel, LANES, Level, Simd};
@@ -40,6 +40,13 @@ struct Blocks<W> {
 }
 
 impl<W> Blocks<W> {
+    /// Lines of a tile of rows and the block of inputs from `input`.
+    fn rows(&self, rows: Rows, input: usize) -> &[Line] {
+        let (tile, line) = (self.words / LANES * MAX_ROWS, input / STEP / LANES * MAX_ROWS);
+        let words = WORDS.min(self.words - input / STEP);
+        &self.x[rows.first / MAX_ROWS * tile..][line..line + words / LANES * MAX_ROWS]
+    }
+
     fn line_up<X: Words + Sync>(&mut self, x: &X, rows: usize) {
         let Self { level, words, .. } = *self;
         let tile = words / LANES * MAX_ROWS;
@@ -105,10 +112,18 @@ impl<W: Words + Sync> Operands for Blocks<W> {
         self.level.run(LineUpWeights { weights, halves, word, words, room: WORDS, panel });
     }
 
+    fn prefetch_rows(&self, rows: Rows, input: usize) {
+        prefetch_all(self.rows(rows, input));
+    }
+
+    fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]) {
+        let word = input / STEP;
+        prefetch_part(&self.weights, halves, [word, WORDS.min(self.words - word)], part);
+    }
+
     unsafe fn multiply(&self, panel: &Panel, output: usize, input: usize, rows: Rows, out: Target) {
-        let (tile, line) = (self.words / LANES * MAX_ROWS, input / STEP / LANES * MAX_ROWS);
         let words = WORDS.min(self.words - input / STEP);
-        let x = &self.x[rows.first / MAX_ROWS * tile..][line..line + words / LANES * MAX_ROWS];
+        let x = self.rows(rows, input);
         let weights = &panel.lines[output / LANES * WORDS..][..OUTPUTS / LANES * WORDS];
         let blocks = [halves(&weights[..words]), halves(&weights[WORDS..][..words])];
         // SAFETY: the caller promises that a whole tile is valid, and nobody else's.

@@ -1,6 +1,6 @@
 //! Weights in floating point, multiplied as lines of words with words of activations that are broadcast.
 
-use super::lines::{Line, LineUpRows, LineUpWeights, Words, tiles};
+use super::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch_all, prefetch_part, tiles};
 use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, block_rows, run};
 use crate::isa::Isa;
 use crate::simd::{LANES, Level};
@@ -86,6 +86,11 @@ impl<W> Dense<W> {
             .for_each(|(tile, out)| level.run(LineUpRows { x, tile, out }));
     }
 
+    /// Words of a tile of rows and a block of inputs.
+    fn rows(&self, rows: Rows, (word, words): (usize, usize)) -> &[u32] {
+        &self.x[rows.first * self.words + word * rows.count..][..words * rows.count]
+    }
+
     /// The first word of a block of inputs, and how many it has.
     fn block(&self, input: usize) -> (usize, usize) {
         let word = input / self.format.step();
@@ -118,9 +123,18 @@ impl<W: Words + Sync> Operands for Dense<W> {
         self.level.run(LineUpWeights { weights, halves, word, words, room: WORDS, panel });
     }
 
+    fn prefetch_rows(&self, rows: Rows, input: usize) {
+        prefetch_all(self.rows(rows, self.block(input)));
+    }
+
+    fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]) {
+        let (word, words) = self.block(input);
+        prefetch_part(&self.weights, halves, [word, words], part);
+    }
+
     unsafe fn multiply(&self, panel: &Vec<Line>, output: usize, input: usize, rows: Rows, out: Target) {
         let (word, words) = self.block(input);
-        let x = &self.x[rows.first * self.words + word * rows.count..][..words * rows.count];
+        let x = self.rows(rows, (word, words));
         let weights = &panel[output / LANES * WORDS..][..OUTPUTS / LANES * WORDS];
         let halves = [&weights[..words], &weights[WORDS..][..words]];
         #[cfg(target_arch = "x86_64")]

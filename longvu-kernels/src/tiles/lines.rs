@@ -12,6 +12,46 @@ pub(crate) type Line = [u32; LANES];
 pub(crate) trait Words {
     /// The sixteen words from `word` of a row.
     fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line);
+
+    /// Asks for what [`Words::read`] will read.
+    fn prefetch(&self, _row: usize, _word: usize) {}
+}
+
+/// Asks for the cache line of an element, which may lie outside of the slice: into the second cache, for later.
+#[inline(always)]
+pub(crate) fn prefetch<T>(data: &[T], element: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch of any address does no harm.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(data.as_ptr().wrapping_add(element).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (data, element);
+}
+
+/// [`prefetch`] of all elements.
+pub(crate) fn prefetch_all<T>(data: &[T]) {
+    for element in (0..data.len()).step_by(64 / size_of::<T>()) {
+        prefetch(data, element);
+    }
+}
+
+/// Asks for a part, of so many, of what lining up `words` of the halves from `word` on will read.
+pub(crate) fn prefetch_part<W: Words>(
+    weights: &W,
+    halves: &[Rows],
+    [word, words]: [usize; 2],
+    [part, parts]: [usize; 2],
+) {
+    let lines = words.div_ceil(LANES);
+    let all = halves.len() * LANES * lines;
+    for i in part * all / parts..(part + 1) * all / parts {
+        let (half, row, line) = (halves[i / lines / LANES], i / lines % LANES, i % lines);
+        if row < half.count {
+            weights.prefetch(half.first + row, word + line * LANES);
+        }
+    }
 }
 
 /// Writes words `[words, count]` of `count` rows from `first`: up to sixteen.

@@ -1,6 +1,6 @@
 //! Where the tiles of a product go, and what becomes of them there.
 
-use super::{AMX_ROWS, OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target};
+use super::{OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target};
 use crate::activation::{Apply, GatedVectors, Gelu, GeluTanh};
 use crate::elementwise::AddRow;
 use crate::simd::{LANES, Level};
@@ -109,6 +109,9 @@ impl Columns {
 }
 
 /// Multiplies operands that hold `rows` of the activations.
+///
+/// Sums of a task lie together until they are finished: in the output, rows a power of two apart would push each other out of
+/// the cache at every block of inputs.
 pub(crate) fn run<O: Operands>(operands: &O, rows: Rows, sink: &mut Sink<'_>) {
     let outputs = sink.outputs;
     let block = &mut sink.out[rows.first * outputs..][..rows.count * outputs];
@@ -118,103 +121,72 @@ pub(crate) fn run<O: Operands>(operands: &O, rows: Rows, sink: &mut Sink<'_>) {
     (0..outputs.div_ceil(sink.task_width())).into_par_iter().for_each_init(
         || (operands.panel(), Vec::new()),
         |(panel, sums), task| {
-            let halves = sink.halves(task);
+            let halves = [sink.halves(task), sink.halves(task + 1)];
+            let width = halves[0].len() * LANES;
+            sums.resize(rows.count * width, 0.0);
+            multiply(operands, panel, [&halves[0], &halves[1]], &tiles, sums);
             let first = task * sink.task_width();
             let count = sink.task_width().min(outputs - first);
-            match sink.kind {
-                Kind::Plain(bias, activation) => {
-                    // SAFETY: the rows and the task's outputs lie in the output, and are this task's alone.
-                    let region = unsafe { Region::new(out.first.add(first), outputs, count) };
-                    multiply(operands, panel, &halves, &tiles, &region);
-                    let bias = bias.map(|bias| &bias[first..first + count]);
-                    for row in 0..rows.count {
-                        // SAFETY: as above; the region is not used any more.
-                        finish(sink.level, unsafe { out.row(row, first, count) }, bias, activation);
-                    }
-                }
-                Kind::Gated(biases) => {
-                    let width = halves.len() * LANES;
-                    sums.resize(rows.count * width, 0.0);
-                    // SAFETY: the memory is this thread's.
-                    let region = unsafe { Region::new(sums.as_mut_ptr(), width, width) };
-                    multiply(operands, panel, &halves, &tiles, &region);
-                    let biases = biases.map(|biases| biases.map(|bias| &bias[first..first + count]));
-                    for (row, sums) in sums.chunks_exact(width).enumerate() {
-                        // SAFETY: the row's part is this task's alone.
-                        let out = unsafe { out.row(row, first, count) };
-                        sink.level.run(GatedVectors { fused: sums, biases, out });
-                    }
-                }
+            for (row, sums) in sums.chunks_exact(width).enumerate() {
+                // SAFETY: the row is one of the output's, and its part is this task's alone.
+                sink.finish(first, sums, unsafe { out.row(row, first, count) });
             }
         },
     );
 }
 
-/// A bias and an activation.
-fn finish(level: Level, row: &mut [f32], bias: Option<&[f32]>, activation: Activation) {
-    match (activation, bias) {
-        (Activation::None, None) => {}
-        (Activation::None, Some(delta)) => level.run(AddRow { row, delta, scale: None }),
-        (Activation::Gelu, bias) => level.run(Apply { op: Gelu, x: row, bias }),
-        (Activation::GeluTanh, bias) => level.run(Apply { op: GeluTanh, x: row, bias }),
-    }
-}
-
-/// Where a task's sums go: rows of `width` elements, `stride` apart.
-struct Region {
-    first: *mut f32,
-    stride: usize,
-    width: usize,
-}
-
-impl Region {
-    /// # Safety
-    /// Every row that is multiplied is valid, and nobody else's.
-    unsafe fn new(first: *mut f32, stride: usize, width: usize) -> Self {
-        Self { first, stride, width }
-    }
-}
-
-/// All inputs of a task.
-fn multiply<O: Operands>(operands: &O, panel: &mut O::Panel, halves: &[Rows], tiles: &[Rows], region: &Region) {
-    for input in (0..operands.inputs()).step_by(operands.block_inputs()) {
-        operands.pack(halves, input, panel);
-        for output in (0..region.width).step_by(OUTPUTS) {
-            for &tile in tiles {
-                multiply_tile(operands, panel, [output, input], tile, region);
+impl Sink<'_> {
+    /// A task's part of a row, from the output `first` on, from its sums.
+    fn finish(&self, first: usize, sums: &[f32], out: &mut [f32]) {
+        let part = first..first + out.len();
+        match self.kind {
+            Kind::Plain(bias, activation) => {
+                out.copy_from_slice(&sums[..out.len()]);
+                let bias = bias.map(|bias| &bias[part]);
+                match (activation, bias) {
+                    (Activation::None, None) => {}
+                    (Activation::None, Some(delta)) => self.level.run(AddRow { row: out, delta, scale: None }),
+                    (Activation::Gelu, bias) => self.level.run(Apply { op: Gelu, x: out, bias }),
+                    (Activation::GeluTanh, bias) => self.level.run(Apply { op: GeluTanh, x: out, bias }),
+                }
+            }
+            Kind::Gated(biases) => {
+                let biases = biases.map(|biases| biases.map(|bias| &bias[part.clone()]));
+                self.level.run(GatedVectors { fused: sums, biases, out });
             }
         }
     }
 }
 
-/// One tile; of outputs that are too few for a whole one, by way of a buffer.
-fn multiply_tile<O: Operands>(
+/// All inputs of a task: sums `[rows, outputs]` of whole tiles. What the next block, or the task after, will line up is
+/// fetched meanwhile.
+fn multiply<O: Operands>(
     operands: &O,
-    panel: &O::Panel,
-    [output, input]: [usize; 2],
-    rows: Rows,
-    region: &Region,
+    panel: &mut O::Panel,
+    [halves, after]: [&[Rows]; 2],
+    tiles: &[Rows],
+    sums: &mut [f32],
 ) {
-    let (add, width) = (input > 0, OUTPUTS.min(region.width - output));
-    let row = |r: usize| region.first.wrapping_add((rows.first + r) * region.stride + output);
-    if width == OUTPUTS {
-        let target = Target { first: row(0), stride: region.stride, add };
-        // SAFETY: a whole tile lies in the region.
-        unsafe { operands.multiply(panel, output, input, rows, target) };
-        return;
-    }
-    let mut buffer = [[0.0; OUTPUTS]; AMX_ROWS];
-    if add {
-        for r in 0..rows.count {
-            // SAFETY: the rows of a region are valid.
-            unsafe { row(r).copy_to_nonoverlapping(buffer[r].as_mut_ptr(), width) };
+    let width = halves.len() * LANES;
+    let parts = tiles.len() * halves.len() / 2;
+    for input in (0..operands.inputs()).step_by(operands.block_inputs()) {
+        operands.pack(halves, input, panel);
+        let next = input + operands.block_inputs();
+        let (fetched, next) = if next < operands.inputs() { (halves, next) } else { (after, 0) };
+        for (i, output) in (0..width).step_by(OUTPUTS).enumerate() {
+            for (j, &tile) in tiles.iter().enumerate() {
+                // Activations come from afar once, and are near for the other outputs.
+                if i == 0
+                    && let Some(&after) = tiles.get(j + 1)
+                {
+                    operands.prefetch_rows(after, input);
+                }
+                operands.prefetch(fetched, next, [i * tiles.len() + j, parts]);
+                let sums = &mut sums[tile.first * width..][..tile.count * width];
+                let target = Target { first: sums[output..].as_mut_ptr(), stride: width, add: input > 0 };
+                // SAFETY: all of the tile lies in the sums of its rows.
+                unsafe { operands.multiply(panel, output, input, tile, target) };
+            }
         }
-    }
-    let target = Target { first: buffer.as_mut_ptr().cast(), stride: OUTPUTS, add };
-    // SAFETY: the buffer has room for every tile.
-    unsafe { operands.multiply(panel, output, input, rows, target) };
-    for r in 0..rows.count {
-        // SAFETY: the rows of a region are valid.
-        unsafe { row(r).copy_from_nonoverlapping(buffer[r].as_ptr(), width) };
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of activations and weights as words.
 
-use super::lines::{Line, Words};
+use super::lines::{Line, Words, prefetch};
 use crate::simd::{LANES, Simd};
 
 /// Rows of elements.
@@ -13,6 +13,11 @@ pub(crate) struct Elements<'a, T> {
 impl<'a, T: Copy + Default> Elements<'a, T> {
     pub(crate) fn new(data: &'a [T], inputs: usize) -> Self {
         Self { data, inputs }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, first: usize) {
+        prefetch(self.data, row * self.inputs + first);
     }
 
     /// Gives `read` the `N` elements of a row from `first` on, with defaults beyond the last.
@@ -39,6 +44,11 @@ impl Words for Single<'_> {
     fn read<S: Simd>(&self, _: S, row: usize, word: usize, out: &mut Line) {
         self.0.with(row, word, |x: &[f32; LANES]| *out = x.map(f32::to_bits));
     }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, word: usize) {
+        self.0.prefetch(row, word);
+    }
 }
 
 /// `f32` as pairs of bfloat16.
@@ -63,6 +73,11 @@ impl Words for Pairs<'_> {
             }
         });
     }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, word: usize) {
+        self.0.prefetch(row, 2 * word);
+    }
 }
 
 /// Bits of half precision (`F16`) or bfloat16 as `f32`.
@@ -76,6 +91,11 @@ impl<const F16: bool> Words for Widened<'_, F16> {
             s.store(&mut x, if F16 { s.load_f16(bits) } else { s.load_bf16(bits) });
             *out = x.map(f32::to_bits);
         });
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, word: usize) {
+        self.0.prefetch(row, word);
     }
 }
 
@@ -93,6 +113,15 @@ impl<W: Words> Words for Both<W> {
             self.matrices[0].read(s, row, word, out);
         } else {
             self.matrices[1].read(s, row - self.first, word, out);
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, row: usize, word: usize) {
+        if row < self.first {
+            self.matrices[0].prefetch(row, word);
+        } else {
+            self.matrices[1].prefetch(row - self.first, word);
         }
     }
 }
