@@ -25,8 +25,8 @@ mod tiles;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 use absent as kernel;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub(crate) use absent::{Absence, Amx};
+pub(crate) use absent::Amx;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub(crate) use detect::{Absence, Amx};
+pub(crate) use detect::Amx;
 pub(crate) use operands::{BLOCK_OUTPUTS, Bf16, Dot, Int8, Lhs, MAX_OUTPUTS, MAX_ROWS, Out};
 pub(crate) use tiles::Tiles;

@@ -6,7 +6,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod activation;
-#[allow(dead_code, unused_imports)]
 mod amx;
 mod attention;
 pub mod backward;

@@ -2,8 +2,9 @@
 
 mod guarded;
 
+use super::detect::Absence;
 use super::emulator::{self, Counts, with_amx};
-use super::{Absence, Amx, BLOCK_OUTPUTS, Bf16, Dot, Int8, Lhs, MAX_OUTPUTS, MAX_ROWS, Out, Tiles, detect, probe};
+use super::{Amx, BLOCK_OUTPUTS, Bf16, Dot, Int8, Lhs, MAX_OUTPUTS, MAX_ROWS, Out, Tiles, detect, probe};
 use crate::tests::{assert_close, noise};
 use guarded::Guarded;
 use std::fmt::Debug;
