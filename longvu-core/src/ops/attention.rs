@@ -2,20 +2,11 @@
 
 use burn::tensor::{Bool, Tensor, TensorData, activation};
 
+use super::Precision;
 #[cfg(feature = "flex")]
 use super::cpu;
 #[cfg(all(feature = "flex", feature = "autodiff"))]
 use super::grad;
-
-/// What the CPU's kernels multiply activations in; everything else computes in the type of its tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Precision {
-    /// Single precision.
-    #[default]
-    F32,
-    /// bfloat16 where the machine has instructions for it, with sums in f32.
-    Bf16,
-}
 
 /// Rows of scores computed at a time, which bounds the score matrix of a long prompt.
 const QUERY_CHUNK: usize = 512;

@@ -5,14 +5,14 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::attention::Precision;
-use super::linear::{Activation, Weight};
 use burn::{
     backend::{BackendTypes, Flex},
     tensor::{DType, Device, Tensor, TensorData, bf16, f16},
 };
-use longvu_kernels::{Heads, HeadsMut, Isa, RowOrder, WeightMatrix};
+use longvu_kernels::{Activation, Heads, HeadsMut, Isa, RowOrder, WeightMatrix};
 use tracing::warn;
+
+use super::operands::{Precision, Weight};
 
 /// The storage of a tensor on the CPU.
 type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;

@@ -6,29 +6,8 @@ use burn::tensor::Tensor;
 use super::cpu;
 #[cfg(all(feature = "flex", feature = "autodiff"))]
 use super::grad;
-use super::{gelu, gelu_tanh, silu_mul, swiglu};
+use super::{Activation, Weight, gelu, gelu_tanh, silu_mul, swiglu};
 use crate::quantize::QuantizedMatrix;
-
-pub use longvu_kernels::Activation;
-
-/// A linear layer's weight, `[d_output, d_input]` as PyTorch stores it.
-#[derive(Debug, Clone, Copy)]
-pub enum Weight<'a> {
-    /// In floating point, perhaps of another dtype than what it is multiplied with.
-    Dense(&'a Tensor<2>),
-    /// In groups of integers.
-    Quantized(&'a QuantizedMatrix),
-}
-
-impl Weight<'_> {
-    /// `[d_output, d_input]`.
-    pub fn dims(&self) -> [usize; 2] {
-        match self {
-            Self::Dense(weight) => weight.dims(),
-            Self::Quantized(weight) => weight.dims(),
-        }
-    }
-}
 
 /// `x @ weight^T + bias`, with `weight` as PyTorch stores it.
 ///

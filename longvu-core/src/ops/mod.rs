@@ -13,6 +13,7 @@ mod cross_entropy;
 mod grad;
 mod linear;
 mod norm;
+mod operands;
 mod resample;
 mod rotary;
 mod select;
@@ -21,7 +22,7 @@ mod similarity;
 pub use activation::{gelu, silu_mul};
 #[doc(hidden)]
 pub use activation::{gelu_tanh, swiglu};
-pub use attention::{Precision, attention, attention_in, causal_attention, causal_attention_in};
+pub use attention::{attention, attention_in, causal_attention, causal_attention_in};
 #[cfg(feature = "flex")]
 pub use cpu::{cpu_kernels, set_cpu_kernels};
 #[doc(hidden)]
@@ -29,10 +30,12 @@ pub use cross_entropy::cross_entropy;
 pub use linear::linear;
 #[doc(hidden)]
 pub use linear::linear_quantized;
-pub use linear::{Activation, Weight, linear_activated, linear_gated};
+pub use linear::{linear_activated, linear_gated};
+pub use longvu_kernels::Activation;
 #[cfg(feature = "flex")]
 pub use longvu_kernels::Isa;
 pub use norm::{add_residual, layer_norm, rms_norm};
+pub use operands::{Precision, Weight};
 pub use resample::{Interpolation, resample_grid};
 pub use rotary::rotary;
 #[doc(hidden)]
