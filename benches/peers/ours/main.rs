@@ -1,6 +1,7 @@
-//! Our side of `make bench-peers`: the work that `theirs.py` does, through the crates of this workspace.
+//! Our side of `make bench-peers`: the work that the peers' programs do, through the crates of this workspace.
 //!
 //! `peers CASE [--runs N] [--dtype f32|f16|bf16] [--quantize int8|int4]`; RAYON_NUM_THREADS sets the threads.
+//! `peers instruction-peaks` measures the processor instead.
 //!
 //! Prints one JSON line: the case, the seconds of each run after a warm-up, the process's peak memory, the arithmetic
 //! or memory traffic that the work cannot do without, and for long prompts the memory taken beyond weights and cache.
@@ -8,6 +9,7 @@
 
 mod machine;
 mod models;
+mod peaks;
 mod stages;
 
 use std::{error::Error, hint::black_box, time::Instant};
@@ -91,6 +93,10 @@ impl Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse()?;
+    if arguments.case == "instruction-peaks" {
+        println!("{}", peaks::measure(rayon::current_num_threads()));
+        return Ok(());
+    }
     let mut case = arguments.prepare()?;
     machine::reset_peak()?;
     let before = machine::memory("VmRSS")?;
