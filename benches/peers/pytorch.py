@@ -1,19 +1,24 @@
-"""The PyTorch side of `make bench-peers`: the modules that LongVU is made of, at full size, on the CPU, in float32.
+"""The PyTorch side of `make bench-peers`: the modules that LongVU is made of, at full size, on the CPU.
 
-  theirs.py CASE [--runs N]
+  pytorch.py CASE [--format f32|bf16] [--runs N]
 
 Prints one JSON line: the case, the seconds of each run after a warm-up, and the process's peak memory in bytes while it
-ran. Weights are random, for only time and memory are measured. OMP_NUM_THREADS sets the threads.
+ran. Weights are random, for only time and memory are measured. OMP_NUM_THREADS sets the threads. It runs on the versions that
+LongVU's package was made with, and on current ones.
 """
 import argparse
-import json
-import time
 
 import torch
 import torch.nn.functional as F
 from transformers import (Dinov2Config, Dinov2Model, DynamicCache, LlamaConfig, LlamaModel, Qwen2Config, Qwen2Model,
                           SiglipVisionConfig, SiglipVisionModel)
-from transformers.modeling_utils import no_init_weights
+
+from process import report
+
+try:
+    from transformers.initialization import no_init_weights
+except ImportError:
+    from transformers.modeling_utils import no_init_weights
 
 torch.set_grad_enabled(False)
 
@@ -57,14 +62,19 @@ def decode(model, config, sizes, layers, prompt):
     """One step after `prompt` positions."""
     model = build(model, config(num_hidden_layers=layers, vocab_size=64, **sizes))
     heads, width = sizes["num_key_value_heads"], sizes["hidden_size"] // sizes["num_attention_heads"]
-    cache = tuple((torch.randn(1, heads, prompt, width), torch.randn(1, heads, prompt, width)) for _ in range(layers))
+    cache = [(torch.randn(1, heads, prompt, width), torch.randn(1, heads, prompt, width)) for _ in range(layers)]
     embeds = torch.randn(1, 1, sizes["hidden_size"])
 
     def run():
-        # A step makes new tensors, so that these stay as long as they are.
-        past = DynamicCache.from_legacy_cache(cache)
-        model(inputs_embeds=embeds, past_key_values=past, use_cache=True)
+        model(inputs_embeds=embeds, past_key_values=past_of(cache), use_cache=True)
     return run
+
+
+def past_of(cache):
+    """The cache as a model takes it. A step makes new tensors, so that these stay as long as they are."""
+    if hasattr(DynamicCache, "from_legacy_cache"):
+        return DynamicCache.from_legacy_cache(tuple(cache))
+    return DynamicCache(cache)
 
 
 def lm_head(hidden, vocabulary):
@@ -134,32 +144,14 @@ CASES = {
 }
 
 
-def reset_peak():
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
-
-
-def peak_bytes():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-
-
-def timed(run):
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("case", choices=CASES)
+    parser.add_argument("--format", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    run = CASES[arguments.case]()
-    reset_peak()
-    run()
-    seconds = [timed(run) for _ in range(arguments.runs)]
-    print(json.dumps({"case": arguments.case, "seconds": seconds, "peak_bytes": peak_bytes()}))
+    torch.set_default_dtype({"f32": torch.float32, "bf16": torch.bfloat16}[arguments.format])
+    report(arguments.case, CASES[arguments.case](), arguments.runs)
 
 
 if __name__ == "__main__":
