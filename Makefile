@@ -86,7 +86,7 @@ bench: deps ## times kernels, stages, preprocessing, decoding and one layer of e
 	cargo bench -p longvu-benches --bench kernels --bench stages --bench models --bench video
 
 # CASES names some of benches/peers/cases.py, ARGS is passed on: make bench-peers CASES="dinov2 siglip" ARGS="--rounds 5"
-bench-peers: deps ## times the program against PyTorch, alternately, and prints a table of ratios
+bench-peers: deps ## times the program beside PyTorch, OpenVINO and llama.cpp, in turn, and prints tables of ratios
 	benches/peers/run.py measure $(CASES) $(ARGS)
 
 # The tests run the same targets on fuzz/corpus, and for two seconds each on random changes of it. This goes on from there,

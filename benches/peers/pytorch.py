@@ -115,12 +115,6 @@ def spatial():
     return run
 
 
-def matmul_peak():
-    """The best of many products of two square matrices."""
-    a, b = torch.randn(4096, 4096), torch.randn(4096, 4096)
-    return lambda: a @ b
-
-
 def memory_peak():
     """A sum over a gibibyte."""
     x = torch.ones(1 << 28)
@@ -139,7 +133,6 @@ CASES = {
     "llama-lm-head": lambda: lm_head(2048, 128256),
     "temporal": temporal,
     "spatial": spatial,
-    "matmul-peak": matmul_peak,
     "memory-peak": memory_peak,
 }
 

@@ -2,17 +2,9 @@
 
 use std::fs;
 
-use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::{Case, Result, Work, stages::values};
-
-/// Products of square matrices large enough to be bound by arithmetic.
-pub fn matmul_peak(device: &Device) -> Case {
-    let side = 4096;
-    let [a, b]: [Tensor<2>; 2] = ["a", "b"].map(|name| values(name, [side, side], device));
-    Case::new(Work::Flop(2 * side * side * side), move || a.clone().matmul(b.clone()))
-}
+use crate::{Case, Result, Work};
 
 /// The sum of a gibibyte by all threads, each reading its part from end to end.
 pub fn memory_peak() -> Case {

@@ -84,7 +84,6 @@ impl Arguments {
             "llama-lm-head" => models::lm_head(2048, 128_256, &options)?,
             "temporal" => stages::temporal(&options.device),
             "spatial" => stages::spatial(&options.device),
-            "matmul-peak" => machine::matmul_peak(&options.device),
             "memory-peak" => machine::memory_peak(),
             other => return Err(format!("no case is called `{other}`").into()),
         })
