@@ -134,7 +134,8 @@ class Measurement:
         return peer.command(case, form, runs, self.options.threads)
 
     def sides(self, case, runs):
-        chosen = [variant for variant in case.variants if not self.options.formats or variant.label in self.options.formats]
+        wanted = self.options.formats if case.bound != "else" else []
+        chosen = [variant for variant in case.variants if not wanted or variant.label in wanted]
         labels = [variant.label for variant in chosen]
         for peer in self.peers:
             if peer.times(case):
