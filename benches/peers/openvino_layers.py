@@ -2,8 +2,8 @@
 
   openvino_layers.py CASE [--format f32|bf16|int8|int4] [--runs N] [--threads N]
 
-Prints one JSON line: the case, the seconds of each run after a warm-up, scaled to as many layers as ours has, and the process's
-peak memory in bytes while it ran. Weights are random. int8 and int4 are
+Prints one JSON line: the case, the seconds of each run after a warm-up, scaled to as many layers as ours has, and, where no
+scaling was needed, the process's peak memory in bytes while it ran. Weights are random. int8 and int4 are
 weights in groups of 128 with a scale each, which the runtime multiplies as it sees fit; activations are in bf16 where the
 processor has it, else in f32.
 """

@@ -22,9 +22,11 @@ def timed(run):
 
 
 def report(case, run, runs, scale=1.0):
-    """Prints one JSON line about runs after a warm-up; `scale` is for work that is a part of the case's."""
+    """Prints one JSON line about runs after a warm-up. `scale` is for work that is a part of the case's: it scales times, and
+    the memory of a part says nothing."""
     reset_peak()
     run()
     seconds, cores = zip(*(timed(run) for _ in range(runs)))
+    peak = {"peak_bytes": peak_bytes()} if scale == 1 else {}
     print(json.dumps({"case": case, "seconds": [scale * value for value in seconds],
-                      "core_seconds": [scale * value for value in cores], "peak_bytes": peak_bytes()}))
+                      "core_seconds": [scale * value for value in cores], **peak}))

@@ -90,7 +90,7 @@ def summary(samples):
     """The median of the rounds' medians, and the rest of the first round's figures."""
     seconds = [second for one in samples for second in one["seconds"]]
     median = statistics.median(statistics.median(one["seconds"]) for one in samples)
-    peak = max(one["peak_bytes"] for one in samples)
+    peak = max((one["peak_bytes"] for one in samples if "peak_bytes" in one), default=None)
     return samples[0] | {"median": median, "best": min(seconds), "seconds": seconds, "peak_bytes": peak}
 
 

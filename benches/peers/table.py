@@ -91,8 +91,8 @@ class Report:
         rows = []
         for case, variant, one in self.ours(self.cases):
             if not one["level"]:
-                each = [[f"{form} {gigabytes(their['peak_bytes'])}".strip() for form, their in self.theirs(case, one, title)]
-                        for title in self.columns]
+                each = [[f"{form} {gigabytes(their['peak_bytes'])}".strip() for form, their in self.theirs(case, one, title)
+                         if their["peak_bytes"]] for title in self.columns]
                 rows.append([case.title, variant.label, gigabytes(one["peak_bytes"]), *(", ".join(cell) for cell in each)])
         return markdown(["most memory", "weights", "ours", *self.columns], rows) if rows else []
 
