@@ -23,7 +23,7 @@ mod arch {
 /// A loop of one instruction, or of the few that take one's place.
 pub struct Instruction {
     name: &'static str,
-    /// What `TRYVU_KERNELS` calls the level that has it.
+    /// What `LONGVU_KERNELS` calls the level that has it.
     level: &'static str,
     /// What it multiplies: `f32`, `bf16` or `int8`.
     format: &'static str,
