@@ -173,6 +173,39 @@ fn towers_in_fewer_bits() {
     }
 }
 
+/// What a frame comes to does not depend on the frames beside it, to the bit. A layer of each tower, and the aggregator.
+#[test]
+#[ignore = "1 GB and half a minute"]
+fn a_batch_is_its_frames() {
+    let one_layer = |mut config: serde_json::Value| {
+        config["num_hidden_layers"] = 1.into();
+        config
+    };
+    let dinov2: Dinov2Config = serde_json::from_value(one_layer(dinov2_giant_config())).unwrap();
+    let siglip: SiglipConfig = serde_json::from_value(one_layer(siglip_so400m_config())).unwrap();
+    let connector = AggregatorConfig::published([1152, 1536]);
+    let seen = [input("dinov2", [3, 3, 378, 378]), input("siglip", [3, 3, 384, 384])];
+    for (dtype, quantize) in [(Dtype::F32, None), (Dtype::Bf16, None), (Dtype::F32, Some(Quantize::Int8))] {
+        let (dinov2, siglip, aggregator) = synthetic_as(dtype, quantize, |w| {
+            let aggregator = SpatialVisionAggregator::new(&connector, &w.at("model"));
+            (Dinov2::new(&dinov2, &w.at("dinov2")), Siglip::new(&siglip, &w.at("siglip")), aggregator)
+        });
+        let see = |first: usize, count: usize| {
+            let [one, other] = seen.clone().map(|pixels| pixels.narrow(0, first, count));
+            let dinov2 = dinov2.features(one, 24);
+            let (siglip, attention) = siglip.features_with_attention(other, 24);
+            let fused = aggregator.forward(siglip.clone(), dinov2.clone(), SizePair::of_video(640, 360));
+            let attention = attention.unsqueeze_dim(2);
+            [dinov2, siglip, fused, attention].map(|x: Tensor<3>| x.into_data().as_bytes().to_vec())
+        };
+        let (together, alone) = (see(0, 3), [0, 1, 2].map(|frame| see(frame, 1)));
+        for (place, together) in together.iter().enumerate() {
+            let alone: Vec<u8> = alone.iter().flat_map(|bytes| bytes[place].clone()).collect();
+            assert!(*together == alone, "{place}, {dtype} {quantize:?}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "5 GB and a minute"]
 fn qwen2_in_fewer_bits() {

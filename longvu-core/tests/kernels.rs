@@ -102,6 +102,23 @@ fn linear_layers_of_every_storage() {
     }
 }
 
+/// Rows come to the same to the bit whatever rows are beside them: DINOv2-giant's patches of a frame, and of several.
+#[test]
+fn rows_of_a_product_do_not_depend_on_others() {
+    let _guard = SWITCH.lock().unwrap_or_else(PoisonError::into_inner);
+    let (frames, rows, inputs, outputs) = (3, 730, 4096, 72);
+    let (x, weight) = (noise(1, [frames, rows, inputs]), noise(2, [outputs, inputs]));
+    let quantized =
+        QuantizedMatrix::new(Quantize::Int8, &weight.clone().into_data().try_to_vec::<f32>().unwrap(), inputs);
+    let product = |dtype: DType, x: Tensor<3>| ops::linear(x, weight.clone().cast(dtype), None);
+    let products: [&dyn Fn(Tensor<3>) -> Tensor<3>; 3] =
+        [&|x| product(DType::F32, x), &|x| product(DType::BF16, x), &|x| ops::linear_quantized(x, &quantized, None)];
+    for (place, product) in products.into_iter().enumerate() {
+        let alone = (0..frames).map(|frame| product(x.clone().narrow(0, frame, 1))).collect();
+        assert!(product(x.clone()).into_data() == Tensor::cat(alone, 0).into_data(), "{place}");
+    }
+}
+
 #[test]
 fn rotary_embeddings() {
     for [batch, positions, heads, head_dim] in [[1, 1, 1, 2], [2, 5, 3, 20], [1, 90, 4, 128]] {

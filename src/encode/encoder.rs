@@ -2,7 +2,8 @@
 //!
 //! Frames arrive in windows of the temporal stage, decoded and resized ahead on other threads. DINOv2 sees every frame;
 //! what the stage drops goes at once. SigLIP sees kept frames only: at once where it is certain that they stay, else
-//! when the video has ended; until then they wait, some in memory and the others in a temporary file.
+//! when the video has ended; until then they wait, some in memory and the others in a temporary file. A frame that repeats
+//! the one before it has the same features as that: the temporal stage gets them for each, but neither tower runs again.
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,13 +11,14 @@ use burn::tensor::Tensor;
 use longvu_core::{Step, WatchedStep};
 
 use crate::{
-    EncodeTimings, EncodedVideo, Error, FrameInfo, IntoClip, LongVu, Result, VisualKind,
+    EncodeTimings, EncodedVideo, Error, FrameInfo, IntoClip, LongVu, Result, TowerFrames, VisualKind,
     compress::{self, StageName, TemporalReduction, TemporalReport},
     encode::{
         clip::Clip,
         gathered::Gathered,
+        groups::{Group, Pass, pick},
         prefetch::{Prepared, PreparedFrames, Resizer},
-        waiting::{Waiting, Window},
+        waiting::{Looked, Waiting, Window},
     },
     encoded::video::{add, select},
     model::{residency::Residency, stages::Stages},
@@ -38,7 +40,8 @@ impl LongVu {
         let Clip { kind, expected, frames } = input.into_clip()?;
         let parts = &self.parts;
         let window = TemporalReduction::new(self.stages.selector.as_ref())?.window();
-        let resizer = Resizer { siglip: parts.siglip.preprocessor.clone(), dinov2: parts.dinov2.preprocessor.clone() };
+        let (siglip, dinov2) = (&parts.siglip.preprocessor, &parts.dinov2.preprocessor);
+        let resizer = Resizer::new(siglip, dinov2, self.stages.repeats);
         let looking = self.watch.step(Step::Look, "", expected.map(|frames| frames as u64));
         let mut frames = PreparedFrames::start(frames, resizer, window, &parts.work)?;
         let mut next = frames.window(window, || Ok(looking.done(0)?))?;
@@ -95,6 +98,7 @@ impl LongVu {
             dimensions,
             temporal,
             timings: EncodeTimings::default(),
+            towers: TowerFrames::default(),
             settings: self.encoding_settings(),
             notes: Default::default(),
             attention: None,
@@ -141,6 +145,8 @@ struct Encoder<'a> {
     kept: usize,
     /// Every frame looked at.
     samples: Vec<FrameInfo>,
+    /// What DINOv2 made of the last of them.
+    looked: Pass<Tensor<3>>,
     /// Whether frames go that a reduction drops: no prompt can use every frame of a video as long as this.
     dropping: bool,
     waiting: Waiting,
@@ -148,6 +154,8 @@ struct Encoder<'a> {
     selections: Vec<Vec<usize>>,
     /// Frames through the aggregator, in order and before those in `waiting`.
     done: Vec<FrameInfo>,
+    /// What came of the last of them.
+    aggregated: Pass<Aggregated>,
     features: Gathered,
     /// What SigLIP attended to in them, `[frames, cells]` a batch, where the spatial stage goes by it.
     attention: Vec<Tensor<2>>,
@@ -155,7 +163,11 @@ struct Encoder<'a> {
     dimensions: (u32, u32),
     size: SizePair,
     timings: EncodeTimings,
+    towers: TowerFrames,
 }
+
+/// Aggregated frames, and what SigLIP attended to in them where that is asked for.
+type Aggregated = (Tensor<3>, Option<Tensor<2>>);
 
 impl<'a> Encoder<'a> {
     fn new(model: &'a LongVu, kind: VisualKind, expected: Option<usize>, dimensions: (u32, u32)) -> Result<Self> {
@@ -168,15 +180,18 @@ impl<'a> Encoder<'a> {
             reduction: reduction(&model.stages)?,
             kept: 0,
             samples: Vec::new(),
+            looked: Pass::default(),
             dropping: false,
             waiting: Waiting::new(model.parts.spill.clone()),
             selections: Vec::new(),
             done: Vec::new(),
+            aggregated: Pass::default(),
             features: Gathered::new(&model.parts.device),
             attention: Vec::new(),
             dimensions,
             size: kind.size_pair(dimensions),
             timings: EncodeTimings::default(),
+            towers: TowerFrames::default(),
         })
     }
 
@@ -191,7 +206,8 @@ impl<'a> Encoder<'a> {
         add(&mut self.timings.temporal, start);
         self.kept += kept.len();
         self.samples.extend(prepared.iter().map(|frame| frame.info));
-        let frames = prepared.into_iter().map(|frame| (frame.info, frame.siglip)).collect();
+        let looked = |Prepared { info, pixels, .. }| Looked { info, source: pixels.source, siglip: pixels.siglip };
+        let frames = prepared.into_iter().map(looked).collect();
         let mut window = Window { frames, dinov2: features.cast(self.model.parts.aggregator.dtype()) };
         if self.is_dropping() {
             self.waiting.keep_last(&std::mem::take(&mut self.selections));
@@ -219,14 +235,20 @@ impl<'a> Encoder<'a> {
             Some(tower) => Arc::clone(tower),
             None => self.model.dinov2()?,
         };
-        let side = parts.config.feature_side();
-        let mut features = Vec::new();
-        for batch in window.chunks(parts.tower_batch) {
-            let pixels: Vec<&[u8]> = batch.iter().map(|p| p.dinov2.as_slice()).collect();
-            let pixel_values = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
-            features.push(tower.features(pixel_values, side));
-            parts.work.dinov2_frames.add(batch.len());
-            looking.done(batch[batch.len() - 1].info.sample as u64 + 1)?;
+        let sources: Vec<usize> = window.iter().map(|frame| frame.pixels.source).collect();
+        let (mut features, mut done) = (Vec::new(), 0);
+        for group in self.looked.groups(&sources, parts.tower_batch) {
+            done += group.frames();
+            features.push(self.looked.see(&group, sources[done - 1], |fresh| {
+                let pixels: Vec<&[u8]> = fresh.iter().map(|&i| window[i].pixels.dinov2.as_slice()).collect();
+                let pixels = parts.dinov2.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
+                tower.features(pixels, parts.config.feature_side())
+            }));
+            self.towers.dinov2 += group.fresh.len();
+            self.towers.dinov2_repeats += group.repeats();
+            parts.work.dinov2_frames.add(group.fresh.len());
+            parts.work.dinov2_repeats.add(group.repeats());
+            looking.done((self.samples.len() + done) as u64)?;
         }
         let features = Tensor::cat(features, 0);
         add(&mut self.timings.dinov2, start);
@@ -278,35 +300,35 @@ impl<'a> Encoder<'a> {
 
     /// SigLIP and the aggregator on the frames of one window, batch by batch; `told` gets the number of frames done so far.
     fn aggregate(&mut self, window: Window, told: impl Fn(usize) -> Result<()>) -> Result<()> {
-        let (parts, timings) = (&self.model.parts, &mut self.timings);
+        let parts = &self.model.parts;
         let tower = match &self.siglip {
             Some(tower) => Arc::clone(tower),
             None => Arc::clone(self.siglip.insert(self.model.siglip()?)),
         };
-        let side = parts.config.feature_side();
-        let batch = parts.tower_batch;
-        for (i, frames) in window.frames.chunks(batch).enumerate() {
-            let start = Instant::now();
-            let pixels: Vec<&[u8]> = frames.iter().map(|(_, pixels)| pixels.as_slice()).collect();
-            let pixel_values = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
-            let siglip = if self.model.stages.pruner.needs_attention() {
-                let (siglip, attention) = tower.features_with_attention(pixel_values, side);
-                self.attention.push(parts.aggregator.means_beneath(attention));
-                siglip
-            } else {
-                tower.features(pixel_values, side)
-            };
-            parts.work.siglip_frames.add(frames.len());
-            add(&mut timings.siglip, start);
-            let start = Instant::now();
-            let dinov2 = window.dinov2.clone().narrow(0, i * batch, frames.len());
-            self.features.push(parts.aggregator.forward(siglip, dinov2, self.size));
-            parts.work.aggregator_frames.add(frames.len());
-            add(&mut timings.aggregator, start);
-            told(self.done.len() + i * batch + frames.len())?;
+        let sources: Vec<usize> = window.frames.iter().map(|frame| frame.source).collect();
+        let mut done = 0;
+        for group in self.aggregated.groups(&sources, parts.tower_batch) {
+            done += group.frames();
+            let (features, attention) = self.aggregated.see(&group, sources[done - 1], |fresh| {
+                aggregate(self.model, &tower, &window, fresh, self.size, &mut self.timings)
+            });
+            self.features.push(features);
+            self.attention.extend(attention);
+            self.count_aggregated(&group);
+            told(self.done.len() + done)?;
         }
-        self.done.extend(window.frames.into_iter().map(|(info, _)| info));
+        self.done.extend(window.frames.into_iter().map(|frame| frame.info));
         Ok(())
+    }
+
+    fn count_aggregated(&mut self, group: &Group) {
+        let work = &self.model.parts.work;
+        let (frames, repeats) = (group.fresh.len(), group.repeats());
+        self.towers.siglip += frames;
+        self.towers.siglip_repeats += repeats;
+        work.siglip_frames.add(frames);
+        work.siglip_repeats.add(repeats);
+        work.aggregator_frames.add(frames);
     }
 
     /// Aggregates what is left, now that the temporal stage's last word is known.
@@ -341,9 +363,36 @@ impl<'a> Encoder<'a> {
             dimensions: self.dimensions,
             temporal,
             timings: self.timings,
+            towers: self.towers,
             settings: self.model.encoding_settings(),
             notes: Default::default(),
             attention,
         })
     }
+}
+
+/// The frames at the positions `fresh` of a window through SigLIP and the aggregator.
+fn aggregate(
+    model: &LongVu,
+    tower: &Siglip,
+    window: &Window,
+    fresh: &[usize],
+    size: SizePair,
+    timings: &mut EncodeTimings,
+) -> Aggregated {
+    let (parts, start) = (&model.parts, Instant::now());
+    let side = parts.config.feature_side();
+    let pixels: Vec<&[u8]> = fresh.iter().map(|&i| window.frames[i].siglip.as_slice()).collect();
+    let pixels = parts.siglip.preprocessor.pixel_values(&pixels, &parts.device, parts.weights.dtype);
+    let (siglip, attention) = if model.stages.pruner.needs_attention() {
+        let (siglip, attention) = tower.features_with_attention(pixels, side);
+        (siglip, Some(parts.aggregator.means_beneath(attention)))
+    } else {
+        (tower.features(pixels, side), None)
+    };
+    add(&mut timings.siglip, start);
+    let start = Instant::now();
+    let features = parts.aggregator.forward(siglip, pick(&window.dinov2, fresh), size);
+    add(&mut timings.aggregator, start);
+    (features, attention)
 }

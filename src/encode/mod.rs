@@ -3,6 +3,8 @@
 pub(crate) mod clip;
 pub(crate) mod encoder;
 pub(crate) mod gathered;
+pub(crate) mod groups;
 pub(crate) mod prefetch;
+pub(crate) mod repeats;
 pub(crate) mod spill;
 pub(crate) mod waiting;

@@ -14,8 +14,15 @@ use std::{
 };
 
 use crate::{
-    Error, Frame, FrameInfo, Result, encode::clip::FrameSource, encoded::video::add, model::counters::Work,
-    threads::Crew, vision::Preprocessor,
+    Error, Frame, FrameInfo, Result,
+    encode::{
+        clip::FrameSource,
+        repeats::{Comparison, Pixels, Repeats},
+    },
+    encoded::video::add,
+    model::counters::Work,
+    threads::Crew,
+    vision::Preprocessor,
 };
 
 /// A frame ready for both towers.
@@ -23,26 +30,30 @@ pub(crate) struct Prepared {
     pub info: FrameInfo,
     /// Width and height before resizing.
     pub dimensions: (u32, u32),
-    /// `[size, size, 3]` bytes.
-    pub siglip: Vec<u8>,
-    pub dinov2: Vec<u8>,
+    /// What the towers see of it.
+    pub pixels: Pixels,
 }
 
-/// Resizes a frame for SigLIP and for DINOv2.
-#[derive(Clone)]
+/// Resizes frames for SigLIP and for DINOv2, and finds those that repeat another.
 pub(crate) struct Resizer {
-    pub siglip: Preprocessor,
-    pub dinov2: Preprocessor,
+    siglip: Preprocessor,
+    dinov2: Preprocessor,
+    comparison: Comparison,
 }
 
 impl Resizer {
-    fn resize(&self, sample: usize, frame: &Frame) -> Result<Prepared> {
+    pub fn new(siglip: &Preprocessor, dinov2: &Preprocessor, repeats: Repeats) -> Self {
+        Self { siglip: siglip.clone(), dinov2: dinov2.clone(), comparison: Comparison::new(repeats) }
+    }
+
+    fn resize(&mut self, sample: usize, frame: &Frame) -> Result<Prepared> {
         let (rgb, width, height) = (&frame.rgb, frame.width, frame.height);
+        let siglip = self.siglip.resize(rgb, width, height)?;
+        let dinov2 = self.dinov2.resize(rgb, width, height)?;
         Ok(Prepared {
             info: FrameInfo { sample, index: frame.index, timestamp: frame.timestamp },
             dimensions: (width, height),
-            siglip: self.siglip.resize(rgb, width, height)?,
-            dinov2: self.dinov2.resize(rgb, width, height)?,
+            pixels: self.comparison.next(sample, siglip, dinov2),
         })
     }
 }
@@ -75,7 +86,7 @@ impl PreparedFrames {
         let crew = Crew::for_waiting();
         let decoding = spawn("longvu-decode", move || decode(source, &decoded, &counters.0))?;
         // Should this thread fail to start, the other finds its channel closed and ends.
-        let resizing = spawn("longvu-resize", move || resize(&full_size, &resized, &resizer, crew, &counters.1))?;
+        let resizing = spawn("longvu-resize", move || resize(&full_size, &resized, resizer, crew, &counters.1))?;
         Ok(Self {
             frames: Some(frames),
             decoding: Some(decoding),
@@ -165,7 +176,7 @@ fn decode(mut source: FrameSource, out: &SyncSender<Result<Frame>>, work: &Work)
 fn resize(
     frames: &Receiver<Result<Frame>>,
     out: &SyncSender<Result<Prepared>>,
-    resizer: &Resizer,
+    mut resizer: Resizer,
     crew: Crew,
     work: &Work,
 ) -> f64 {
@@ -192,7 +203,7 @@ mod tests {
 
     fn resizer() -> Resizer {
         let preprocessor = |family| Preprocessor::new(PreprocessorConfig::published(family, 8));
-        Resizer { siglip: preprocessor(TowerFamily::Siglip), dinov2: preprocessor(TowerFamily::Dinov2) }
+        Resizer::new(&preprocessor(TowerFamily::Siglip), &preprocessor(TowerFamily::Dinov2), Repeats::default())
     }
 
     fn frame(index: usize) -> Result<Frame> {
@@ -226,7 +237,7 @@ mod tests {
         let first = frames.window(16, || Ok(())).unwrap();
         assert_eq!(first.len(), 16);
         assert_eq!((first[15].info.sample, first[15].dimensions), (15, (4, 2)));
-        assert_eq!((first[15].siglip.len(), first[15].dinov2.len()), (8 * 8 * 3, 8 * 8 * 3));
+        assert_eq!((first[15].pixels.siglip.len(), first[15].pixels.dinov2.len()), (8 * 8 * 3, 8 * 8 * 3));
         assert_eq!(
             frames.window(100, || Ok(())).unwrap().iter().map(|f| f.info.index).collect::<Vec<_>>(),
             Vec::from_iter(16..50)

@@ -1,6 +1,6 @@
 //! Frames that have been looked at and wait for SigLIP and the aggregator: in memory, or in a temporary file.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use longvu_core::ops::select_rows;
@@ -10,10 +10,19 @@ use crate::{
     encode::spill::{SpillFile, SpillSettings},
 };
 
+/// A frame of a window.
+#[derive(Debug, Clone)]
+pub(crate) struct Looked {
+    pub info: FrameInfo,
+    /// The sampled frame whose pixels it has, and what DINOv2 made of them: its own, or one that it repeats.
+    pub source: usize,
+    /// `[size, size, 3]` bytes for SigLIP.
+    pub siglip: Arc<Vec<u8>>,
+}
+
 /// Frames of one window of the temporal stage.
 pub(crate) struct Window {
-    /// Frames with their `[size, size, 3]` bytes for SigLIP.
-    pub frames: Vec<(FrameInfo, Vec<u8>)>,
+    pub frames: Vec<Looked>,
     /// `[frames, cells, channels]` of DINOv2, as the aggregator takes them.
     pub dinov2: Tensor<3>,
 }
@@ -41,10 +50,16 @@ fn retain<T>(items: &mut Vec<T>, kept: &[usize]) {
     });
 }
 
+/// A frame with the place of its record.
+struct Record {
+    info: FrameInfo,
+    source: usize,
+    offset: u64,
+}
+
 /// A window whose frames are in the file, each as its pixels and then its DINOv2 features.
 struct Spilled {
-    /// Frames with the places of their records.
-    frames: Vec<(FrameInfo, u64)>,
+    frames: Vec<Record>,
     pixels: usize,
     /// `[cells, channels]` of a frame's features.
     cells: [usize; 2],
@@ -60,8 +75,8 @@ enum Place {
 impl Place {
     fn infos(&self) -> Box<dyn Iterator<Item = &FrameInfo> + '_> {
         match self {
-            Self::Memory(window) => Box::new(window.frames.iter().map(|(info, _)| info)),
-            Self::File(spilled) => Box::new(spilled.frames.iter().map(|(info, _)| info)),
+            Self::Memory(window) => Box::new(window.frames.iter().map(|frame| &frame.info)),
+            Self::File(spilled) => Box::new(spilled.frames.iter().map(|record| &record.info)),
         }
     }
 }
@@ -157,10 +172,10 @@ impl Waiting {
             }
         };
         let features = data.as_bytes().chunks(data.as_bytes().len() / window.frames.len());
-        let pixels = window.frames[0].1.len();
+        let pixels = window.frames[0].siglip.len();
         let mut frames = Vec::with_capacity(window.frames.len());
-        for ((info, pixels), features) in window.frames.into_iter().zip(features) {
-            frames.push((info, file.append([&pixels[..], features])?));
+        for (Looked { info, source, siglip }, features) in window.frames.into_iter().zip(features) {
+            frames.push(Record { info, source, offset: file.append([&siglip[..], features])? });
         }
         Ok(Spilled { frames, pixels, cells: [cells, channels], dtype: data.dtype(), device })
     }
@@ -170,13 +185,13 @@ impl Waiting {
         let row = cells * channels * dtype.size();
         let mut features = vec![0; records.len() * row];
         let mut frames = Vec::with_capacity(records.len());
-        for ((info, offset), features) in records.into_iter().zip(features.chunks_mut(row)) {
-            let mut bytes = vec![0; pixels];
+        for (Record { info, source, offset }, features) in records.into_iter().zip(features.chunks_mut(row)) {
+            let mut siglip = vec![0; pixels];
             if let Some(file) = &mut self.file {
-                file.read(offset, &mut bytes)?;
+                file.read(offset, &mut siglip)?;
                 file.read(offset + pixels as u64, features)?;
             }
-            frames.push((info, bytes));
+            frames.push(Looked { info, source, siglip: Arc::new(siglip) });
         }
         let data = TensorData::from_bytes_vec(features, [frames.len(), cells, channels], dtype);
         Ok(Window { frames, dinov2: Tensor::from_data(data, (&device, dtype)) })
@@ -188,22 +203,28 @@ mod tests {
     use super::*;
 
     fn window(first: usize, count: usize) -> Window {
-        let info = |i: usize| FrameInfo { sample: i, index: i * 10, timestamp: i as f64 };
+        let looked = |i: usize| Looked {
+            info: FrameInfo { sample: i, index: i * 10, timestamp: i as f64 },
+            source: i / 2 * 2,
+            siglip: Arc::new(vec![i as u8; 5]),
+        };
         let values: Vec<f32> = (0..count * 6).map(|i| (first * 6 + i) as f32 / 7.0).collect();
         Window {
-            frames: (first..first + count).map(|i| (info(i), vec![i as u8; 5])).collect(),
+            frames: (first..first + count).map(looked).collect(),
             dinov2: Tensor::from_data(TensorData::new(values, [count, 2, 3]), &crate::default_device()),
         }
     }
 
-    type Contents = Vec<(usize, Vec<u8>, Vec<u32>)>;
+    type Contents = Vec<(usize, usize, Vec<u8>, Vec<u32>)>;
 
     fn drain(waiting: &mut Waiting, wanted: impl Fn(&FrameInfo) -> bool) -> Contents {
         let mut contents = Vec::new();
         while let Some(window) = waiting.pop(&wanted).unwrap() {
             let features: Vec<u32> = window.dinov2.into_data().iter::<f32>().map(f32::to_bits).collect();
             let frames = window.frames.into_iter().zip(features.chunks(6));
-            contents.extend(frames.map(|((info, pixels), row)| (info.sample, pixels, row.to_vec())));
+            contents.extend(
+                frames.map(|(frame, row)| (frame.info.sample, frame.source, frame.siglip.to_vec(), row.to_vec())),
+            );
         }
         contents
     }

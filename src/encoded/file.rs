@@ -12,7 +12,10 @@ use safetensors::Dtype as FileDtype;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{EncodedVideo, Result, VisualKind, checkpoint, encoded::settings::EncodingSettings};
+use crate::{
+    EncodedVideo, Result, VisualKind, checkpoint,
+    encoded::{settings::EncodingSettings, video::TowerFrames},
+};
 
 /// The layout that this version writes and reads.
 pub(crate) const VERSION: u64 = 1;
@@ -30,6 +33,8 @@ pub(crate) struct Header {
     pub kind: VisualKind,
     pub dimensions: (u32, u32),
     pub settings: EncodingSettings,
+    #[serde(default)]
+    pub towers: TowerFrames,
     pub notes: std::collections::BTreeMap<String, String>,
     /// SHA-256 of the tensors' bytes.
     pub checksum: String,
@@ -101,6 +106,7 @@ impl EncodedVideo {
             kind: self.kind,
             dimensions: self.dimensions,
             settings: self.settings.clone(),
+            towers: self.towers,
             notes: self.notes.clone(),
             checksum: format!("{:x}", checksum.finalize()),
             written_by: env!("CARGO_PKG_VERSION").into(),

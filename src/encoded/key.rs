@@ -9,8 +9,8 @@ use crate::{
 
 impl LongVu {
     /// Tells apart what this handle encodes from what others encode: 32 hexadecimal digits of the towers' and the connector's
-    /// weights, of their dtype, of the temporal stage, of the budget that it serves, and of whether the spatial stage needs
-    /// [attention](crate::EncodedVideo::attention).
+    /// weights, of their dtype, of the temporal stage, of the budget that it serves, of the levels by which [repeats](crate::Repeats)
+    /// may differ, and of whether the spatial stage needs [attention](crate::EncodedVideo::attention).
     ///
     /// Where two are alike, one video makes one encoding, and either model can be asked about it. They stay the same from one
     /// run to the next, and may change with the version of this library.

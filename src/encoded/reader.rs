@@ -218,6 +218,7 @@ impl Reader {
             features: Tensor::from_data(features, options),
             attention,
             timings: EncodeTimings::default(),
+            towers: header.towers,
             settings: header.settings,
             notes: header.notes,
         })

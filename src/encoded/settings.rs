@@ -23,11 +23,19 @@ pub(crate) struct EncodingSettings {
     /// Most visual tokens, if they are bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visual_tokens: Option<usize>,
+    /// Levels by which frames may differ from the one that they are taken for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeat_levels: u8,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(levels: &u8) -> bool {
+    *levels == 0
 }
 
 impl EncodingSettings {
     /// Each setting with its value, what to do when it differs, and the names under which it is set.
-    pub fn entries(&self) -> [(&'static str, String, &'static str, &'static [&'static str]); 8] {
+    pub fn entries(&self) -> [(&'static str, String, &'static str, &'static [&'static str]); 9] {
         let weights =
             "its towers or its connector have other weights; ask the model that encoded it, or encode it again";
         let setting = "ask with the one that it was encoded with, or encode it again";
@@ -46,6 +54,12 @@ impl EncodingSettings {
                 self.visual_tokens.map_or_else(|| "fit".to_owned(), |tokens| tokens.to_string()),
                 setting,
                 &["visual_tokens"],
+            ),
+            (
+                "frames taken for others up to a difference of",
+                format!("{} levels", self.repeat_levels),
+                setting,
+                &["repeats"],
             ),
         ]
     }
@@ -85,6 +99,7 @@ impl LongVu {
             inference_max_length: budget.inference_max_length,
             frame_tokens: if budget.highres { budget.low_frame() } else { budget.image_token_len },
             visual_tokens: budget.visual_tokens,
+            repeat_levels: self.stages.repeats.levels(),
         }
     }
 }

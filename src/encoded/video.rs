@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use burn::tensor::{DType, Tensor};
 use longvu_core::ops::select_rows;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Result, VisualKind, compress::TemporalReport, encoded::settings::EncodingSettings, vision::SizePair,
@@ -56,6 +56,21 @@ impl EncodeTimings {
     }
 }
 
+/// How many frames went through the towers, and how many did not because they [repeat](crate::Repeats) one that did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct TowerFrames {
+    /// Frames through DINOv2.
+    pub dinov2: usize,
+    /// Frames that have what DINOv2 made of another.
+    pub dinov2_repeats: usize,
+    /// Frames through SigLIP and the aggregator.
+    pub siglip: usize,
+    /// Frames that have what they made of another.
+    pub siglip_repeats: usize,
+}
+
 /// Adds the time since `start` to `slot`, in seconds.
 pub(crate) fn add(slot: &mut f64, start: std::time::Instant) {
     *slot += Duration::as_secs_f64(&start.elapsed());
@@ -89,6 +104,7 @@ pub struct EncodedVideo {
     pub(crate) dimensions: (u32, u32),
     pub(crate) temporal: TemporalReport,
     pub(crate) timings: EncodeTimings,
+    pub(crate) towers: TowerFrames,
     /// What shaped it.
     pub(crate) settings: EncodingSettings,
     pub(crate) notes: BTreeMap<String, String>,
@@ -170,6 +186,20 @@ impl EncodedVideo {
     /// Seconds that each step took; zeros for a loaded file.
     pub fn timings(&self) -> EncodeTimings {
         self.timings
+    }
+
+    /// Frames that went through the towers, and frames that repeat them.
+    pub fn tower_frames(&self) -> TowerFrames {
+        self.towers
+    }
+
+    /// What is to be known of frames that were taken for others which they are not quite like; `None` where there are none.
+    pub fn repeats_remark(&self) -> Option<String> {
+        let (repeats, levels) = (self.towers.dinov2_repeats, self.settings.repeat_levels);
+        (repeats > 0 && levels > 0).then(|| {
+            let frames = self.samples.len();
+            format!("{repeats} of {frames} frames were taken for an earlier one that differs by at most {levels} of 255 levels")
+        })
     }
 
     /// Remarks by name that a saved file keeps: where the video came from, how it was sampled.

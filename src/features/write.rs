@@ -16,9 +16,10 @@ use safetensors::Dtype as FileDtype;
 
 use super::{FeatureKind, Header, INDICES, KEY, TIMESTAMPS, VERSION};
 use crate::{
-    EncodeTimings, Error, FrameInfo, IntoClip, LongVu, Result, checkpoint,
+    EncodeTimings, Error, FrameInfo, IntoClip, LongVu, Result, TowerFrames, checkpoint,
     encode::{
         clip::Clip,
+        groups::Pass,
         prefetch::{Prepared, PreparedFrames, Resizer},
     },
     encoded::video::add,
@@ -33,6 +34,8 @@ pub struct SavedFeatures {
     pub frames: Vec<FrameInfo>,
     /// Seconds that each step took; no stage ran.
     pub timings: EncodeTimings,
+    /// Frames that went through the towers, and frames that repeat them to the bit.
+    pub towers: TowerFrames,
 }
 
 impl LongVu {
@@ -56,12 +59,14 @@ impl LongVu {
         let Clip { kind, expected, frames } = input.into_clip()?;
         let parts = &self.parts;
         let batch = parts.tower_batch;
-        let resizer = Resizer { siglip: parts.siglip.preprocessor.clone(), dinov2: parts.dinov2.preprocessor.clone() };
+        let (siglip, dinov2) = (&parts.siglip.preprocessor, &parts.dinov2.preprocessor);
+        let resizer = Resizer::new(siglip, dinov2, self.stages.repeats.exact());
         let looking = self.watch.step(Step::Look, "", expected.map(|frames| frames as u64));
         let mut frames = PreparedFrames::start(frames, resizer, batch, &parts.work)?;
         let mut sinks = FeatureKind::ALL.map(|_| None);
-        let mut saved = SavedFeatures { frames: Vec::new(), timings: EncodeTimings::default() };
-        let mut dimensions = None;
+        let (timings, counts) = (EncodeTimings::default(), TowerFrames::default());
+        let mut saved = SavedFeatures { frames: Vec::new(), timings, towers: counts };
+        let (mut dimensions, mut pass) = (None, Pass::default());
         let towers = (self.dinov2()?, self.siglip()?);
         loop {
             let waited = Instant::now();
@@ -69,9 +74,19 @@ impl LongVu {
             add(&mut saved.timings.wait, waited);
             let Some(first) = next.first() else { break };
             let (width, height) = *dimensions.get_or_insert(first.dimensions);
-            let features = self.see(&next, &towers, kind.size_pair((width, height)), &mut saved.timings);
-            for (sink, features) in sinks.iter_mut().zip(features) {
-                Sink::push(sink, path, features).map_err(failed)?;
+            let size = kind.size_pair((width, height));
+            let sources: Vec<usize> = next.iter().map(|frame| frame.pixels.source).collect();
+            let mut done = 0;
+            for group in pass.groups(&sources, batch) {
+                done += group.frames();
+                let features = pass.see(&group, sources[done - 1], |fresh| {
+                    let batch: Vec<&Prepared> = fresh.iter().map(|&i| &next[i]).collect();
+                    self.see(&batch, &towers, size, &mut saved.timings)
+                });
+                for (sink, features) in sinks.iter_mut().zip(features) {
+                    Sink::push(sink, path, features).map_err(failed)?;
+                }
+                self.count(&mut saved.towers, group.fresh.len(), group.repeats());
             }
             saved.frames.extend(next.iter().map(|frame| frame.info));
             looking.done(saved.frames.len() as u64)?;
@@ -87,7 +102,7 @@ impl LongVu {
     /// The features of a batch of frames, in the order of [`FeatureKind::ALL`].
     fn see(
         &self,
-        batch: &[Prepared],
+        batch: &[&Prepared],
         (dinov2, siglip): &(Arc<Dinov2>, Arc<Siglip>),
         size: SizePair,
         timings: &mut EncodeTimings,
@@ -95,22 +110,33 @@ impl LongVu {
         let (parts, side) = (&self.parts, self.parts.config.feature_side());
         let (device, dtype) = (&parts.device, parts.weights.dtype);
         let start = Instant::now();
-        let pixels: Vec<&[u8]> = batch.iter().map(|frame| frame.dinov2.as_slice()).collect();
+        let pixels: Vec<&[u8]> = batch.iter().map(|frame| frame.pixels.dinov2.as_slice()).collect();
         let pixels = parts.dinov2.preprocessor.pixel_values(&pixels, device, dtype);
         let dinov2 = dinov2.features(pixels, side);
         add(&mut timings.dinov2, start);
         let start = Instant::now();
-        let pixels: Vec<&[u8]> = batch.iter().map(|frame| frame.siglip.as_slice()).collect();
+        let pixels: Vec<&[u8]> = batch.iter().map(|frame| frame.pixels.siglip.as_slice()).collect();
         let pixels = parts.siglip.preprocessor.pixel_values(&pixels, device, dtype);
         let siglip = siglip.features(pixels, side);
         add(&mut timings.siglip, start);
         let start = Instant::now();
         let aggregated = parts.aggregator.forward(siglip.clone(), dinov2.clone(), size);
         add(&mut timings.aggregator, start);
-        for counter in [&parts.work.dinov2_frames, &parts.work.siglip_frames, &parts.work.aggregator_frames] {
-            counter.add(batch.len());
-        }
         [dinov2, siglip, aggregated]
+    }
+
+    /// Counts frames through all towers, and frames that repeat them.
+    fn count(&self, towers: &mut TowerFrames, frames: usize, repeats: usize) {
+        (towers.dinov2, towers.siglip) = (towers.dinov2 + frames, towers.siglip + frames);
+        towers.dinov2_repeats += repeats;
+        towers.siglip_repeats += repeats;
+        let work = &self.parts.work;
+        for counter in [&work.dinov2_frames, &work.siglip_frames, &work.aggregator_frames] {
+            counter.add(frames);
+        }
+        for counter in [&work.dinov2_repeats, &work.siglip_repeats] {
+            counter.add(repeats);
+        }
     }
 
     fn header(&self, kind: crate::VisualKind, dimensions: (u32, u32), notes: &BTreeMap<String, String>) -> Header {

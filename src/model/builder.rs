@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     Result,
     compress::{FastV, FramePicker, FrameScorer, FrameSelector, Methods, Preset, StageName, StageSpec, TokenPruner},
-    encode::spill::SpillSettings,
+    encode::{repeats::Repeats, spill::SpillSettings},
     encoded::limits::ENCODED_BYTES,
     error::Error,
     llm,
@@ -210,6 +210,14 @@ impl LongVuBuilder {
     #[must_use]
     pub fn temporal_similarity(mut self, similarity: bool) -> Self {
         self.stages = self.stages.with_temporal_similarity(similarity);
+        self
+    }
+
+    /// Which frames are taken for a frame before them, and do not go through the towers: those of the same pixels unless set, which
+    /// changes no result.
+    #[must_use]
+    pub fn repeats(mut self, repeats: Repeats) -> Self {
+        self.stages = self.stages.with_repeats(repeats);
         self
     }
 

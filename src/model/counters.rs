@@ -16,8 +16,12 @@ pub struct WorkCounters {
     pub frames_resized: u64,
     /// Frames through DINOv2.
     pub dinov2_frames: u64,
+    /// Frames that DINOv2 was spared, because they [repeat](crate::Repeats) one that went through.
+    pub dinov2_repeats: u64,
     /// Frames through SigLIP.
     pub siglip_frames: u64,
+    /// Frames that SigLIP and the aggregator were spared.
+    pub siglip_repeats: u64,
     /// Frames through the aggregator.
     pub aggregator_frames: u64,
     /// Prompt positions pushed through the language model; those that a [`PromptCache`](crate::PromptCache) had are
@@ -31,7 +35,9 @@ pub(crate) struct Work {
     pub frames_decoded: Counter,
     pub frames_resized: Counter,
     pub dinov2_frames: Counter,
+    pub dinov2_repeats: Counter,
     pub siglip_frames: Counter,
+    pub siglip_repeats: Counter,
     pub aggregator_frames: Counter,
     pub prompt_positions: Counter,
 }
@@ -43,7 +49,9 @@ impl Work {
             frames_decoded: self.frames_decoded.get(),
             frames_resized: self.frames_resized.get(),
             dinov2_frames: self.dinov2_frames.get(),
+            dinov2_repeats: self.dinov2_repeats.get(),
             siglip_frames: self.siglip_frames.get(),
+            siglip_repeats: self.siglip_repeats.get(),
             aggregator_frames: self.aggregator_frames.get(),
             prompt_positions: self.prompt_positions.get(),
         }

@@ -14,7 +14,7 @@ use longvu_core::{Device, Watch, WeightFormat, is_cpu};
 use crate::{
     Error, Result,
     compress::{Budget, CompressionSettings, Preset},
-    encode::spill::SpillSettings,
+    encode::{repeats::Repeats, spill::SpillSettings},
     encoded::fingerprint::fingerprint,
     llm::{ChatTemplate, Decoder, GenerationConfig, Tokenizer},
     model::{
@@ -137,6 +137,11 @@ impl LongVu {
     /// of the checkpoint where it takes them from there, with what was set.
     pub fn compression_settings(&self) -> CompressionSettings {
         self.stages.compression
+    }
+
+    /// Which frames this handle takes for a frame before them.
+    pub fn repeats(&self) -> Repeats {
+        self.stages.repeats
     }
 
     /// Loads the parts that are to be in memory before they are needed.

@@ -10,11 +10,12 @@ use crate::{
         Budget, CompressionSettings, FastV, FramePicker, FrameScorer, FrameSelector, Methods, Preset, QueryStage,
         StageName, StageSpec, TokenPruner, TopK,
     },
+    encode::repeats::Repeats,
     model::budget::budget,
 };
 
 /// Which stages a model compresses with, as far as they are not to be what they are: a preset, thresholds, stages by name
-/// or as values, a bound on visual tokens. For
+/// or as values, a bound on visual tokens, what counts as a repeated frame. For
 /// [`LongVu::with_stages`](crate::LongVu::with_stages).
 ///
 /// What is not set stays. Of what is set, a threshold goes before the preset's, and a stage given as a value, which has
@@ -33,6 +34,7 @@ pub struct StageSettings {
     methods: Option<Methods>,
     visual_tokens: Option<usize>,
     similarity: Option<bool>,
+    repeats: Option<Repeats>,
 }
 
 impl StageSettings {
@@ -120,6 +122,13 @@ impl StageSettings {
         self
     }
 
+    /// Which frames are taken for a frame before them, and do not go through the towers.
+    #[must_use]
+    pub fn with_repeats(mut self, repeats: Repeats) -> Self {
+        self.repeats = Some(repeats);
+        self
+    }
+
     /// What goes on in the language model.
     pub(super) fn fastv(&self) -> Result<Option<FastV>> {
         match (self.fastv, self.named.get(StageName::Decoder)) {
@@ -149,6 +158,7 @@ impl StageSettings {
             methods: over.methods.clone().or_else(|| self.methods.clone()),
             visual_tokens: over.visual_tokens.or(self.visual_tokens),
             similarity: over.similarity.or(self.similarity),
+            repeats: over.repeats.or(self.repeats),
         }
     }
 
@@ -173,6 +183,7 @@ impl fmt::Debug for StageSettings {
             .field("dino_threshold", &self.dino_threshold)
             .field("drop_threshold", &self.drop_threshold)
             .field("visual_tokens", &self.visual_tokens)
+            .field("repeats", &self.repeats)
             .field("named", &self.named.0)
             .finish_non_exhaustive()
     }
@@ -212,6 +223,8 @@ pub(crate) struct Stages {
     pub own_selector: bool,
     /// Whether the temporal report has the windows' similarities.
     pub similarity: bool,
+    /// Which frames do not go through the towers.
+    pub repeats: Repeats,
     pub scorer: Arc<dyn FrameScorer>,
     pub picker: Arc<dyn FramePicker>,
     pub pruner: Arc<dyn TokenPruner>,
@@ -233,6 +246,7 @@ impl Stages {
             own_selector: settings.selector.is_some()
                 || named(StageName::Temporal).is_some_and(|spec| methods.is_own(StageName::Temporal, spec)),
             similarity: settings.similarity.unwrap_or_default(),
+            repeats: settings.repeats.unwrap_or_default(),
             selector: match (&settings.selector, named(StageName::Temporal)) {
                 (Some(selector), _) => selector.clone(),
                 (None, Some(spec)) => methods.selector(spec, compression.temporal)?,

@@ -206,8 +206,8 @@ impl Formulas<'_> {
                 self.weights(&[Dinov2, Connector]),
                 self.frames(),
                 (ItemKind::Activations, self.tower(&tower, self.model.input[1])),
-                // The window as it is gathered, and as the temporal stage normalises it.
-                (ItemKind::Features, 3 * window + self.held().1),
+                // The window as it is gathered, and as the temporal stage normalises it; and what the next frame may repeat.
+                (ItemKind::Features, 3 * window + self.held().1 + self.shape.cells * width * 4),
             ],
         )
     }
@@ -325,13 +325,13 @@ impl Formulas<'_> {
         self.settings.tower_batch.min(self.workload.frames) as u128
     }
 
-    /// Decoder, RGB frames in flight, and two windows of resized ones.
+    /// Decoder, RGB frames in flight, two windows of resized ones, and the one that the next is compared with.
     fn frames(&self) -> (ItemKind, u128) {
         let pixels = u128::from(self.workload.width) * u128::from(self.workload.height);
         let resized: u128 = self.model.input.iter().map(|&side| 3 * (side as u128).pow(2)).sum();
         let decoder = if self.workload.frames > 1 { DECODER_PICTURES * pixels * 3 / 2 } else { 0 };
         let rgb = RGB_FRAMES.min(self.workload.frames as u128 + 1) * pixels * 3;
-        (ItemKind::Frames, decoder + rgb + 2 * self.shape.window * resized)
+        (ItemKind::Frames, decoder + rgb + (2 * self.shape.window + 1) * resized)
     }
 
     /// Features and pixels of frames that wait for SigLIP.

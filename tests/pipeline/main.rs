@@ -9,6 +9,7 @@ mod encoded_file;
 mod explained;
 mod facade;
 mod other_stages;
+mod repeats;
 mod several;
 mod stages;
 mod stopped;
