@@ -67,10 +67,18 @@ pub struct AnswerLine {
 pub struct FrameCount {
     /// Frames that were sampled.
     pub sampled: usize,
+    /// Frames that the towers were spared, for they repeat another.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated: usize,
     /// Frames that the prompt has anything of.
     pub kept: usize,
     /// Frames at full resolution.
     pub full: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Seconds of a question.

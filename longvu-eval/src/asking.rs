@@ -103,6 +103,7 @@ fn highest(values: &[f64]) -> Option<usize> {
 fn frames(encoded: &EncodedVideo, answer: &longvu::Answer) -> FrameCount {
     FrameCount {
         sampled: encoded.sampled_frames(),
+        repeated: encoded.tower_frames().dinov2_repeats,
         kept: answer.reports.iter().map(FusionReport::prompt_frames).sum(),
         full: answer.reports.iter().map(|report| report.full_frames).sum(),
     }

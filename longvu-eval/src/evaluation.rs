@@ -244,7 +244,8 @@ impl Evaluation {
         let text = prompt(self.data_set(), self.settings.prompt, question, subtitles.as_deref());
         line.prompt_sha256 = format!("{:x}", Sha256::digest(&text));
         line.subtitle_lines = subtitles.map_or(0, |lines| lines.len());
-        line.frames = FrameCount { sampled: looked.encoded.sampled_frames(), ..FrameCount::default() };
+        line.frames.sampled = looked.encoded.sampled_frames();
+        line.frames.repeated = looked.encoded.tower_frames().dinov2_repeats;
         match asking::ask(
             model,
             &looked.encoded,

@@ -97,7 +97,7 @@ impl Looked {
         let place = encodings.and_then(|encodings| encodings.place(source));
         if let Some(place) = place.as_ref().filter(|place| place.exists()) {
             match model.load_encoded(place) {
-                Ok(encoded) => return Ok(Self::kept(encoded)),
+                Ok(encoded) => return Ok(Self::kept(encoded).with_remark()),
                 Err(error) => tracing::warn!(path = %place.display(), %error, "encoded again"),
             }
         }
@@ -109,7 +109,13 @@ impl Looked {
             let noted = encoded.clone().with_note(RATE, rate.to_string());
             noted.with_note(WARNINGS, Value::from(warnings.clone()).to_string()).save(place)?;
         }
-        Ok(Self { encoded, rate, warnings })
+        Ok(Self { encoded, rate, warnings }.with_remark())
+    }
+
+    /// With what is to be known of repeated frames among the warnings.
+    fn with_remark(mut self) -> Self {
+        self.warnings.extend(self.encoded.repeats_remark());
+        self
     }
 
     fn kept(encoded: EncodedVideo) -> Self {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 use clap::Args;
 use longvu::{
-    Answer, EncodedVideo, GenerationConfig, VideoOptions,
+    Answer, EncodedVideo, GenerationConfig, TowerFrames, VideoOptions,
     compress::FusionReport,
     video::{VideoInfo, path_text},
 };
@@ -89,6 +89,8 @@ struct Report<'a> {
     memory: MemoryReport<'a>,
     input: Option<InputReport<'a>>,
     frames: Option<FrameCounts>,
+    /// Frames through the towers, and frames that they were spared.
+    towers: Option<TowerFrames>,
     sampled: Vec<FrameReport>,
     fusion: Option<&'a FusionReport>,
     generation: &'a GenerationConfig,
@@ -276,6 +278,7 @@ impl Job<'_> {
             memory: MemoryReport { forecast: Forecast(&loaded.forecast), peak: longvu::peak_memory() },
             input,
             frames: answerer.frames(answer),
+            towers: answerer.visual.map(EncodedVideo::tower_frames),
             sampled: answerer.visual.map(|encoded| frame_reports(encoded, answer)).unwrap_or_default(),
             fusion: answer.reports.first(),
             generation: &answerer.config,

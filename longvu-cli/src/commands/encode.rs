@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::Args;
-use longvu::{EncodeTimings, EncodedVideo, Residency, VisualKind, video::path_text};
+use longvu::{EncodeTimings, EncodedVideo, Residency, TowerFrames, VisualKind, video::path_text};
 use serde::Serialize;
 
 use crate::{
@@ -50,6 +50,7 @@ struct Printed<'a> {
     kind: VisualKind,
     sampled: usize,
     held: usize,
+    towers: TowerFrames,
     timings: EncodeTimings,
     warnings: &'a [String],
 }
@@ -96,6 +97,7 @@ fn printed<'a>(out: &Path, bytes: u64, encoded: &EncodedVideo, decoded: &'a Deco
         kind: encoded.kind(),
         sampled: encoded.sampled_frames(),
         held: encoded.frames().len(),
+        towers: encoded.tower_frames(),
         timings: encoded.timings(),
         warnings: &decoded.warnings,
     }

@@ -170,6 +170,7 @@ impl Job<'_> {
             prompt_tokens: answer.prompt_tokens,
             visual_tokens: answer.visual_tokens,
             explanation,
+            towers: encoded.tower_frames(),
             steps,
             timings,
             forecast: serde_json::to_value(Forecast(&loaded.forecast))?,

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::{Args, builder::FalseyValueParser};
-use longvu::{EncodeTimings, Error, LongVuBuilder, MemoryPlan, Residency, Workload, plan::Change, video::path_text};
+use longvu::{
+    EncodeTimings, Error, LongVuBuilder, MemoryPlan, Residency, SavedFeatures, TowerFrames, Workload, plan::Change,
+    video::path_text,
+};
 use serde::Serialize;
 
 use crate::{
@@ -55,6 +58,7 @@ struct Printed<'a> {
     file: String,
     bytes: u64,
     frames: usize,
+    towers: TowerFrames,
     timings: EncodeTimings,
     warnings: &'a [String],
 }
@@ -79,11 +83,11 @@ pub fn run(args: &FeaturesArgs) -> Result<()> {
     let (saved, decoded) = source.save_features(&loaded.model, out, quiet)?;
     let bytes = fs::metadata(out).map_or(0, |file| file.len());
     if args.output.json {
-        output::json(&printed(out, bytes, saved.frames.len(), saved.timings, &decoded), true)?;
+        output::json(&printed(out, bytes, &saved, &decoded), true)?;
     }
     if !quiet {
         let steps = summary::encode_steps(open, loaded.seconds, &saved.timings);
-        output::note(&summary::looked_line(saved.frames.len(), &steps));
+        output::note(&summary::looked_line(&saved, &steps));
         output::note(&format!("wrote {} ({:.1} MB)", out.display(), bytes as f64 / 1e6));
     }
     Ok(())
@@ -102,6 +106,7 @@ fn fitting(builder: LongVuBuilder, args: &FeaturesArgs, source: &Source) -> Resu
     Ok((builder, plan))
 }
 
-fn printed<'a>(out: &Path, bytes: u64, frames: usize, timings: EncodeTimings, decoded: &'a Decoded) -> Printed<'a> {
-    Printed { file: path_text(out), bytes, frames, timings, warnings: &decoded.warnings }
+fn printed<'a>(out: &Path, bytes: u64, saved: &SavedFeatures, decoded: &'a Decoded) -> Printed<'a> {
+    let (frames, towers, timings) = (saved.frames.len(), saved.towers, saved.timings);
+    Printed { file: path_text(out), bytes, frames, towers, timings, warnings: &decoded.warnings }
 }

@@ -30,6 +30,13 @@ pub fn section(run: &Run) -> Markup {
                 }
             }
         } }
+        @if run.towers.dinov2_repeats > 0 {
+            p {
+                (words::count(run.towers.dinov2, "frame")) " went through DINOv2 and " (run.towers.siglip) " through SigLIP; "
+                (run.towers.dinov2_repeats) " and " (run.towers.siglip_repeats)
+                " did not, for they repeat the one before them and have what came of that."
+            }
+        }
         p.small {
             "The parts of encoding run beside each other, and may take longer together than it. Memory is the program's most since it \
              was started, an earlier run included."

@@ -1,6 +1,6 @@
 //! What a page shows, and `--json` writes.
 
-use longvu::{DecoderReport, Explanation, FinishReason, VisualExplanation};
+use longvu::{DecoderReport, Explanation, FinishReason, TowerFrames, VisualExplanation};
 use serde::Serialize;
 
 use crate::{
@@ -39,6 +39,8 @@ pub struct Run {
     /// What went on between the layers of the language model, where a stage was named for it.
     pub decoder: Option<DecoderReport>,
     pub explanation: Explanation,
+    /// Frames through the towers, and frames that they were spared.
+    pub towers: TowerFrames,
     pub steps: Vec<StepCost>,
     pub timings: Timings,
     /// The forecast of memory that went before the run.

@@ -3,9 +3,9 @@
 use std::num::NonZeroUsize;
 
 use clap::{Args, Command, FromArgMatches};
-use longvu::Preset;
+use longvu::{Preset, Repeats};
 
-use super::{FrameArgs, ModelArgs, stages::StageArgs, usage::finite};
+use super::{FrameArgs, ModelArgs, repeats::repeats, stages::StageArgs, usage::finite};
 
 /// What a second run may have otherwise.
 #[derive(Debug, Clone, Args)]
@@ -24,6 +24,9 @@ struct Changes {
 
     #[arg(long)]
     max_len: Option<NonZeroUsize>,
+
+    #[arg(long, value_parser = repeats)]
+    repeats: Option<Repeats>,
 
     #[arg(long, group = "sampling", allow_negative_numbers = true, value_parser = finite)]
     fps: Option<f64>,
@@ -86,8 +89,18 @@ impl Comparison {
                 slot.clone_from(value);
             }
         }
-        let Changes { stages, preset, dino_threshold, drop_threshold, max_len, fps, every, uniform, max_frames } =
-            &self.changes;
+        let Changes {
+            stages,
+            preset,
+            dino_threshold,
+            drop_threshold,
+            max_len,
+            repeats,
+            fps,
+            every,
+            uniform,
+            max_frames,
+        } = &self.changes;
         put(&mut model.stages.temporal, &stages.temporal);
         put(&mut model.stages.query, &stages.query);
         put(&mut model.stages.spatial, &stages.spatial);
@@ -95,6 +108,7 @@ impl Comparison {
         put(&mut model.dino_threshold, dino_threshold);
         put(&mut model.drop_threshold, drop_threshold);
         put(&mut model.compute.max_len, max_len);
+        put(&mut model.repeats.repeats, repeats);
         put(&mut frames.max_frames, max_frames);
         frames.preset = preset.unwrap_or(frames.preset);
         if fps.is_some() || every.is_some() || uniform.is_some() {
@@ -138,6 +152,7 @@ mod tests {
             ("fps=1,uniform=4", "cannot be used with"),
             ("preset=none", "preset"),
             ("dino-threshold=nan", "number"),
+            ("repeats=256", "repeats"),
         ] {
             let error = Comparison::parse(text).unwrap_err();
             assert!(error.contains(part) && !error.contains('\n'), "{text}: {error}");

@@ -6,6 +6,7 @@ mod frames;
 mod memory;
 mod model;
 mod output;
+mod repeats;
 pub mod size;
 mod stages;
 pub mod time;
@@ -18,6 +19,7 @@ pub use self::{
     memory::MemoryArgs,
     model::{ComputeArgs, ModelArgs, PlaceArgs},
     output::OutputArgs,
+    repeats::RepeatArgs,
     stages::StageArgs,
     usage::usage,
 };

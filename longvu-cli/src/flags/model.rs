@@ -8,7 +8,7 @@ use longvu::{
     compress::{BadStageSpec, StageSpec},
 };
 
-use super::{stages::StageArgs, usage::finite};
+use super::{repeats::RepeatArgs, stages::StageArgs, usage::finite};
 
 /// Which model, and where its parts are.
 #[derive(Debug, Clone, Args)]
@@ -84,6 +84,9 @@ pub struct ModelArgs {
     /// Frames of a long video that wait in memory until it is known which are kept, the others on disk [default: 16]
     #[arg(long, value_name = "N")]
     pub waiting_frames: Option<usize>,
+
+    #[command(flatten)]
+    pub repeats: RepeatArgs,
 
     #[command(flatten)]
     pub stages: StageArgs,

@@ -8,12 +8,13 @@ use longvu::{
 use serde::{Serialize, Serializer, ser::Error as _};
 
 /// Settings of the library, and the flags that set them.
-const FLAGS: [(&str, &str); 12] = [
+const FLAGS: [(&str, &str); 13] = [
     ("decoder_stage", "--decoder fastv:k=K,r=SHARE"),
     ("dino_threshold", "--dino-threshold X"),
     ("end", "--end TIME"),
     ("max_len", "--max-len N"),
     ("preset", "--preset NAME"),
+    ("repeats", "--repeats LEVELS"),
     ("spatial_stage", "--spatial NAME"),
     ("start", "--start TIME"),
     ("tower_batch", "--tower-batch N"),

@@ -1,12 +1,14 @@
 //! The closing line: what was kept of the video, and where the time went.
 
-use longvu::{AnswerTimings, EncodeTimings, EncodedVideo};
+use longvu::{AnswerTimings, EncodeTimings, EncodedVideo, SavedFeatures};
 use serde::Serialize;
 
 /// How many frames came how far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct FrameCounts {
     pub sampled: usize,
+    /// Sampled frames that the towers were spared, for they repeat another.
+    pub repeated: usize,
     pub kept: usize,
     pub full_resolution: usize,
 }
@@ -27,10 +29,10 @@ pub struct Timings {
 /// The line for a question about a video or image, or, without `frames`, about nothing.
 pub fn line(frames: Option<FrameCounts>, visual: usize, prompt: usize, steps: &[(&str, f64)]) -> String {
     let steps = seconds(steps);
-    let Some(FrameCounts { sampled, kept, full_resolution }) = frames else {
+    let Some(FrameCounts { sampled, repeated, kept, full_resolution }) = frames else {
         return format!("{prompt} prompt tokens; {steps}");
     };
-    let sampled = sampled_frames(sampled);
+    let sampled = sampled_frames(sampled, repeated);
     format!(
         "{sampled}, {kept} kept, {full_resolution} at full resolution; {visual} visual of {prompt} prompt tokens; {steps}"
     )
@@ -38,17 +40,22 @@ pub fn line(frames: Option<FrameCounts>, visual: usize, prompt: usize, steps: &[
 
 /// The line for a video that was encoded to be asked about.
 pub fn encoded_line(encoded: &EncodedVideo, steps: &[(&str, f64)]) -> String {
-    let (sampled, held) = (sampled_frames(encoded.sampled_frames()), encoded.frames().len());
-    format!("{sampled}, {held} held; {}", seconds(steps))
+    let sampled = sampled_frames(encoded.sampled_frames(), encoded.tower_frames().dinov2_repeats);
+    format!("{sampled}, {} held; {}", encoded.frames().len(), seconds(steps))
 }
 
 /// The line for frames that the towers looked at.
-pub fn looked_line(frames: usize, steps: &[(&str, f64)]) -> String {
-    format!("{}; {}", sampled_frames(frames), seconds(steps))
+pub fn looked_line(saved: &SavedFeatures, steps: &[(&str, f64)]) -> String {
+    format!("{}; {}", sampled_frames(saved.frames.len(), saved.towers.dinov2_repeats), seconds(steps))
 }
 
-fn sampled_frames(count: usize) -> String {
-    format!("{count} frame{} sampled", if count == 1 { "" } else { "s" })
+fn sampled_frames(count: usize, repeats: usize) -> String {
+    let sampled = format!("{count} frame{} sampled", if count == 1 { "" } else { "s" });
+    match repeats {
+        0 => sampled,
+        1 => format!("{sampled}, 1 of them a repeat"),
+        _ => format!("{sampled}, {repeats} of them repeats"),
+    }
 }
 
 fn seconds(steps: &[(&str, f64)]) -> String {
@@ -84,13 +91,15 @@ mod tests {
 
     #[test]
     fn the_line_says_what_was_kept() {
-        let frames = FrameCounts { sampled: 21, kept: 12, full_resolution: 3 };
+        let frames = FrameCounts { sampled: 21, repeated: 0, kept: 12, full_resolution: 3 };
         let steps = answer_steps(&AnswerTimings::default());
         assert_eq!(
             line(Some(frames), 964, 1000, &steps),
             "21 frames sampled, 12 kept, 3 at full resolution; 964 visual of 1000 prompt tokens; query+spatial 0.00 s, \
              prefill 0.00 s, generate 0.00 s"
         );
+        let repeats = line(Some(FrameCounts { repeated: 8, ..frames }), 964, 1000, &steps);
+        assert!(repeats.starts_with("21 frames sampled, 8 of them repeats, 12 kept"), "{repeats}");
         assert!(line(None, 0, 9, &steps).starts_with("9 prompt tokens; query"));
     }
 }

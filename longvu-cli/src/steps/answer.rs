@@ -70,6 +70,7 @@ pub fn print(pieces: &mut impl Iterator<Item = longvu::Result<String>>, silent: 
 pub fn frame_counts(visual: &EncodedVideo, answer: &Answer) -> FrameCounts {
     FrameCounts {
         sampled: visual.sampled_frames(),
+        repeated: visual.tower_frames().dinov2_repeats,
         kept: answer.reports.iter().map(FusionReport::prompt_frames).sum(),
         full_resolution: answer.reports.iter().map(|report| report.full_frames).sum(),
     }

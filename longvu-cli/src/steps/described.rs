@@ -24,6 +24,8 @@ pub struct ModelReport {
     pub query: Option<String>,
     pub spatial: Option<String>,
     pub decoder: Option<String>,
+    /// Levels by which a frame may differ from the one that it is taken for, or `off`.
+    pub repeats: String,
     pub budget: Budget,
 }
 
@@ -43,6 +45,7 @@ impl ModelReport {
             query: named(&args.stages.query),
             spatial: named(&args.stages.spatial),
             decoder: named(&args.decoder),
+            repeats: model.repeats().to_string(),
             budget: model.budget(),
         }
     }

@@ -30,6 +30,14 @@ pub struct Identity {
     spatial: Option<String>,
     decoder: Option<String>,
     budget: Option<usize>,
+    /// Levels by which a frame may differ from the one that it is taken for.
+    #[serde(skip_serializing_if = "is_zero")]
+    repeats: u8,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(levels: &u8) -> bool {
+    *levels == 0
 }
 
 /// That of a loaded model.
@@ -53,5 +61,6 @@ pub fn identity(model: &LongVu, args: &ModelArgs, preset: Preset) -> Result<Iden
         spatial: named(&args.stages.spatial),
         decoder: named(&args.decoder),
         budget: model.budget().visual_tokens,
+        repeats: model.repeats().levels(),
     })
 }

@@ -71,7 +71,8 @@ pub fn found(args: &PlaceArgs, quiet: bool) -> Result<LongVuBuilder> {
 /// # Errors
 /// A device that is not there, and as [`named`].
 pub fn builder(args: &ModelArgs, preset: Preset, quiet: bool) -> Result<LongVuBuilder> {
-    let mut builder = args.stages.apply(computing(found(&args.place, quiet)?, &args.compute)?.preset(preset));
+    let builder = computing(found(&args.place, quiet)?, &args.compute)?.preset(preset);
+    let mut builder = args.repeats.apply(args.stages.apply(builder));
     if let Some(spec) = &args.decoder {
         builder = builder.named_stage(StageName::Decoder, spec.clone());
     }

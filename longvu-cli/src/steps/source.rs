@@ -86,6 +86,20 @@ impl Input {
     /// # Errors
     /// As [`LongVu::encode`] or [`LongVu::load_encoded`].
     pub fn encode(self, model: &LongVu, quiet: bool) -> Result<(EncodedVideo, Decoded)> {
+        let path = match &self {
+            Self::Media(source) => source.path.clone(),
+            Self::Encoded(path) => path.clone(),
+        };
+        let (encoded, mut decoded) = self.look(model, quiet)?;
+        if let Some(remark) = encoded.repeats_remark() {
+            output::warning(&format!("{}: {remark}", path.display()));
+            decoded.warnings.push(remark);
+        }
+        Ok((encoded, decoded))
+    }
+
+    /// The same without remarks on what was encoded.
+    fn look(self, model: &LongVu, quiet: bool) -> Result<(EncodedVideo, Decoded)> {
         match self {
             Self::Media(source) => source.encode(model, quiet),
             Self::Encoded(path) => {

@@ -71,6 +71,35 @@ fn settings_that_shaped_it_must_be_the_same() {
     run(ask(&path, "What?").args(["--fps", "2"])).fails(2, &["--fps cannot change an encoded video"]);
 }
 
+/// Frames that are taken for others are counted and told of, and are a setting that shaped what was encoded.
+#[test]
+fn repeated_frames_are_counted_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.longvu");
+    let towers = |dinov2, dinov2_repeats, siglip, siglip_repeats| json!({"dinov2": dinov2, "dinov2_repeats": dinov2_repeats, "siglip": siglip, "siglip_repeats": siglip_repeats});
+    let off = run(encode(video("video3.mp4"), &path).args(["--json", "--repeats", "off"])).json();
+    assert_eq!((&off["towers"], &off["warnings"]), (&towers(6, 0, 6, 0), &json!([])));
+    run(&mut ask(&path, "What?")).ok();
+
+    let made = run(encode(video("video3.mp4"), &path).args(["--json", "--repeats", "255"]));
+    assert!(made.stderr.contains("6 frames sampled, 5 of them repeats, 6 held; open "), "{}", made.stderr);
+    let remark = "5 of 6 frames were taken for an earlier one that differs by at most 255 of 255 levels";
+    assert!(made.stderr.contains(&format!("video3.mp4: {remark}")), "{}", made.stderr);
+    let made = made.json();
+    assert_eq!((&made["towers"], &made["warnings"]), (&towers(1, 5, 1, 5), &json!([remark])));
+    run(&mut ask(&path, "What?")).fails(1, &["difference of 255 levels", "--repeats LEVELS"]);
+    let report = folder.path().join("report.json");
+    let asked = run(ask(&path, "What?").args(["--json", "--repeats", "255", "--report"]).arg(&report)).json();
+    assert_eq!((&asked["frames"]["repeated"], &asked["warnings"]), (&json!(5), &json!([remark])));
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+    assert_eq!((&report["towers"], &report["model"]["repeats"]), (&towers(1, 5, 1, 5), &json!("255")));
+
+    for levels in ["256", "-1", "1.5", "on", ""] {
+        let flag = format!("--repeats={levels}");
+        run(encode(video("video3.mp4"), &path).arg(flag)).fails(2, &["--repeats", "from 0 to 255, or off"]);
+    }
+}
+
 #[test]
 fn files_that_cannot_be_used() {
     let (folder, path) = encoded();

@@ -35,6 +35,7 @@ fn broken_requests_are_refused_with_the_field_at_fault() {
         (json!({"media_io_kwargs": {"video": {"backend": "x"}}}), 400, "media_io_kwargs.video.backend"),
         (json!({"longvu": {"start": -1}}), 422, "longvu.start"),
         (json!({"longvu": {"dino_threshold": "x"}}), 400, "longvu.dino_threshold"),
+        (json!({"longvu": {"repeats": 256}}), 400, "longvu.repeats"),
     ] {
         assert_eq!(ask(more.clone()).refused(status, &[]).as_deref(), Some(field), "{more}");
     }

@@ -43,6 +43,24 @@ fn an_answer_comes_whole_and_in_pieces() {
 }
 
 #[test]
+fn frames_that_repeat_others_are_counted() {
+    let server = Server::start(&[]);
+    let question = about(&server.upload(&video("video3.mp4")), "How many circles are there?");
+    let report = |repeats: serde_json::Value| {
+        let reply = server.ask(&with(question.clone(), json!({"longvu": {"repeats": repeats}})));
+        reply.ok()["longvu"]["visuals"][0].clone()
+    };
+    let (same, all) = (report(json!(null)), report(json!(255)));
+    let sampled = same["frames_sampled"].as_u64().unwrap();
+    assert!(same["frames_repeated"].as_u64().unwrap() < sampled && same["warnings"] == json!([]), "{same}");
+    assert_eq!(all["frames_repeated"], sampled - 1);
+    assert!(all["warnings"][0].as_str().unwrap().contains("taken for an earlier one"), "{all}");
+    // Each has an encoding of its own, and levels of 0 are what it was without any.
+    let origins = (&same["origin"], &all["origin"], &report(json!(0))["origin"]);
+    assert_eq!(origins, (&json!("computed"), &json!("computed"), &json!("memory")));
+}
+
+#[test]
 fn every_way_of_naming_a_video_is_taken() {
     let folder = video("video3.mp4").parent().unwrap().canonicalize().unwrap();
     let server = Server::start(&["--allow-folder", folder.to_str().unwrap()]);

@@ -27,6 +27,9 @@ pub struct BatchRow {
     pub warnings: Vec<String>,
     /// Frames that were sampled.
     pub sampled_frames: usize,
+    /// Frames that the towers were spared, for they repeat another.
+    #[serde(default)]
+    pub repeated_frames: usize,
     /// Indices, among the video's frames, of those that the prompt has anything of.
     pub kept_frames: Vec<usize>,
     /// Their times in seconds.
@@ -62,6 +65,7 @@ impl BatchRow {
             error: None,
             warnings: Vec::new(),
             sampled_frames: 0,
+            repeated_frames: 0,
             kept_frames: Vec::new(),
             kept_times: Vec::new(),
             kept_tokens: Vec::new(),
@@ -81,6 +85,7 @@ impl BatchRow {
             .finish_reason
             .and_then(|reason| serde_json::to_value(reason).ok().and_then(|value| value.as_str().map(str::to_owned)));
         self.sampled_frames = encoded.sampled_frames();
+        self.repeated_frames = encoded.tower_frames().dinov2_repeats;
         if let (Some(selected), Some(report)) = (answer.selected.first(), answer.reports.first()) {
             for (&sample, &tokens) in selected.iter().zip(&report.tokens_per_frame) {
                 if let Some(frame) = encoded.samples().get(sample).filter(|_| tokens > 0) {

@@ -46,7 +46,8 @@ impl Looked {
     }
 
     pub fn warnings(&self) -> Vec<String> {
-        self.found.entry.warnings.iter().cloned().chain(self.remark.map(str::to_owned)).collect()
+        let warnings = self.found.entry.warnings.iter().cloned();
+        warnings.chain(self.remark.map(str::to_owned)).chain(self.video().repeats_remark()).collect()
     }
 }
 

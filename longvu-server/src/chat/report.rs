@@ -45,6 +45,7 @@ fn visual_report(looked: &Looked, visual: VisualExplanation, frames: bool) -> Vi
         kind: visual.kind,
         dimensions: visual.dimensions,
         frames_sampled: visual.frames.len(),
+        frames_repeated: looked.video().tower_frames().dinov2_repeats,
         frames_kept: full + low,
         frames_full: full,
         frames_low: low,

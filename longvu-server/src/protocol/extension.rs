@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use longvu::{Preset, StageSettings};
+use longvu::{Preset, Repeats, StageSettings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,6 +18,8 @@ pub(crate) struct Extension {
     pub dino_threshold: Option<f64>,
     /// Similarity from which the spatial stage drops a token.
     pub drop_threshold: Option<f64>,
+    /// Levels of 255 by which a frame may differ from the last one and still be taken for it.
+    pub repeats: Option<u8>,
     /// Look from this second on.
     pub start: Option<f64>,
     /// Look until this second.
@@ -33,7 +35,8 @@ impl Extension {
     /// 422 for a preset that there is not.
     pub fn stages(&self, default: Preset) -> Result<Option<StageSettings>, ApiError> {
         let preset = self.preset()?;
-        if preset.is_none() && self.dino_threshold.is_none() && self.drop_threshold.is_none() {
+        let thresholds = self.dino_threshold.or(self.drop_threshold);
+        if preset.is_none() && thresholds.is_none() && self.repeats.is_none() {
             return Ok(None);
         }
         let mut settings = StageSettings::default().with_preset(preset.unwrap_or(default));
@@ -42,6 +45,9 @@ impl Extension {
         }
         if let Some(threshold) = self.drop_threshold {
             settings = settings.with_drop_threshold(threshold);
+        }
+        if let Some(levels) = self.repeats {
+            settings = settings.with_repeats(Repeats::Within(levels));
         }
         Ok(Some(settings))
     }

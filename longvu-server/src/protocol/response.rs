@@ -134,6 +134,8 @@ pub(crate) struct VisualReport {
     pub dimensions: (u32, u32),
     /// Frames that were looked at.
     pub frames_sampled: usize,
+    /// Frames of them that the towers were spared, for they repeat another.
+    pub frames_repeated: usize,
     /// Frames of which the prompt has something.
     pub frames_kept: usize,
     pub frames_full: usize,

@@ -16,9 +16,9 @@ use self::{
     table::{Answered, Seconds, Table},
 };
 use crate::{
-    flags::{OutputArgs, PlaceArgs, StageArgs, usage},
+    flags::{OutputArgs, PlaceArgs, RepeatArgs, StageArgs, usage},
     output::{self, Progress},
-    steps::model,
+    steps::{answer::frame_counts, model},
 };
 
 /// Measure answers against visual tokens on videos of the drawn world that no training saw.
@@ -61,6 +61,9 @@ pub struct AccuracyArgs {
     pub stages: StageArgs,
 
     #[command(flatten)]
+    pub repeats: RepeatArgs,
+
+    #[command(flatten)]
     pub place: PlaceArgs,
 
     #[command(flatten)]
@@ -93,7 +96,7 @@ pub fn run(args: &AccuracyArgs) -> Result<()> {
     }
     fs::create_dir_all(&args.out).with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     let loading = Progress::new(args.output.quiet, "loading");
-    let builder = model::found(&args.place, args.output.quiet)?.watch(loading.watch());
+    let builder = args.repeats.apply(model::found(&args.place, args.output.quiet)?).watch(loading.watch());
     let config = builder.files()?.config;
     let bench = Bench { builder, sizes: Sizes::of(&config, SIDE, TEXT_TOKENS), files: args.files };
     let draw = |i| Script::draw(Split::Test.seed(args.first + i), &options);
@@ -165,6 +168,7 @@ impl Bench {
                     budget,
                     seed: script.seed(),
                     right: question.is_answered_by(&answer.text),
+                    frames: frame_counts(&encoded, &answer),
                     visual_tokens: answer.visual_tokens,
                     seconds: Seconds {
                         temporal: encoded.timings().temporal,

@@ -7,6 +7,8 @@ use longvu_eval::wilson;
 use longvu_train::lines_chart;
 use longvu_world::Question;
 
+use crate::output::summary::FrameCounts;
+
 /// A question as a model answered it.
 #[derive(Debug)]
 pub struct Answered {
@@ -18,6 +20,7 @@ pub struct Answered {
     pub question: Question,
     pub answer: String,
     pub right: bool,
+    pub frames: FrameCounts,
     /// Of the prompt.
     pub visual_tokens: usize,
     pub seconds: Seconds,
@@ -60,7 +63,7 @@ impl Answered {
         serde_json::json!({
             "method": self.method, "budget": self.budget, "seed": self.seed, "kind": self.question.kind.name(),
             "question": self.question.text, "truth": self.question.answer, "answer": self.answer, "right": self.right,
-            "visual_tokens": self.visual_tokens, "seconds": self.seconds
+            "frames": self.frames, "visual_tokens": self.visual_tokens, "seconds": self.seconds
         })
     }
 }
@@ -277,6 +280,7 @@ mod tests {
             question: Question::new(kind, "?", "one"),
             answer: "two".into(),
             right,
+            frames: FrameCounts::default(),
             visual_tokens,
             seconds: Seconds { prompt: 0.5, ..Seconds::default() },
         };
