@@ -30,7 +30,7 @@ fn json_has_the_answer_and_its_numbers() {
     assert!(json["answer"].is_string());
     assert_eq!(json["visual_tokens"], 648);
     assert!(json["prompt_tokens"].as_u64().unwrap() > 648);
-    assert_eq!(json["frames"], serde_json::json!({"sampled": 6, "kept": 6, "full_resolution": 6}));
+    assert_eq!(json["frames"], serde_json::json!({"sampled": 6, "repeated": 0, "kept": 6, "full_resolution": 6}));
     for stage in ["/timings/load", "/timings/encode/dinov2", "/timings/answer/generate", "/timings/total"] {
         assert!(json.pointer(stage).unwrap().as_f64().unwrap() >= 0.0, "{stage}");
     }
