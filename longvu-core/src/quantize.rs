@@ -21,7 +21,10 @@ use crate::{Error, Result};
 pub enum Quantize {
     /// 8-bit integers, 64 of a row to a half-precision scale: 8.25 bits a weight.
     Int8,
-    /// 4-bit integers, 32 of a row to a half-precision scale: 4.5 bits a weight.
+    /// 4-bit integers, 32 of a row to a half-precision scale that loses least of them: 4.5 bits a weight.
+    ///
+    /// Weights that are such integers already, times such a scale, come back as they are, where one of the 32 is -8, or 7 of
+    /// either sign.
     Int4,
 }
 

@@ -1,9 +1,12 @@
 //! Integers of weights: how they are chosen, stored and read.
 
+mod fit;
+
 use super::{QuantBits, QuantFormat, QuantMatrix, ScaleType, Scales};
 use crate::simd::{BLOCK, Kernel, LANES, Level, Simd};
 use crate::threads::for_rows;
-use half::f16;
+
+pub(super) use fit::fit;
 
 /// What 4-bit codes of symmetric groups stand above their meaning: they are stored as 0 to 15, and mean -8 to 7.
 pub(super) const MIDDLE: f32 = 8.0;
@@ -45,40 +48,52 @@ impl Codes {
     }
 }
 
-/// The scale and offset of a group, rounded as they will be stored.
-pub(super) fn fit(format: QuantFormat, group: &[f32]) -> (f32, f32) {
-    let round = |x: f32| if format.scales == ScaleType::F16 { f16::from_f32(x).to_f32() } else { x };
-    let min = group.iter().copied().fold(f32::INFINITY, f32::min);
-    let max = group.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    match (format.bits, format.affine) {
-        (QuantBits::Int8, false) => (round(max.max(-min) / 127.0), 0.0),
-        // The code -8 has no positive counterpart: the weight of greatest size gets it, by the sign of the scale.
-        (QuantBits::Int4, false) => (round(if -min > max { min } else { max } / -MIDDLE), 0.0),
-        (QuantBits::Int8, true) => {
-            let scale = round((max - min) / 255.0);
-            (scale, round(min + 128.0 * scale))
-        }
-        (QuantBits::Int4, true) => (round((max - min) / 15.0), round(min)),
-    }
-}
+/// A number whose last bits are the integer nearest to `x`, for `x` added to it.
+const ROUNDER: f32 = 12_582_912.0;
 
 impl RowCodes<'_> {
     /// Encodes a group that starts at `first`.
     pub(super) fn encode(&mut self, first: usize, group: &[f32], scale: f32, offset: f32, affine: bool) {
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-        let code = |x: f32| ((x - offset) * inverse).round();
-        match self {
-            Self::Int8(codes) => {
-                for (out, &x) in codes[first..].iter_mut().zip(group) {
-                    *out = code(x).clamp(-128.0, 127.0) as i8;
+        let out = match self {
+            Self::Int8(codes) => RowCodes::Int8(&mut codes[first..first + group.len()]),
+            Self::Int4(codes) => RowCodes::Int4(&mut codes[first / 2..(first + group.len()) / 2]),
+        };
+        Level::best().run(Encode { group, inverse, offset, base: if affine { 0.0 } else { MIDDLE }, out });
+    }
+}
+
+/// A group's codes, by plain code that the compiler vectorises for the level.
+struct Encode<'a> {
+    group: &'a [f32],
+    inverse: f32,
+    offset: f32,
+    /// What 4-bit codes are stored above their meaning.
+    base: f32,
+    out: RowCodes<'a>,
+}
+
+impl Kernel for Encode<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { group, inverse, offset, base, out } = self;
+        let code = |x: f32, base: f32, least: f32, most: f32| {
+            let code = ((x - offset) * inverse + base).max(least).min(most);
+            (code + ROUNDER).to_bits() as u8
+        };
+        match out {
+            RowCodes::Int8(out) => {
+                for (out, &x) in out.iter_mut().zip(group) {
+                    *out = code(x, 0.0, -128.0, 127.0) as i8;
                 }
             }
-            Self::Int4(codes) => {
-                let base = if affine { 0.0 } else { MIDDLE };
-                let code = |x: f32| (code(x) + base).clamp(0.0, 15.0) as u8;
-                for (out, block) in codes[first / 2..].chunks_exact_mut(BLOCK / 2).zip(group.chunks_exact(BLOCK)) {
-                    for (j, out) in out.iter_mut().enumerate() {
-                        *out = code(block[j]) | code(block[j + LANES]) << 4;
+            RowCodes::Int4(out) => {
+                let (blocks, groups) = (out.as_chunks_mut::<LANES>().0, group.as_chunks::<BLOCK>().0);
+                for (out, block) in blocks.iter_mut().zip(groups) {
+                    for j in 0..LANES {
+                        out[j] = code(block[j], base, 0.0, 15.0) | code(block[j + LANES], base, 0.0, 15.0) << 4;
                     }
                 }
             }
