@@ -22,18 +22,19 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A golden run of a whole model: the case in the file's metadata.
-fn cases() -> Result<Vec<Value>> {
+/// The golden runs of a whole model: names of files, and the cases in their metadata.
+fn cases() -> Result<Vec<(String, Value)>> {
     let folder = root().join("tests/golden");
     let mut files: Vec<PathBuf> = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("run_")));
     files.sort();
-    let case = |path: &PathBuf| -> Result<Value> {
+    let case = |path: &PathBuf| -> Result<(String, Value)> {
         let bytes = fs::read(path)?;
         let (len, rest) = bytes.split_first_chunk().ok_or("no safetensors file")?;
         let header = rest.get(..usize::try_from(u64::from_le_bytes(*len))?).ok_or("no header")?;
         let header: Value = serde_json::from_slice(header)?;
-        Ok(serde_json::from_str(header["__metadata__"]["case"].as_str().ok_or("no case")?)?)
+        let case = serde_json::from_str(header["__metadata__"]["case"].as_str().ok_or("no case")?)?;
+        Ok((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), case))
     };
     files.iter().map(case).collect()
 }
@@ -50,12 +51,12 @@ struct Kept {
 /// and how many of [`LONG`] likeliest tokens stay.
 pub fn measure(formats: &[Format]) -> Result<()> {
     let cases = cases()?;
-    let names = cases.iter().map(|case| format!("{} of {}", case["kind"], case["video"]).replace('"', ""));
-    println!("| weights | {} |\n|{}", names.collect::<Vec<_>>().join(" | "), "---|".repeat(cases.len() + 1));
+    let names: Vec<String> = cases.iter().map(|(name, _)| format!("`{name}`")).collect();
+    println!("| weights | {} |\n|{}", names.join(" | "), "---|".repeat(cases.len() + 1));
     let mut first: Vec<(Kept, Vec<u32>)> = Vec::new();
     for format in formats {
         let mut cells = Vec::new();
-        for (place, case) in cases.iter().enumerate() {
+        for (place, (_, case)) in cases.iter().enumerate() {
             let model = format.load(golden_model(case)?)?;
             let (kept, prompt) = run(&model, case)?;
             let decoder = model.decoder()?;

@@ -7,8 +7,8 @@
 //! `… --example accuracy -- videos [--videos N] [FORMAT…]` for the models that the project carries: what the stages keep, and
 //! how many answers of the miniature are right.
 //!
-//! A format is `f32`, `f16`, `bf16`, `int8` or `int4`; all compare with the first, f32 unless named. What is printed are rows of
-//! tables.
+//! A format is `f32`, `f16`, `bf16`, `int8` or `int4`; all compare with the first, f32 unless named. `int4@FOLDER` is another
+//! checkpoint with the same tokenizer, beside MODEL. What is printed are rows of tables.
 #![allow(missing_docs, clippy::print_stdout)]
 
 mod distance;

@@ -50,7 +50,7 @@ struct Found {
 
 pub fn measure(model: &Path, texts: &[PathBuf], tokens: usize, formats: &[Format]) -> Result<()> {
     let load = |format: &Format| -> Result<(LongVu, Arc<Decoder>)> {
-        let model = format.load(LongVu::builder(model))?;
+        let model = format.open(model)?;
         let decoder = model.decoder()?;
         Ok((model, decoder))
     };
