@@ -31,6 +31,8 @@ const PROGRAM: u128 = 96 * MIB;
 const DECODER_PICTURES: u128 = 24;
 /// Outputs of a linear layer whose weights are widened at a time.
 const PANEL: u128 = 1024;
+/// Bytes of activations that are lined up at a time.
+const LINED_UP: u128 = 24 << 20;
 /// Queries whose scores are in memory at a time where the CPU's kernels do not run.
 const QUERY_CHUNK: usize = 512;
 /// RGB frames between the decoder and the towers; three bytes a pixel.
@@ -297,13 +299,17 @@ impl Formulas<'_> {
             // Products, masked or scaled ones, and their softmax.
             Compute::Gpu => 3 * scores,
         };
-        tokens * (attention + scores).max(feed_forward) * self.shape.number + self.panel(inputs)
+        tokens * (attention + scores).max(feed_forward) * self.shape.number + self.lined_up(tokens, inputs)
     }
 
-    /// Weights of `inputs` inputs that the CPU widens at a time to multiply several rows with them.
-    fn panel(&self, inputs: u128) -> u128 {
+    /// Activations that the CPU lines up for a product of many rows; weights that it widens where it has no tiles for them.
+    fn lined_up(&self, tokens: u128, inputs: u128) -> u128 {
+        if self.settings.compute != Compute::Cpu {
+            return 0;
+        }
+        let activations = (tokens * inputs * 4).min(LINED_UP);
         let widened = self.settings.weights.dtype != Dtype::F32 || self.settings.weights.quantize.is_some();
-        if self.settings.compute == Compute::Cpu && widened { PANEL * inputs * 4 } else { 0 }
+        activations.max(if widened { PANEL * inputs * 4 } else { 0 })
     }
 
     /// Activations of a batch of frames in a tower, its pixels and its resampled output included.

@@ -35,11 +35,11 @@ pub struct ComputeArgs {
     #[arg(short, long)]
     pub device: Option<String>,
 
-    /// Number type of weights, and on GPUs of computation: f32, f16 or bf16
+    /// Number type of weights, and of products where the device has it: f32, f16 or bf16
     #[arg(long, default_value_t = Dtype::F32)]
     pub dtype: Dtype,
 
-    /// Hold linear layers in integers, less exact and smaller: int8 or int4
+    /// Hold and multiply linear layers in integers, less exact, smaller and faster: int8 or int4
     #[arg(long, value_name = "BITS")]
     pub quantize: Option<Quantize>,
 
