@@ -147,7 +147,7 @@ const STORAGE: [(Dtype, Option<Quantize>, f64); 4] = [
     (Dtype::F16, None, 2e-3),
     (Dtype::Bf16, None, 2e-2),
     (Dtype::F32, Some(Quantize::Int8), 5e-2),
-    (Dtype::F32, Some(Quantize::Int4), 0.5),
+    (Dtype::F32, Some(Quantize::Int4), 0.35),
 ];
 
 #[test]

@@ -275,7 +275,7 @@ def main():
         name for name in names if Path(folder) == arguments.model and name.endswith(".safetensors")
     ])
     checkpoint.write(arguments.out, new)
-    print(f"fitted {sum(values.size for values in new.values()) / 1e6:.0f} million weights on {len(ids)} tokens")
+    print(f"fitted {sum(values.size for values in new.values()):,} weights on {len(ids):,} tokens")
 
 
 if __name__ == "__main__":
