@@ -404,19 +404,32 @@ impl Words for CodesOf<'_> {
         let (first, end) = (row * padded + (word * QUAD).min(padded), (row + 1) * padded);
         match &matrix.codes {
             Codes::Int8(codes) => {
-                let codes = &codes[first..end.min(first + QUAD * LANES)];
-                let mut bytes = [0; QUAD * LANES];
-                bytes[..codes.len()].copy_from_slice(codes);
-                for (out, quad) in out.iter_mut().zip(bytes.as_chunks::<QUAD>().0) {
-                    *out = u32::from_le_bytes(quad.map(i8::cast_unsigned));
+                let join = |bytes: &[i8; QUAD * LANES], out: &mut Line| {
+                    for (out, quad) in out.iter_mut().zip(bytes.as_chunks::<QUAD>().0) {
+                        *out = u32::from_le_bytes(quad.map(i8::cast_unsigned));
+                    }
+                };
+                let codes = &codes[first..end];
+                match codes.first_chunk() {
+                    Some(bytes) => join(bytes, out),
+                    None => {
+                        let mut bytes = [0; QUAD * LANES];
+                        bytes[..codes.len()].copy_from_slice(codes);
+                        join(&bytes, out);
+                    }
                 }
             }
             Codes::Int4(codes) => {
-                let codes = &codes[first / 2..end.min(first + QUAD * LANES) / 2];
-                let mut bytes = [0; QUAD * LANES / 2];
-                bytes[..codes.len()].copy_from_slice(codes);
                 let base = if matrix.offsets.is_some() { 0 } else { MIDDLE as u8 };
-                s.widen_nibbles(&bytes, base, out);
+                let codes = &codes[first / 2..end / 2];
+                match codes.first_chunk() {
+                    Some(bytes) => s.widen_nibbles(bytes, base, out),
+                    None => {
+                        let mut bytes = [0; QUAD * LANES / 2];
+                        bytes[..codes.len()].copy_from_slice(codes);
+                        s.widen_nibbles(&bytes, base, out);
+                    }
+                }
             }
         }
     }

@@ -46,11 +46,16 @@ pub(crate) fn prefetch_part<W: Words>(
 ) {
     let lines = words.div_ceil(LANES);
     let all = halves.len() * LANES * lines;
-    for i in part * all / parts..(part + 1) * all / parts {
-        let (half, row, line) = (halves[i / lines / LANES], i / lines % LANES, i % lines);
-        if row < half.count {
-            weights.prefetch(half.first + row, word + line * LANES);
+    let (mut i, end) = (part * all / parts, (part + 1) * all / parts);
+    // A row at a time: divisions take longer than what they number.
+    while i < end {
+        let (row, line) = (i / lines, i % lines);
+        let (half, lane) = (halves[row / LANES], row % LANES);
+        let until = lines.min(line + end - i);
+        if lane < half.count {
+            (line..until).for_each(|line| weights.prefetch(half.first + lane, word + line * LANES));
         }
+        i += until - line;
     }
 }
 
