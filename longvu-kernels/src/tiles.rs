@@ -157,8 +157,6 @@ pub(crate) trait Operands: Sync {
     fn panel(&self) -> Self::Panel;
     /// Lines up the weights of a task's halves of tiles, each of up to [`LANES`] rows, and of the block of inputs from `input`.
     fn pack(&self, halves: &[Rows], input: usize, panel: &mut Self::Panel);
-    /// Asks for the activations of a tile of rows and the block of inputs from `input`.
-    fn prefetch_rows(&self, rows: Rows, input: usize);
     /// Asks for a part, of so many, of what [`Operands::pack`] will read.
     fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]);
     /// Writes, or adds, the products of a tile of rows and the panel's outputs from `output` on.

@@ -13,7 +13,7 @@ use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::tiles::avx2::{PAIRS_ROWS, VNNI_ROWS, int8_tile_pairs, int8_tile_vnni};
 use crate::tiles::avx512::{INT8_ROWS, int8_tile};
 use crate::tiles::integers::{QuantRows, QuantTile};
-use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch, prefetch_all, prefetch_part, tiles};
+use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch, prefetch_part, tiles};
 use crate::tiles::words::{Elements, Rounded};
 use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, amx, amx_of, block_rows, run};
 use core::ops::Range;
@@ -249,10 +249,6 @@ impl Operands for Integers<'_> {
                 self.level.run(Lanes { from: self.matrices, rows: *rows, groups: groups.clone(), offsets: true, out });
             }
         }
-    }
-
-    fn prefetch_rows(&self, rows: Rows, input: usize) {
-        prefetch_all(self.rows(rows, input).codes);
     }
 
     fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]) {

@@ -1,6 +1,6 @@
 //! Weights multiplied as pairs of bfloat16 on the tiles of AMX, two by two tiles of 16 rows and 16 outputs at once.
 
-use super::lines::{Line, LineUpWeights, Words, prefetch_all, prefetch_part};
+use super::lines::{Line, LineUpWeights, Words, prefetch_part};
 use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, block_rows, run};
 use crate::amx::{Amx, Bf16, Lhs, MAX_ROWS, Out, Tiles};
 use crate::simd::{Kernel, LANES, Level, Simd};
@@ -110,10 +110,6 @@ impl<W: Words + Sync> Operands for Blocks<W> {
         let words = WORDS.min(self.words - word);
         let (weights, panel) = (&self.weights, &mut panel.lines[..]);
         self.level.run(LineUpWeights { weights, halves, word, words, room: WORDS, panel });
-    }
-
-    fn prefetch_rows(&self, rows: Rows, input: usize) {
-        prefetch_all(self.rows(rows, input));
     }
 
     fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]) {

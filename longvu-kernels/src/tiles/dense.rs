@@ -1,6 +1,6 @@
 //! Weights in floating point, multiplied as lines of words with words of activations that are broadcast.
 
-use super::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch_all, prefetch_part, tiles};
+use super::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch_part, tiles};
 use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, block_rows, run};
 use crate::isa::Isa;
 use crate::simd::{LANES, Level};
@@ -121,10 +121,6 @@ impl<W: Words + Sync> Operands for Dense<W> {
     fn pack(&self, halves: &[Rows], input: usize, panel: &mut Vec<Line>) {
         let ((word, words), weights) = (self.block(input), &self.weights);
         self.level.run(LineUpWeights { weights, halves, word, words, room: WORDS, panel });
-    }
-
-    fn prefetch_rows(&self, rows: Rows, input: usize) {
-        prefetch_all(self.rows(rows, self.block(input)));
     }
 
     fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]) {

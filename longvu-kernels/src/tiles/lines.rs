@@ -30,13 +30,6 @@ pub(crate) fn prefetch<T>(data: &[T], element: usize) {
     let _ = (data, element);
 }
 
-/// [`prefetch`] of all elements.
-pub(crate) fn prefetch_all<T>(data: &[T]) {
-    for element in (0..data.len()).step_by(64 / size_of::<T>()) {
-        prefetch(data, element);
-    }
-}
-
 /// Asks for a part, of so many, of what lining up `words` of the halves from `word` on will read.
 pub(crate) fn prefetch_part<W: Words>(
     weights: &W,

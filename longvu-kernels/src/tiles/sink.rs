@@ -175,12 +175,6 @@ fn multiply<O: Operands>(
         let (fetched, next) = if next < operands.inputs() { (halves, next) } else { (after, 0) };
         for (i, output) in (0..width).step_by(OUTPUTS).enumerate() {
             for (j, &tile) in tiles.iter().enumerate() {
-                // Activations come from afar once, and are near for the other outputs.
-                if i == 0
-                    && let Some(&after) = tiles.get(j + 1)
-                {
-                    operands.prefetch_rows(after, input);
-                }
                 operands.prefetch(fetched, next, [i * tiles.len() + j, parts]);
                 let sums = &mut sums[tile.first * width..][..tile.count * width];
                 let target = Target { first: sums[output..].as_mut_ptr(), stride: width, add: input > 0 };
