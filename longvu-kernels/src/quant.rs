@@ -195,4 +195,10 @@ impl QuantMatrix {
     }
 }
 
+/// No other architecture has tiles of integers here: whether there was a product, which there never is.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) fn multiply_int8(_: crate::Isa, _: &[&QuantMatrix], _: &[f32], _: &mut crate::tiles::Sink<'_>) -> bool {
+    false
+}
+
 const _: () = assert!(BLOCK == 2 * LANES);

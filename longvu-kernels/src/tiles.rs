@@ -111,6 +111,9 @@ pub(crate) const OUTPUTS: usize = 2 * LANES;
 /// Outputs of a task.
 pub(crate) const TASK_OUTPUTS: usize = 4 * OUTPUTS;
 
+/// Words of a block of inputs, whole groups of quantised weights: the weights of a tile take 32 KB.
+pub(crate) const WORDS: usize = 256;
+
 /// The most rows of a tile in registers.
 pub(crate) const MAX_TILE_ROWS: usize = 14;
 

@@ -15,15 +15,12 @@ use crate::tiles::avx512::{INT8_ROWS, int8_tile};
 use crate::tiles::integers::{QuantRows, QuantTile};
 use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch, prefetch_part, tiles};
 use crate::tiles::words::{Elements, Rounded};
-use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, amx, amx_of, block_rows, run};
+use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, amx, amx_of, block_rows, run};
 use core::ops::Range;
 use rayon::prelude::*;
 
 /// Inputs of a word.
 const QUAD: usize = 4;
-
-/// Words of a block, whole groups: the weights of a tile take 32 KB.
-const WORDS: usize = 256;
 
 /// The greatest activation code.
 const TOP: f32 = 127.0;

@@ -56,16 +56,23 @@ impl Case {
     }
 
     fn run(&self, level: Level) -> Vec<f32> {
+        self.run_by(|[query, key, value], out| attention_at(level, query, key, value, out, self.scale(), self.causal))
+    }
+
+    fn run_bf16(&self, isa: Isa) -> Vec<f32> {
+        self.run_by(|[query, key, value], out| {
+            attention_bf16_at(isa, query, key, value, out, self.scale(), self.causal)
+        })
+    }
+
+    fn run_by(&self, attend: impl FnOnce([Heads<'_>; 3], &mut HeadsMut<'_>)) -> Vec<f32> {
         let mut out = vec![0.0; self.query.len()];
-        attention_at(
-            level,
+        let operands = [
             Heads::by_head(&self.query, [self.heads, self.queries, self.dim]),
             Heads::by_head(&self.key, [self.kv_heads, self.keys, self.dim]),
             Heads::by_head(&self.value, [self.kv_heads, self.keys, self.dim]),
-            &mut HeadsMut::by_head(&mut out, [self.heads, self.queries, self.dim]),
-            self.scale(),
-            self.causal,
-        );
+        ];
+        attend(operands, &mut HeadsMut::by_head(&mut out, [self.heads, self.queries, self.dim]));
         out
     }
 
@@ -78,20 +85,6 @@ impl Case {
             let tolerance = if isa.bf16_products().is_some() && self.queries > 1 { 4e-2 } else { 3e-6 };
             assert_close(&self.run_bf16(isa), &expected, tolerance, 0.0);
         }
-    }
-
-    fn run_bf16(&self, isa: Isa) -> Vec<f32> {
-        let mut out = vec![0.0; self.query.len()];
-        attention_bf16_at(
-            isa,
-            Heads::by_head(&self.query, [self.heads, self.queries, self.dim]),
-            Heads::by_head(&self.key, [self.kv_heads, self.keys, self.dim]),
-            Heads::by_head(&self.value, [self.kv_heads, self.keys, self.dim]),
-            &mut HeadsMut::by_head(&mut out, [self.heads, self.queries, self.dim]),
-            self.scale(),
-            self.causal,
-        );
-        out
     }
 }
 

@@ -1,16 +1,13 @@
 //! Weights multiplied as pairs of bfloat16 on the tiles of AMX, two by two tiles of 16 rows and 16 outputs at once.
 
 use super::lines::{Line, LineUpWeights, Words, prefetch_part};
-use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, block_rows, run};
+use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, block_rows, run};
 use crate::amx::{Amx, Bf16, Lhs, MAX_ROWS, Out, Tiles};
 use crate::simd::{Kernel, LANES, Level, Simd};
 use rayon::prelude::*;
 
 /// Inputs of a word.
 const STEP: usize = 2;
-
-/// Words of a block: the weights of a tile take 32 KB.
-const WORDS: usize = 256;
 
 /// `out = x · weightsᵀ` of pairs of bfloat16: x `[rows, inputs]`.
 pub(crate) fn multiply<W: Words + Sync, X: Words + Sync>(

@@ -1,13 +1,10 @@
 //! Weights in floating point, multiplied as lines of words with words of activations that are broadcast.
 
 use super::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch_part, tiles};
-use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, block_rows, run};
+use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, block_rows, run};
 use crate::isa::Isa;
 use crate::simd::{LANES, Level};
 use rayon::prelude::*;
-
-/// Words of a block: the weights of a tile take 32 KB.
-const WORDS: usize = 256;
 
 /// What words are, and how a tile of them is multiplied.
 #[derive(Clone, Copy, PartialEq, Eq)]
