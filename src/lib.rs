@@ -41,7 +41,8 @@ pub use llm::{FinishReason, GenerationConfig};
 #[doc(hidden)]
 pub use longvu_core::is_cpu;
 pub use longvu_core::{
-    Cancelled, Device, Dtype, ErrorKind, Progress, Quantize, Step, Watch, WeightFormat, available_devices, parse_device,
+    Cancelled, Device, Dtype, ErrorKind, Progress, Quantize, Step, Watch, WeightFormat, available_devices,
+    parse_device, tune_allocator,
 };
 #[doc(hidden)]
 pub use model::budget::{budget, text_lengths};

@@ -7,12 +7,8 @@ use clap::{Parser, Subcommand};
 use crate::commands::serve;
 #[cfg(feature = "train")]
 use crate::commands::{accuracy, demo, train};
-use crate::{
-    commands::{
-        ask, batch, chat, compress, devices, encode, eval, explain, features, formats, inspect, plan, probe, stages,
-        synth,
-    },
-    heap,
+use crate::commands::{
+    ask, batch, chat, compress, devices, encode, eval, explain, features, formats, inspect, plan, probe, stages, synth,
 };
 
 /// Ask questions about long videos.
@@ -76,7 +72,7 @@ impl Command {
     /// Wrong usage as [`clap::Error`], and whatever the command comes upon.
     pub fn run(&self) -> Result<()> {
         if self.looks_at_videos() {
-            heap::share();
+            longvu::tune_allocator();
         }
         match self {
             Self::Ask(args) => ask::run(args),

@@ -10,7 +10,6 @@ mod commands;
 mod crash;
 mod explain;
 mod flags;
-mod heap;
 mod output;
 mod sheet;
 mod steps;

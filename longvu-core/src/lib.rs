@@ -19,6 +19,7 @@ pub use device::{available_devices, parse_device};
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use error_kind::ErrorKind;
+pub use longvu_kernels::tune_allocator;
 #[doc(hidden)]
 pub use progress::WatchedStep;
 pub use progress::{Cancelled, Progress, Step, Watch};

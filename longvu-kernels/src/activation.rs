@@ -191,36 +191,6 @@ impl Kernel for Gated<'_> {
     }
 }
 
-/// `out = silu(gate + bias) * (up + bias)` of vectors of gate and up that take turns.
-pub(crate) struct GatedVectors<'a> {
-    /// `[vectors, 2, LANES]`.
-    pub(crate) fused: &'a [f32],
-    pub(crate) biases: Option<[&'a [f32]; 2]>,
-    /// The last vector may be in part.
-    pub(crate) out: &'a mut [f32],
-}
-
-impl Kernel for GatedVectors<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let vectors = self.fused.as_chunks::<LANES>().0.as_chunks::<2>().0;
-        for (i, (out, [gate, up])) in self.out.chunks_mut(LANES).zip(vectors).enumerate() {
-            let (mut gate, mut up) = (s.load(gate), s.load(up));
-            if let Some(biases) = self.biases {
-                let [gate_bias, up_bias] = biases.map(|bias| s.load_part(&bias[i * LANES..][..out.len()], 0.0));
-                (gate, up) = (s.add(gate, gate_bias), s.add(up, up_bias));
-            }
-            let product = s.mul(math::silu(s, gate), up);
-            match out.as_mut_array::<LANES>() {
-                Some(out) => s.store(out, product),
-                None => s.store_part(out, product),
-            }
-        }
-    }
-}
-
 /// `out = silu(gate) * up`, all of one length.
 ///
 /// # Panics

@@ -15,10 +15,12 @@ pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 mod dense;
+mod finish;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod integers;
 pub(crate) mod lines;
 mod sink;
+mod spare;
 pub(crate) mod words;
 
 #[cfg(target_arch = "x86_64")]

@@ -91,6 +91,7 @@ impl Arguments {
 }
 
 fn main() -> Result<()> {
+    longvu::tune_allocator();
     let arguments = Arguments::parse()?;
     if arguments.case == "instruction-peaks" {
         println!("{}", peaks::measure(rayon::current_num_threads()));

@@ -1,6 +1,6 @@
 //! What the two products of attention are computed in.
 
-use crate::simd::{Kernel, LANES, Level, Simd, nearest_bf16};
+use crate::simd::{Kernel, LANES, Level, Simd};
 
 /// `V` vectors of words, one lane for each query.
 #[derive(Clone, Copy)]
@@ -36,6 +36,9 @@ impl<const V: usize> Row<f32, V> {
     }
 }
 
+/// Sixteen words.
+pub(super) type Line<A> = [<A as Arithmetic>::Word; LANES];
+
 /// The type of the operands; sums are `f32`.
 pub(super) trait Arithmetic: Copy + Send + Sync {
     /// Neighbouring elements of a sum.
@@ -43,8 +46,14 @@ pub(super) trait Arithmetic: Copy + Send + Sync {
     /// Elements of a word.
     const STEP: usize;
 
-    /// A word of up to [`Self::STEP`] elements.
-    fn word(elements: &[f32]) -> Self::Word;
+    /// Sixteen words of neighbouring elements, of as many as these take.
+    fn line<S: Simd>(s: S, elements: &[f32; 2 * LANES]) -> Line<Self>;
+
+    /// Sixteen words of elements of neighbouring rows.
+    fn across<S: Simd>(s: S, rows: [&[f32; LANES]; 2]) -> Line<Self>;
+
+    /// Turns rows of words into columns.
+    fn transpose<S: Simd>(s: S, block: &mut [Line<Self>; LANES]);
 
     /// Runs a kernel where its products are.
     fn run<K: Kernel>(self, level: Level, kernel: K) -> K::Out;
@@ -74,8 +83,20 @@ impl Arithmetic for Single {
     const STEP: usize = 1;
 
     #[inline(always)]
-    fn word(elements: &[f32]) -> f32 {
-        elements[0]
+    fn line<S: Simd>(_: S, elements: &[f32; 2 * LANES]) -> Line<Self> {
+        elements.as_chunks().0[0]
+    }
+
+    #[inline(always)]
+    fn across<S: Simd>(_: S, rows: [&[f32; LANES]; 2]) -> Line<Self> {
+        *rows[0]
+    }
+
+    #[inline(always)]
+    fn transpose<S: Simd>(s: S, block: &mut [Line<Self>; LANES]) {
+        let mut bits = block.map(|line| line.map(f32::to_bits));
+        s.transpose(&mut bits);
+        *block = bits.map(|line| line.map(f32::from_bits));
     }
 
     #[inline(always)]
@@ -129,9 +150,22 @@ impl Arithmetic for Brain {
     const STEP: usize = 2;
 
     #[inline(always)]
-    fn word(elements: &[f32]) -> u32 {
-        let bits = |i| elements.get(i).map_or(0, |&x| nearest_bf16(x));
-        bits(0) | bits(1) << 16
+    fn line<S: Simd>(s: S, elements: &[f32; 2 * LANES]) -> Line<Self> {
+        let mut line = [0; LANES];
+        s.round_bf16(elements, &mut line);
+        line
+    }
+
+    #[inline(always)]
+    fn across<S: Simd>(s: S, rows: [&[f32; LANES]; 2]) -> Line<Self> {
+        let mut line = [0; LANES];
+        s.pair_bf16(rows[0], rows[1], &mut line);
+        line
+    }
+
+    #[inline(always)]
+    fn transpose<S: Simd>(s: S, block: &mut [Line<Self>; LANES]) {
+        s.transpose(block);
     }
 
     #[inline(always)]

@@ -1,7 +1,8 @@
 //! Keys and values in the order in which the tiles read them.
 
 use super::Heads;
-use super::arithmetic::Arithmetic;
+use super::arithmetic::{Arithmetic, Line};
+use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::threads::for_each_if;
 
 /// `R` rows of the left operand of a tile, next to each other.
@@ -19,7 +20,7 @@ pub(super) struct Packed<A: Arithmetic, const R: usize> {
 }
 
 impl<A: Arithmetic, const R: usize> Packed<A, R> {
-    pub(super) fn new(key: Heads<'_>, value: Heads<'_>, enough: bool) -> Self {
+    pub(super) fn new(arithmetic: A, level: Level, [key, value]: [Heads<'_>; 2], enough: bool) -> Self {
         let [kv_heads, key_count, head_dim] = key.shape();
         let (key_groups, dim_groups) = (key_count.div_ceil(R), head_dim.div_ceil(R));
         let (key_words, value_words) = (head_dim.div_ceil(A::STEP), key_count.div_ceil(A::STEP));
@@ -28,13 +29,7 @@ impl<A: Arithmetic, const R: usize> Packed<A, R> {
         let heads = keys.chunks_mut(key_groups * key_words).zip(values.chunks_mut(dim_groups * value_words));
         let heads: Vec<_> = heads.enumerate().collect();
         for_each_if(enough, heads, |(head, (keys, values))| {
-            for (group, out) in keys.chunks_exact_mut(key_words).enumerate() {
-                pack_keys::<A, R>(key, head, group * R, out);
-            }
-            for (word, first) in (0..key_count).step_by(A::STEP).enumerate() {
-                let mut out = values[word..].chunks_mut(value_words);
-                pack_values::<A, R>(value, head, first, &mut out);
-            }
+            arithmetic.run(level, PackHead::<A, R> { key, value, head, keys, values });
         });
         Self { keys, values, key_words, value_words, key_groups, dim_groups }
     }
@@ -54,30 +49,96 @@ impl<A: Arithmetic, const R: usize> Packed<A, R> {
     }
 }
 
-/// Transposes `R` keys.
-fn pack_keys<A: Arithmetic, const R: usize>(key: Heads<'_>, head: usize, first: usize, out: &mut [[A::Word; R]]) {
-    for lane in 0..R.min(key.shape()[1] - first) {
-        for (out, x) in out.iter_mut().zip(key.row(head, first + lane).chunks(A::STEP)) {
-            out[lane] = A::word(x);
+/// Packs a head.
+struct PackHead<'a, A: Arithmetic, const R: usize> {
+    key: Heads<'a>,
+    value: Heads<'a>,
+    head: usize,
+    /// `[keys / R, words of head_dim]`
+    keys: &'a mut [[A::Word; R]],
+    /// `[head_dim / R, words of keys]`
+    values: &'a mut [[A::Word; R]],
+}
+
+impl<A: Arithmetic, const R: usize> Kernel for PackHead<'_, A, R> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let [_, key_count, head_dim] = self.key.shape();
+        for (group, out) in self.keys.chunks_exact_mut(head_dim.div_ceil(A::STEP)).enumerate() {
+            let (first, count) = (group * R, R.min(key_count - group * R));
+            lines_of::<A, S>(
+                s,
+                head_dim,
+                count,
+                |row| self.key.row(self.head, first + row),
+                1.0,
+                |word, block| {
+                    for (out, line) in out[word..].iter_mut().zip(block) {
+                        out.copy_from_slice(&line[..R]);
+                    }
+                },
+            );
+        }
+        let mut line = vec![A::Word::default(); head_dim.next_multiple_of(R).next_multiple_of(LANES)];
+        for word in 0..key_count.div_ceil(A::STEP) {
+            self.pack_values(s, word, &mut line);
         }
     }
 }
 
-/// Writes a word of each element of the values from `first`; `out` has the rest of each group, from that word on.
-fn pack_values<'a, A: Arithmetic, const R: usize>(
-    value: Heads<'_>,
-    head: usize,
-    first: usize,
-    out: &mut impl Iterator<Item = &'a mut [[A::Word; R]]>,
-) where
-    A::Word: 'a,
-{
-    let rows = [first, first + A::STEP - 1].map(|row| value.row(head, row.min(value.shape()[1] - 1)));
-    let count = A::STEP.min(value.shape()[1] - first);
-    for (group, out) in out.enumerate() {
-        for (lane, out) in out[0].iter_mut().enumerate().take(rows[0].len() - group * R) {
-            let element = group * R + lane;
-            *out = A::word(&[rows[0][element], rows[1][element]][..count]);
+impl<A: Arithmetic, const R: usize> PackHead<'_, A, R> {
+    /// A word of each element of the values; `line` has room for them, 0 beyond the last.
+    #[inline(always)]
+    fn pack_values<S: Simd>(&mut self, s: S, word: usize, line: &mut [A::Word]) {
+        let [_, key_count, head_dim] = self.value.shape();
+        let first = word * A::STEP;
+        let row = |row: usize| if row < key_count { self.value.row(self.head, row) } else { &[] };
+        let rows = [row(first), row(first + A::STEP - 1)];
+        for (i, out) in line.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(head_dim.div_ceil(LANES)) {
+            let [low, high] = rows.map(|row| part::<LANES>(row, i * LANES));
+            *out = A::across(s, [&low, &high]);
         }
+        let words = key_count.div_ceil(A::STEP);
+        for (out, line) in self.values[word..].iter_mut().step_by(words).zip(line.as_chunks().0) {
+            *out = *line;
+        }
+    }
+}
+
+/// Elements from `first` on, 0 beyond the last.
+#[inline(always)]
+fn part<const N: usize>(row: &[f32], first: usize) -> [f32; N] {
+    let row = &row[row.len().min(first)..];
+    row.first_chunk().copied().unwrap_or_else(|| {
+        let mut elements = [0.0; N];
+        elements[..row.len()].copy_from_slice(row);
+        elements
+    })
+}
+
+/// Gives `write` the words of up to sixteen rows times `scale`, sixteen at a time from a word on: `[words, rows]`.
+#[inline(always)]
+pub(super) fn lines_of<'a, A: Arithmetic, S: Simd>(
+    s: S,
+    head_dim: usize,
+    count: usize,
+    row: impl Fn(usize) -> &'a [f32],
+    scale: f32,
+    mut write: impl FnMut(usize, &[Line<A>; LANES]),
+) {
+    let mut block = [[A::Word::default(); LANES]; LANES];
+    for word in (0..head_dim.div_ceil(A::STEP)).step_by(LANES) {
+        for (i, line) in block[..count].iter_mut().enumerate() {
+            let mut elements = part(row(i), word * A::STEP);
+            for x in &mut elements {
+                *x *= scale;
+            }
+            *line = A::line(s, &elements);
+        }
+        block[count..].fill([A::Word::default(); LANES]);
+        A::transpose(s, &mut block);
+        write(word, &block);
     }
 }

@@ -4,8 +4,8 @@
 //! maxima and sums over keys then need no work across lanes, and the second product takes the same shape, of packed
 //! values, broadcast, and the tile of probabilities.
 
-use super::arithmetic::{Arithmetic, Row};
-use super::pack::Packed;
+use super::arithmetic::{Arithmetic, Row, Single};
+use super::pack::{Packed, lines_of};
 use super::{Heads, HeadsMut};
 use crate::math;
 use crate::simd::{Kernel, LANES, Level, Simd, Tile};
@@ -69,7 +69,7 @@ impl Problem<'_> {
     ) {
         let [heads, queries, head_dim] = self.query.shape();
         let enough = heads * queries * self.key_count * head_dim >= ENOUGH;
-        let packed = Packed::<A, R>::new(key, value, enough);
+        let packed = Packed::<A, R>::new(arithmetic, level, [key, value], enough);
         let panels = queries.div_ceil(V * LANES);
         // Late queries see more keys; taking them first leaves the short tasks for the end.
         for_each_if(enough, 0..heads * panels, |task| {
@@ -124,7 +124,7 @@ impl<A: Arithmetic, const R: usize, const V: usize> Kernel for State<'_, A, R, V
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        self.load_queries();
+        self.load_queries(s);
         let problem = self.panel.problem;
         // The last query of the panel sees the keys below this one.
         let queries = problem.query.shape()[1];
@@ -139,20 +139,24 @@ impl<A: Arithmetic, const R: usize, const V: usize> Kernel for State<'_, A, R, V
             let decay = self.soften(s, count);
             self.weigh(s, first, count, decay);
         }
-        self.finish();
+        self.finish(s);
     }
 }
 
 impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
-    fn load_queries(&mut self) {
+    #[inline(always)]
+    fn load_queries<S: Simd>(&mut self, s: S) {
         let Panel { problem, head, first, .. } = self.panel;
+        let [_, queries, head_dim] = problem.query.shape();
         let scale = problem.scale * LOG2_E;
-        for lane in 0..(V * LANES).min(problem.query.shape()[1] - first) {
-            for (out, x) in self.query.iter_mut().zip(problem.query.row(head, first + lane).chunks(A::STEP)) {
-                let mut scaled = [0.0; 2];
-                scaled.iter_mut().zip(x).for_each(|(scaled, x)| *scaled = x * scale);
-                *out.lane(lane) = A::word(&scaled[..x.len()]);
-            }
+        for v in 0..V {
+            let first = queries.min(first + v * LANES);
+            let row = |lane: usize| problem.query.row(head, first + lane);
+            lines_of::<A, S>(s, head_dim, LANES.min(queries - first), row, scale, |word, block| {
+                for (out, line) in self.query[word..].iter_mut().zip(block) {
+                    out.0[v] = *line;
+                }
+            });
         }
     }
 
@@ -234,14 +238,26 @@ impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
         }
     }
 
-    fn finish(&mut self) {
+    #[inline(always)]
+    fn finish<S: Simd>(&mut self, s: S) {
         let Panel { problem, head, first, .. } = self.panel;
-        for lane in 0..(V * LANES).min(problem.query.shape()[1] - first) {
-            let inverse = 1.0 / *self.total.lane(lane);
-            // SAFETY: a row belongs to one panel, and a panel to one task.
-            let out = unsafe { problem.out.row(head, first + lane) };
-            for (out, sum) in out.iter_mut().zip(&mut self.sums) {
-                *out = *sum.lane(lane) * inverse;
+        let [_, queries, head_dim] = problem.query.shape();
+        let total = self.total.load(s);
+        for v in 0..V {
+            let first = queries.min(first + v * LANES);
+            let inverse = s.div(s.splat(1.0), total[v]);
+            for element in (0..head_dim).step_by(LANES) {
+                let count = LANES.min(head_dim - element);
+                let mut block = [[0.0; LANES]; LANES];
+                for (out, sums) in block.iter_mut().zip(&self.sums[element..element + count]) {
+                    s.store(out, s.mul(s.load(&sums.0[v]), inverse));
+                }
+                Single::transpose(s, &mut block);
+                for (lane, line) in block.iter().enumerate().take(queries - first) {
+                    // SAFETY: a row belongs to one panel, and a panel to one task.
+                    let out = unsafe { problem.out.row(head, first + lane) };
+                    out[element..element + count].copy_from_slice(&line[..count]);
+                }
             }
         }
     }

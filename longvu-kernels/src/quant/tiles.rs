@@ -78,8 +78,8 @@ impl Words for Restored<'_> {
     }
 
     #[inline(always)]
-    fn prefetch(&self, row: usize, word: usize) {
-        CodesOf(self.0).prefetch(row, word / 2);
+    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
+        CodesOf(self.0).prefetch::<SOON>(row, word / 2);
     }
 }
 
@@ -428,12 +428,12 @@ impl Words for CodesOf<'_> {
     }
 
     #[inline(always)]
-    fn prefetch(&self, row: usize, word: usize) {
+    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
         let (matrix, row) = row_of(self.0, row);
         let first = row * matrix.padded() + word * QUAD;
         match &matrix.codes {
-            Codes::Int8(codes) => prefetch(codes, first),
-            Codes::Int4(codes) => prefetch(codes, first / 2),
+            Codes::Int8(codes) => prefetch::<SOON, _>(codes, first),
+            Codes::Int4(codes) => prefetch::<SOON, _>(codes, first / 2),
         }
     }
 }

@@ -243,4 +243,57 @@ impl Simd for Avx2 {
     fn sum_p(self, x: Self::P) -> f32 {
         sum8(x)
     }
+
+    #[inline(always)]
+    fn transpose(self, block: &mut [[u32; LANES]; LANES]) {
+        // The quarters on the diagonal stay, the others change places.
+        for [row, column] in [[0, 0], [8, 8]] {
+            let quarter = transpose8(load8(block, row, column));
+            store8(block, row, column, quarter);
+        }
+        let (right, lower) = (transpose8(load8(block, 0, 8)), transpose8(load8(block, 8, 0)));
+        store8(block, 0, 8, lower);
+        store8(block, 8, 0, right);
+    }
+}
+
+/// A quarter of a block of words.
+#[inline(always)]
+fn load8(block: &[[u32; LANES]; LANES], row: usize, column: usize) -> [__m256; 8] {
+    let half: [&[u32; 8]; 8] = core::array::from_fn(|i| &block[row + i].as_chunks().0[column / 8]);
+    avx2!(half.map(|words| _mm256_loadu_ps(words.as_ptr().cast())))
+}
+
+#[inline(always)]
+fn store8(block: &mut [[u32; LANES]; LANES], row: usize, column: usize, quarter: [__m256; 8]) {
+    for (out, x) in block[row..].iter_mut().zip(quarter) {
+        let out: &mut [u32; 8] = &mut out.as_chunks_mut().0[column / 8];
+        avx2!(_mm256_storeu_ps(out.as_mut_ptr().cast(), x));
+    }
+}
+
+/// Eight rows of eight words to columns.
+#[inline(always)]
+fn transpose8(a: [__m256; 8]) -> [__m256; 8] {
+    avx2!({
+        let mut b = a;
+        for i in 0..4 {
+            b[2 * i] = _mm256_unpacklo_ps(a[2 * i], a[2 * i + 1]);
+            b[2 * i + 1] = _mm256_unpackhi_ps(a[2 * i], a[2 * i + 1]);
+        }
+        // Half h of c[4 i + j] holds column 4 h + j of rows 4 i to 4 i + 3.
+        let mut c = b;
+        for i in 0..2 {
+            for j in 0..2 {
+                let (low, high) = (b[4 * i + j], b[4 * i + 2 + j]);
+                c[4 * i + 2 * j] = _mm256_shuffle_ps::<0x44>(low, high);
+                c[4 * i + 2 * j + 1] = _mm256_shuffle_ps::<0xee>(low, high);
+            }
+        }
+        for j in 0..4 {
+            b[j] = _mm256_permute2f128_ps::<0x20>(c[j], c[4 + j]);
+            b[4 + j] = _mm256_permute2f128_ps::<0x31>(c[j], c[4 + j]);
+        }
+        b
+    })
 }

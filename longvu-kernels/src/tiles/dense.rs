@@ -1,7 +1,7 @@
 //! Weights in floating point, multiplied as lines of words with words of activations that are broadcast.
 
 use super::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch_part, tiles};
-use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, block_rows, run};
+use super::{OUTPUTS, Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, block_rows, run, spare};
 use crate::isa::Isa;
 use crate::simd::{LANES, Level};
 use rayon::prelude::*;
@@ -56,11 +56,12 @@ pub(super) fn multiply<W: Words + Sync, X: Words + Sync>(
     sink: &mut Sink<'_>,
 ) {
     let words = inputs.div_ceil(format.step()).next_multiple_of(LANES);
-    let mut operands = Dense { format, level: Level::of(isa), weights, words, x: Vec::new() };
+    let mut operands = Dense { format, level: Level::of(isa), weights, words, x: spare::take() };
     for block in Rows::split(rows, block_rows(words * size_of::<u32>())) {
         operands.line_up(&x(block), block.count);
         run(&operands, block, sink);
     }
+    spare::leave(operands.x);
 }
 
 /// Activations of a block of rows, and all weights.

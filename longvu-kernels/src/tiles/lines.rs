@@ -13,18 +13,20 @@ pub(crate) trait Words {
     /// The sixteen words from `word` of a row.
     fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line);
 
-    /// Asks for what [`Words::read`] will read.
-    fn prefetch(&self, _row: usize, _word: usize) {}
+    /// Asks for what [`Words::read`] will read: soon, or after much other work.
+    fn prefetch<const SOON: bool>(&self, _row: usize, _word: usize) {}
 }
 
-/// Asks for the cache line of an element, which may lie outside of the slice: into the second cache, for later.
+/// Asks for the cache line of an element, which may lie outside of the slice: into the first cache if it is needed soon, into
+/// the second for later.
 #[inline(always)]
-pub(crate) fn prefetch<T>(data: &[T], element: usize) {
+pub(crate) fn prefetch<const SOON: bool, T>(data: &[T], element: usize) {
     #[cfg(target_arch = "x86_64")]
     {
-        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        let line = data.as_ptr().wrapping_add(element).cast();
         // SAFETY: a prefetch of any address does no harm.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(data.as_ptr().wrapping_add(element).cast()) };
+        unsafe { if SOON { _mm_prefetch::<_MM_HINT_T0>(line) } else { _mm_prefetch::<_MM_HINT_T1>(line) } };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (data, element);
@@ -37,20 +39,19 @@ pub(crate) fn prefetch_part<W: Words>(
     [word, words]: [usize; 2],
     [part, parts]: [usize; 2],
 ) {
-    let lines = words.div_ceil(LANES);
-    let all = halves.len() * LANES * lines;
-    let (mut i, end) = (part * all / parts, (part + 1) * all / parts);
-    // A row at a time: divisions take longer than what they number.
-    while i < end {
-        let (row, line) = (i / lines, i % lines);
+    let rows = halves.len() * LANES;
+    for row in part * rows / parts..(part + 1) * rows / parts {
         let (half, lane) = (halves[row / LANES], row % LANES);
-        let until = lines.min(line + end - i);
         if lane < half.count {
-            (line..until).for_each(|line| weights.prefetch(half.first + lane, word + line * LANES));
+            for word in (word..word + words).step_by(LANES) {
+                weights.prefetch::<false>(half.first + lane, word);
+            }
         }
-        i += until - line;
     }
 }
+
+/// Words of a row that are asked for before they are read: rows are too many for the processor to notice.
+const AHEAD: usize = 4 * LANES;
 
 /// Writes words `[words, count]` of `count` rows from `first`: up to sixteen.
 #[inline(always)]
@@ -58,6 +59,7 @@ fn interleave<S: Simd, W: Words>(s: S, source: &W, first: usize, count: usize, w
     let mut block = [[0; LANES]; LANES];
     for (start, out) in (word..).step_by(LANES).zip(out.chunks_mut(LANES * count)) {
         for (r, row) in block[..count].iter_mut().enumerate() {
+            source.prefetch::<true>(first + r, start + AHEAD);
             source.read(s, first + r, start, row);
         }
         s.transpose(&mut block);
@@ -73,11 +75,15 @@ fn line_up<S: Simd, W: Words>(s: S, source: &W, first: usize, count: usize, word
     let mut block = [[0; LANES]; LANES];
     for (start, out) in (word..).step_by(LANES).zip(out.chunks_mut(LANES)) {
         for (r, row) in block[..count].iter_mut().enumerate() {
+            source.prefetch::<true>(first + r, start + AHEAD);
             source.read(s, first + r, start, row);
         }
         block[count..].fill([0; LANES]);
         s.transpose(&mut block);
-        out.copy_from_slice(&block[..out.len()]);
+        match out.as_mut_array() {
+            Some(out) => *out = block,
+            None => out.copy_from_slice(&block[..out.len()]),
+        }
     }
 }
 

@@ -1,8 +1,7 @@
 //! Where the tiles of a product go, and what becomes of them there.
 
+use super::finish::{Columns, Finish};
 use super::{OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target};
-use crate::activation::{Apply, GatedVectors, Gelu, GeluTanh};
-use crate::elementwise::AddRow;
 use crate::simd::{LANES, Level};
 use rayon::prelude::*;
 
@@ -38,7 +37,7 @@ pub(crate) struct Sink<'a> {
 }
 
 #[derive(Clone, Copy)]
-enum Kind<'a> {
+pub(super) enum Kind<'a> {
     /// The outputs with a bias and an activation.
     Plain(Option<&'a [f32]>, Activation),
     /// `silu(gate) * up`, of as many outputs of each, with biases.
@@ -62,12 +61,17 @@ impl<'a> Sink<'a> {
         Self { kind: Kind::Gated(biases), level, out, outputs: inner }
     }
 
+    /// Columns of the output that a tile writes.
+    fn tile_width(&self) -> usize {
+        match self.kind {
+            Kind::Plain(..) => OUTPUTS,
+            Kind::Gated(_) => OUTPUTS / 2,
+        }
+    }
+
     /// Columns of the output that a task writes.
     fn task_width(&self) -> usize {
-        match self.kind {
-            Kind::Plain(..) => TASK_OUTPUTS,
-            Kind::Gated(_) => TASK_OUTPUTS / 2,
-        }
+        TASK_OUTPUTS / OUTPUTS * self.tile_width()
     }
 
     /// The rows of weights that make a task's halves of tiles: whole tiles, of which the last halves may be empty.
@@ -90,28 +94,10 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// Some rows of an output, of which tasks write different columns.
-struct Columns {
-    first: *mut f32,
-    outputs: usize,
-}
-
-// SAFETY: tasks write disjoint elements, as `run` sees to.
-unsafe impl Sync for Columns {}
-
-impl Columns {
-    /// # Safety
-    /// The row is one of the output's, `count` elements from `first` lie in it, and nothing else refers to them.
-    unsafe fn row<'a>(&self, row: usize, first: usize, count: usize) -> &'a mut [f32] {
-        // SAFETY: as the caller promises.
-        unsafe { core::slice::from_raw_parts_mut(self.first.add(row * self.outputs + first), count) }
-    }
-}
-
 /// Multiplies operands that hold `rows` of the activations.
 ///
 /// Sums of a task lie together until they are finished: in the output, rows a power of two apart would push each other out of
-/// the cache at every block of inputs.
+/// the cache at every block of inputs. A tile is finished as soon as its last products are added, while it is in the first cache.
 pub(crate) fn run<O: Operands>(operands: &O, rows: Rows, sink: &mut Sink<'_>) {
     let outputs = sink.outputs;
     let block = &mut sink.out[rows.first * outputs..][..rows.count * outputs];
@@ -120,67 +106,59 @@ pub(crate) fn run<O: Operands>(operands: &O, rows: Rows, sink: &mut Sink<'_>) {
     let sink = &*sink;
     (0..outputs.div_ceil(sink.task_width())).into_par_iter().for_each_init(
         || (operands.panel(), Vec::new()),
-        |(panel, sums), task| {
-            let halves = [sink.halves(task), sink.halves(task + 1)];
-            let width = halves[0].len() * LANES;
-            sums.resize(rows.count * width, 0.0);
-            multiply(operands, panel, [&halves[0], &halves[1]], &tiles, sums);
-            let first = task * sink.task_width();
-            let count = sink.task_width().min(outputs - first);
-            for (row, sums) in sums.chunks_exact(width).enumerate() {
-                // SAFETY: the row is one of the output's, and its part is this task's alone.
-                sink.finish(first, sums, unsafe { out.row(row, first, count) });
-            }
+        |(panel, sums), number| {
+            let task = Task { operands, sink, out: &out, tiles: &tiles, number };
+            sums.resize(rows.count * TASK_OUTPUTS, 0.0);
+            task.multiply(panel, sums);
         },
     );
 }
 
-impl Sink<'_> {
-    /// A task's part of a row, from the output `first` on, from its sums.
-    fn finish(&self, first: usize, sums: &[f32], out: &mut [f32]) {
-        let part = first..first + out.len();
-        match self.kind {
-            Kind::Plain(bias, activation) => {
-                out.copy_from_slice(&sums[..out.len()]);
-                let bias = bias.map(|bias| &bias[part]);
-                match (activation, bias) {
-                    (Activation::None, None) => {}
-                    (Activation::None, Some(delta)) => self.level.run(AddRow { row: out, delta, scale: None }),
-                    (Activation::Gelu, bias) => self.level.run(Apply { op: Gelu, x: out, bias }),
-                    (Activation::GeluTanh, bias) => self.level.run(Apply { op: GeluTanh, x: out, bias }),
+/// Some rows of activations and [`TASK_OUTPUTS`] weights.
+struct Task<'a, O> {
+    operands: &'a O,
+    sink: &'a Sink<'a>,
+    out: &'a Columns,
+    tiles: &'a [Rows],
+    number: usize,
+}
+
+impl<O: Operands> Task<'_, O> {
+    /// All inputs. What the next block, or the task after, will line up is fetched meanwhile. `sums` have room for
+    /// [`TASK_OUTPUTS`] in every row.
+    fn multiply(&self, panel: &mut O::Panel, sums: &mut [f32]) {
+        let Self { operands, sink, tiles, .. } = *self;
+        let [halves, after] = [self.number, self.number + 1].map(|task| sink.halves(task));
+        let width = halves.len() * LANES;
+        let parts = tiles.len() * halves.len() / 2;
+        for input in (0..operands.inputs()).step_by(operands.block_inputs()) {
+            operands.pack(&halves, input, panel);
+            let next = input + operands.block_inputs();
+            let last = next >= operands.inputs();
+            let (fetched, next) = if last { (&after, 0) } else { (&halves, next) };
+            for (j, &tile) in tiles.iter().enumerate() {
+                let sums = &mut sums[tile.first * width..][..tile.count * width];
+                for (i, output) in (0..width).step_by(OUTPUTS).enumerate() {
+                    operands.prefetch(fetched, next, [j * width / OUTPUTS + i, parts]);
+                    let target = Target { first: sums[output..].as_mut_ptr(), stride: width, add: input > 0 };
+                    // SAFETY: all of the tile lies in the sums of its rows.
+                    unsafe { operands.multiply(panel, output, input, tile, target) };
                 }
-            }
-            Kind::Gated(biases) => {
-                let biases = biases.map(|biases| biases.map(|bias| &bias[part.clone()]));
-                self.level.run(GatedVectors { fused: sums, biases, out });
+                if last {
+                    for (i, output) in (0..width).step_by(OUTPUTS).enumerate() {
+                        self.finish(i, tile, &sums[output..], width);
+                    }
+                }
             }
         }
     }
-}
 
-/// All inputs of a task: sums `[rows, outputs]` of whole tiles. What the next block, or the task after, will line up is
-/// fetched meanwhile.
-fn multiply<O: Operands>(
-    operands: &O,
-    panel: &mut O::Panel,
-    [halves, after]: [&[Rows]; 2],
-    tiles: &[Rows],
-    sums: &mut [f32],
-) {
-    let width = halves.len() * LANES;
-    let parts = tiles.len() * halves.len() / 2;
-    for input in (0..operands.inputs()).step_by(operands.block_inputs()) {
-        operands.pack(halves, input, panel);
-        let next = input + operands.block_inputs();
-        let (fetched, next) = if next < operands.inputs() { (halves, next) } else { (after, 0) };
-        for (i, output) in (0..width).step_by(OUTPUTS).enumerate() {
-            for (j, &tile) in tiles.iter().enumerate() {
-                operands.prefetch(fetched, next, [i * tiles.len() + j, parts]);
-                let sums = &mut sums[tile.first * width..][..tile.count * width];
-                let target = Target { first: sums[output..].as_mut_ptr(), stride: width, add: input > 0 };
-                // SAFETY: all of the tile lies in the sums of its rows.
-                unsafe { operands.multiply(panel, output, input, tile, target) };
-            }
-        }
+    /// Writes the outputs of the task's `i`th tile of some rows, whose sums are `stride` apart.
+    fn finish(&self, i: usize, rows: Rows, sums: &[f32], stride: usize) {
+        let Self { sink, out, .. } = *self;
+        let most = sink.tile_width();
+        let first = self.number * sink.task_width() + i * most;
+        let columns = Rows { first, count: most.min(sink.outputs - first) };
+        sink.level.run(Finish { kind: sink.kind, sums, stride, rows, columns, out });
     }
 }

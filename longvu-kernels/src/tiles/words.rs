@@ -16,8 +16,8 @@ impl<'a, T: Copy + Default> Elements<'a, T> {
     }
 
     #[inline(always)]
-    fn prefetch(&self, row: usize, first: usize) {
-        prefetch(self.data, row * self.inputs + first);
+    fn prefetch<const SOON: bool>(&self, row: usize, first: usize) {
+        prefetch::<SOON, T>(self.data, row * self.inputs + first);
     }
 
     /// Gives `read` the `N` elements of a row from `first` on, with defaults beyond the last.
@@ -46,8 +46,8 @@ impl Words for Single<'_> {
     }
 
     #[inline(always)]
-    fn prefetch(&self, row: usize, word: usize) {
-        self.0.prefetch(row, word);
+    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
+        self.0.prefetch::<SOON>(row, word);
     }
 }
 
@@ -58,6 +58,12 @@ impl Words for Rounded<'_> {
     #[inline(always)]
     fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
         self.0.with(row, 2 * word, |x| s.round_bf16(x, out));
+    }
+
+    #[inline(always)]
+    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
+        self.0.prefetch::<SOON>(row, 2 * word);
+        self.0.prefetch::<SOON>(row, 2 * word + LANES);
     }
 }
 
@@ -75,8 +81,8 @@ impl Words for Pairs<'_> {
     }
 
     #[inline(always)]
-    fn prefetch(&self, row: usize, word: usize) {
-        self.0.prefetch(row, 2 * word);
+    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
+        self.0.prefetch::<SOON>(row, 2 * word);
     }
 }
 
@@ -94,8 +100,8 @@ impl<const F16: bool> Words for Widened<'_, F16> {
     }
 
     #[inline(always)]
-    fn prefetch(&self, row: usize, word: usize) {
-        self.0.prefetch(row, word);
+    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
+        self.0.prefetch::<SOON>(row, word);
     }
 }
 
@@ -117,11 +123,11 @@ impl<W: Words> Words for Both<W> {
     }
 
     #[inline(always)]
-    fn prefetch(&self, row: usize, word: usize) {
+    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
         if row < self.first {
-            self.matrices[0].prefetch(row, word);
+            self.matrices[0].prefetch::<SOON>(row, word);
         } else {
-            self.matrices[1].prefetch(row - self.first, word);
+            self.matrices[1].prefetch::<SOON>(row - self.first, word);
         }
     }
 }
