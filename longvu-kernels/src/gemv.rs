@@ -77,13 +77,13 @@ pub fn gemv_bf16(weights: &[bf16], inputs: usize, x: &[f32], bias: Option<&[f32]
     gemv_at::<Brain>(Level::best(), weights.reinterpret_cast(), inputs, x, bias, out);
 }
 
-/// Checks the shapes of a product; returns rows and outputs.
-pub(crate) fn shape(inputs: usize, x: &[f32], bias: Option<&[f32]>, out: &[f32]) -> (usize, usize) {
+/// Checks the shapes of a product with so many elements; returns rows and outputs.
+pub(crate) fn shape(inputs: usize, x: &[f32], bias: Option<&[f32]>, out: usize) -> (usize, usize) {
     assert!(inputs > 0 && !x.is_empty() && x.len().is_multiple_of(inputs), "rows of {inputs} in {}", x.len());
     let rows = x.len() / inputs;
-    assert!(out.len().is_multiple_of(rows), "{rows} rows in {} outputs", out.len());
-    assert!(bias.is_none_or(|bias| bias.len() == out.len() / rows), "bias of {} outputs", out.len() / rows);
-    (rows, out.len() / rows)
+    assert!(out.is_multiple_of(rows), "{rows} rows in {} outputs", out);
+    assert!(bias.is_none_or(|bias| bias.len() == out / rows), "bias of {} outputs", out / rows);
+    (rows, out / rows)
 }
 
 /// The outputs of some weight rows: a slice for each row of activations.
@@ -122,7 +122,7 @@ pub(crate) fn gemv_at<T: Format>(
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let (rows, outputs) = shape(inputs, x, bias, out);
+    let (rows, outputs) = shape(inputs, x, bias, out.len());
     assert_eq!(weights.len(), outputs * inputs, "weights of {outputs} x {inputs}");
     assert!(rows <= MAX_ROWS, "{rows} rows, of {MAX_ROWS} at most");
     let x = Lined::new(x, inputs);

@@ -8,7 +8,8 @@ use crate::product::{Matrix, Product, multiply_into};
 use crate::quant::multiply_int8;
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::threads::for_rows;
-use crate::tiles::{Activation, Sink, Weights, multiply_dense};
+use crate::tiles::{Activation, Kind, Sink, Weights, multiply_dense};
+use core::mem::MaybeUninit;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
@@ -110,24 +111,96 @@ impl<const F16: bool> Kernel for Widen<'_, F16> {
 /// # Panics
 /// If the lengths do not fit.
 pub fn linear(weights: WeightMatrix<'_>, inputs: usize, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
-    linear_activated(weights, inputs, x, bias, Activation::None, out);
+    let (rows, outputs) = shape(inputs, x, bias, out.len());
+    assert_eq!(weights.len(), outputs * inputs, "weights of {outputs} x {inputs}");
+    if rows <= MAX_ROWS || !multiply_in_tiles(&[weights], inputs, x, to_write(out), Kind::Plain(bias, Activation::None))
+    {
+        multiply_otherwise(weights, inputs, x, out, (bias, Activation::None));
+    }
 }
 
-/// [`linear`], and an activation of its outputs.
+/// [`linear`], and an activation of its outputs, which are returned: `[rows, outputs]`.
 ///
 /// # Panics
 /// If the lengths do not fit.
+#[must_use]
 pub fn linear_activated(
     weights: WeightMatrix<'_>,
     inputs: usize,
     x: &[f32],
     bias: Option<&[f32]>,
     activation: Activation,
-    out: &mut [f32],
-) {
-    let (rows, outputs) = shape(inputs, x, bias, out);
+) -> Vec<f32> {
+    let outputs = weights.len() / inputs.max(1);
+    let len = x.len() / inputs.max(1) * outputs;
+    let (rows, _) = shape(inputs, x, bias, len);
     assert_eq!(weights.len(), outputs * inputs, "weights of {outputs} x {inputs}");
+    let tiles = |out: &mut _| multiply_in_tiles(&[weights], inputs, x, out, Kind::Plain(bias, activation));
+    written(rows, len, tiles).unwrap_or_else(|| {
+        let mut out = vec![0.0; len];
+        multiply_otherwise(weights, inputs, x, &mut out, (bias, activation));
+        out
+    })
+}
+
+/// `silu(gate) * up` of two layers, whose weights are two matrices `[inner, inputs]`, or the rows of one, those of the gate
+/// first: x `[rows, inputs]`, biases `[inner]`; returns `[rows, inner]`. Of a few rows, or where there are no tiles for such
+/// weights, nothing is computed.
+///
+/// # Panics
+/// If the lengths do not fit.
+#[must_use]
+pub fn linear_gated(
+    weights: &[WeightMatrix<'_>],
+    inputs: usize,
+    x: &[f32],
+    biases: Option<[&[f32]; 2]>,
+) -> Option<Vec<f32>> {
+    let inner = weights.iter().map(WeightMatrix::len).sum::<usize>() / 2 / inputs.max(1);
+    let len = x.len() / inputs.max(1) * inner;
+    let (rows, _) = shape(inputs, x, biases.map(|biases| biases[0]), len);
+    let fits = |weights: &WeightMatrix<'_>, outputs: usize| weights.len() == outputs * inputs;
+    let fit = match weights {
+        [fused] => fits(fused, 2 * inner),
+        [gate, up] => fits(gate, inner) && fits(up, inner),
+        _ => false,
+    };
+    assert!(fit, "weights of two times {inner} x {inputs}");
+    assert!(biases.is_none_or(|biases| biases[1].len() == inner), "bias of {inner} outputs");
+    if !weights.iter().all(|other| weights[0].is_like(other)) {
+        return None;
+    }
+    written(rows, len, |out| multiply_in_tiles(weights, inputs, x, out, Kind::Gated(biases)))
+}
+
+/// `len` elements that `multiply` writes; `None` if it does not, or if there are few rows.
+fn written(rows: usize, len: usize, multiply: impl FnOnce(&mut [MaybeUninit<f32>]) -> bool) -> Option<Vec<f32>> {
     if rows <= MAX_ROWS {
+        return None;
+    }
+    let mut out = Vec::with_capacity(len);
+    multiply(&mut out.spare_capacity_mut()[..len]).then(|| {
+        // SAFETY: tiles write every output, as many as there is room for.
+        unsafe { out.set_len(len) };
+        out
+    })
+}
+
+/// Elements that will be written, whatever they are.
+pub(crate) fn to_write(out: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: of one layout, and only initialised elements are written to it.
+    unsafe { &mut *(core::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) }
+}
+
+/// A few rows, and products that the instructions have no tiles for.
+fn multiply_otherwise(
+    weights: WeightMatrix<'_>,
+    inputs: usize,
+    x: &[f32],
+    out: &mut [f32],
+    (bias, activation): (Option<&[f32]>, Activation),
+) {
+    if x.len() / inputs <= MAX_ROWS {
         match weights {
             WeightMatrix::F32(weights) => gemv_f32(weights, inputs, x, bias, out),
             WeightMatrix::F16(weights) => gemv_f16(weights, inputs, x, bias, out),
@@ -136,11 +209,7 @@ pub fn linear_activated(
         }
         return activation.apply(out, None);
     }
-    let isa = Isa::used();
-    let mut sink = Sink::plain(Level::of(isa), out, outputs, bias, activation);
-    if multiply_in_tiles(isa, &[weights], inputs, x, &mut sink) {
-        return;
-    }
+    let outputs = weights.len() / inputs;
     if let WeightMatrix::F32(weights) = weights {
         multiply(x, weights, inputs, out, outputs, 0);
     } else {
@@ -157,38 +226,17 @@ pub fn linear_activated(
     }
 }
 
-/// `out = silu(gate) * up` of two layers, whose weights are two matrices `[inner, inputs]`, or the rows of one, those of the
-/// gate first: x `[rows, inputs]`, biases `[inner]`, out `[rows, inner]`. Whether it was computed: of a few rows, or where
-/// there are no tiles for such weights, it is not, and out is left as it is.
-///
-/// # Panics
-/// If the lengths do not fit.
-#[must_use]
-pub fn linear_gated(
+/// The product in tiles, if the instructions have any for such weights; whether they do, and wrote all of `out`.
+fn multiply_in_tiles(
     weights: &[WeightMatrix<'_>],
     inputs: usize,
     x: &[f32],
-    biases: Option<[&[f32]; 2]>,
-    out: &mut [f32],
+    out: &mut [MaybeUninit<f32>],
+    kind: Kind<'_>,
 ) -> bool {
-    let (rows, inner) = shape(inputs, x, biases.map(|biases| biases[0]), out);
-    let fits = |weights: &WeightMatrix<'_>, outputs: usize| weights.len() == outputs * inputs;
-    let fit = match weights {
-        [fused] => fits(fused, 2 * inner),
-        [gate, up] => fits(gate, inner) && fits(up, inner),
-        _ => false,
-    };
-    assert!(fit, "weights of two times {inner} x {inputs}");
-    assert!(biases.is_none_or(|biases| biases[1].len() == inner), "bias of {inner} outputs");
-    if rows <= MAX_ROWS || !weights.iter().all(|other| weights[0].is_like(other)) {
-        return false;
-    }
     let isa = Isa::used();
-    multiply_in_tiles(isa, weights, inputs, x, &mut Sink::gated(Level::of(isa), out, inner, biases))
-}
-
-/// The product in tiles, if the instructions have any for such weights; whether they do.
-fn multiply_in_tiles(isa: Isa, weights: &[WeightMatrix<'_>], inputs: usize, x: &[f32], sink: &mut Sink<'_>) -> bool {
+    let outputs = out.len() / (x.len() / inputs);
+    let sink = &mut Sink::new(Level::of(isa), out, outputs, kind);
     let quantised: Vec<_> = weights.iter().filter_map(WeightMatrix::quantised).collect();
     if quantised.len() == weights.len() {
         return multiply_int8(isa, &quantised, x, sink);

@@ -1,7 +1,7 @@
 //! Products of many rows of activations with weights as they are stored, in the arithmetic that the machine is best at.
 //!
 //! `out = x · weightsᵀ` is cut into tiles of some rows and [`OUTPUTS`] outputs, whose sums are registers. Activations are
-//! converted and lined up once for all weights. A task takes [`TASK_OUTPUTS`] outputs: of a block of inputs it lines up
+//! converted and lined up once for all weights. A task takes up to [`TASK_OUTPUTS`] outputs: of a block of inputs it lines up
 //! the weights, which the nearest caches then hold while all rows pass by. Weights are lined up in every call: next to
 //! hundreds of rows that costs a percent or two, weights stay where they are stored, in a mapped file perhaps, and there
 //! is no second copy of them.
@@ -33,8 +33,7 @@ use crate::isa::Isa;
 use crate::simd::{LANES, Level};
 use dense::{Format, multiply};
 pub use sink::Activation;
-pub(crate) use sink::Sink;
-pub(crate) use sink::run;
+pub(crate) use sink::{Kind, Sink, run};
 use words::{Both, Elements, Pairs, Rounded, Single, Widened};
 
 /// Weights `[outputs, inputs]` in floating point; of 16 bits as bits.
@@ -110,7 +109,7 @@ impl<'a> Weights<'a> {
 /// Outputs of a tile.
 pub(crate) const OUTPUTS: usize = 2 * LANES;
 
-/// Outputs of a task.
+/// The most outputs of a task.
 pub(crate) const TASK_OUTPUTS: usize = 4 * OUTPUTS;
 
 /// Words of a block of inputs, whole groups of quantised weights: the weights of a tile take 32 KB.

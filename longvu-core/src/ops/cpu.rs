@@ -192,11 +192,13 @@ pub(super) fn linear<const D: usize>(
     let matrix = stored.matrix()?;
     let mut dims = x.dims();
     dims[D - 1] = outputs;
-    let (x, bias, mut out) = (Elements::of(x), bias.map(Elements::of), buffer(dims.iter().product()));
-    if !out.is_empty() {
-        let bias = bias.as_ref().map(Elements::as_slice);
-        longvu_kernels::linear_activated(matrix, inputs, x.as_slice(), bias, activation, &mut out);
-    }
+    let (x, bias) = (Elements::of(x), bias.map(Elements::of));
+    let bias = bias.as_ref().map(Elements::as_slice);
+    let out = if dims.contains(&0) {
+        Vec::new()
+    } else {
+        longvu_kernels::linear_activated(matrix, inputs, x.as_slice(), bias, activation)
+    };
     Some(tensor(out, dims))
 }
 
@@ -219,9 +221,11 @@ pub(super) fn linear_gated<const D: usize>(
     };
     let mut dims = x.dims();
     dims[D - 1] = inner;
-    let (x, mut out) = (Elements::of(x), buffer(dims.iter().product()));
-    let done = !out.is_empty() && longvu_kernels::linear_gated(&matrices, inputs, x.as_slice(), biases, &mut out);
-    done.then(|| tensor(out, dims))
+    if dims.contains(&0) {
+        return None;
+    }
+    let x = Elements::of(x);
+    longvu_kernels::linear_gated(&matrices, inputs, x.as_slice(), biases).map(|out| tensor(out, dims))
 }
 
 /// Rotates `[batch, positions, heads, head_dim]` by tables `[positions, head_dim / 2]`.

@@ -59,7 +59,7 @@ fn scale(x: &[f32]) -> f32 {
 }
 
 pub(super) fn gemv_at(level: Level, matrix: &QuantMatrix, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
-    let (rows, outputs) = shape(matrix.inputs, x, bias, out);
+    let (rows, outputs) = shape(matrix.inputs, x, bias, out.len());
     assert_eq!(outputs, matrix.outputs, "outputs");
     match rows {
         1 => gemv_rows::<1>(level, matrix, x, bias, out),

@@ -3,10 +3,11 @@
 use super::{assert_close, assert_same_on_any_threads, noise, same_bits};
 use crate::amx::emulator;
 use crate::isa::Isa;
+use crate::linear::to_write;
 use crate::quant::{multiply_int8, multiply_on_amx};
 use crate::simd::Level;
 use crate::tiles::words::{Elements, Pairs, Rounded};
-use crate::tiles::{Activation, Rows, Sink, Weights, amx, multiply_dense};
+use crate::tiles::{Activation, Kind, Rows, Sink, Weights, amx, multiply_dense};
 use crate::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
 use half::{bf16, f16};
 use proptest::prelude::*;
@@ -38,9 +39,14 @@ fn steps(x: &[f32], inputs: usize, group: usize) -> Vec<f32> {
     x.chunks(inputs).flat_map(|row| row.chunks(group).flat_map(round)).collect()
 }
 
+/// Outputs in a buffer.
+fn sink<'a>(level: Level, out: &'a mut [f32], outputs: usize, kind: Kind<'a>) -> Sink<'a> {
+    Sink::new(level, to_write(out), outputs, kind)
+}
+
 /// Outputs as they are.
 fn plain(out: &mut [f32], outputs: usize) -> Sink<'_> {
-    Sink::plain(Level::best(), out, outputs, None, Activation::None)
+    sink(Level::best(), out, outputs, Kind::Plain(None, Activation::None))
 }
 
 /// Outputs of rows in bfloat16; `None` where the machine has no such products.
@@ -234,13 +240,13 @@ proptest! {
             for kind in 0..of_floats.len() + FORMATS.len() {
                 let bias = |i: usize| biased.then_some(&biases[i][..]);
                 let mut parts = [vec![0.0; rows * inner], vec![0.0; rows * inner]];
-                let done = multiply(kind, &[0], &mut Sink::plain(level, &mut parts[0], inner, bias(0), Activation::None));
-                multiply(kind, &[1], &mut Sink::plain(level, &mut parts[1], inner, bias(1), Activation::None));
+                let done = multiply(kind, &[0], &mut sink(level, &mut parts[0], inner, Kind::Plain(bias(0), Activation::None)));
+                multiply(kind, &[1], &mut sink(level, &mut parts[1], inner, Kind::Plain(bias(1), Activation::None)));
                 let mut gated = vec![f32::NAN; rows * inner];
                 let pair = biased.then_some([&biases[0][..], &biases[1][..]]);
-                assert_eq!(multiply(kind, &[0, 1], &mut Sink::gated(level, &mut gated, inner, pair)), done);
+                assert_eq!(multiply(kind, &[0, 1], &mut sink(level, &mut gated, inner, Kind::Gated(pair))), done);
                 let mut activated = vec![f32::NAN; rows * inner];
-                multiply(kind, &[0], &mut Sink::plain(level, &mut activated, inner, bias(0), Activation::GeluTanh));
+                multiply(kind, &[0], &mut sink(level, &mut activated, inner, Kind::Plain(bias(0), Activation::GeluTanh)));
                 if done {
                     let mut expected = vec![0.0; rows * inner];
                     crate::silu_mul(&parts[0], &parts[1], &mut expected);

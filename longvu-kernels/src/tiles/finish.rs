@@ -4,10 +4,11 @@ use super::sink::{Activation, Kind};
 use super::{OUTPUTS, Rows};
 use crate::math;
 use crate::simd::{Kernel, LANES, Simd};
+use core::mem::MaybeUninit;
 
 /// Some rows of an output, of which tasks write different columns.
 pub(super) struct Columns {
-    pub(super) first: *mut f32,
+    pub(super) first: *mut MaybeUninit<f32>,
     pub(super) outputs: usize,
 }
 
@@ -17,7 +18,7 @@ unsafe impl Sync for Columns {}
 impl Columns {
     /// # Safety
     /// The row is one of the output's, `columns` lie in it, and nothing else refers to them.
-    unsafe fn row<'a>(&self, row: usize, columns: Rows) -> &'a mut [f32] {
+    unsafe fn row<'a>(&self, row: usize, columns: Rows) -> &'a mut [MaybeUninit<f32>] {
         // SAFETY: as the caller promises.
         unsafe { core::slice::from_raw_parts_mut(self.first.add(row * self.outputs + columns.first), columns.count) }
     }
@@ -103,9 +104,11 @@ impl Finish<'_> {
     fn write<S: Simd>(&self, s: S, row: usize, columns: Rows, x: S::F) {
         // SAFETY: the row is one of the output's, and its columns are this tile's alone.
         let out = unsafe { self.out.row(row, columns) };
+        let mut lanes = [0.0; LANES];
+        s.store(&mut lanes, x);
         match out.as_mut_array::<LANES>() {
-            Some(out) => s.store(out, x),
-            None => s.store_part(out, x),
+            Some(out) => *out = lanes.map(MaybeUninit::new),
+            None => drop(out.write_copy_of_slice(&lanes[..columns.count])),
         }
     }
 }

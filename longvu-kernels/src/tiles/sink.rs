@@ -3,6 +3,7 @@
 use super::finish::{Columns, Finish};
 use super::{OUTPUTS, Operands, Rows, TASK_OUTPUTS, Target};
 use crate::simd::{LANES, Level};
+use core::mem::MaybeUninit;
 use rayon::prelude::*;
 
 /// What is done to each output of a product.
@@ -31,34 +32,36 @@ impl Activation {
 pub(crate) struct Sink<'a> {
     kind: Kind<'a>,
     level: Level,
-    /// `[rows, outputs]`.
-    out: &'a mut [f32],
+    /// `[rows, outputs]`, all of which is written.
+    out: &'a mut [MaybeUninit<f32>],
     outputs: usize,
+    /// Tiles of a task.
+    task_tiles: usize,
 }
 
+/// Tiles of a task, by which the threads end at about the same time; what is computed does not depend on it.
+fn tiles_of_task(tiles: usize, threads: usize) -> usize {
+    const MOST: usize = TASK_OUTPUTS / OUTPUTS;
+    // A task costs a quarter of a tile, as activations are read once more.
+    let cost = |most: &usize| tiles.div_ceil(*most).div_ceil(threads) * (4 * most + 1);
+    (1..=MOST).rev().min_by_key(cost).unwrap_or(MOST)
+}
+
+/// What outputs are.
 #[derive(Clone, Copy)]
-pub(super) enum Kind<'a> {
-    /// The outputs with a bias and an activation.
+pub(crate) enum Kind<'a> {
+    /// Products with the weights, with a bias and an activation.
     Plain(Option<&'a [f32]>, Activation),
-    /// `silu(gate) * up`, of as many outputs of each, with biases.
+    /// `silu(gate) * up`, with biases, of products with twice as many weights, those of the gate first.
     Gated(Option<[&'a [f32]; 2]>),
 }
 
 impl<'a> Sink<'a> {
-    /// Outputs `[rows, outputs]` with a bias and an activation.
-    pub(crate) fn plain(
-        level: Level,
-        out: &'a mut [f32],
-        outputs: usize,
-        bias: Option<&'a [f32]>,
-        activation: Activation,
-    ) -> Self {
-        Self { kind: Kind::Plain(bias, activation), level, out, outputs }
-    }
-
-    /// `silu(gate) * up` `[rows, inner]` of products with `2 * inner` weights, those of the gate first.
-    pub(crate) fn gated(level: Level, out: &'a mut [f32], inner: usize, biases: Option<[&'a [f32]; 2]>) -> Self {
-        Self { kind: Kind::Gated(biases), level, out, outputs: inner }
+    /// Rows of so many outputs.
+    pub(crate) fn new(level: Level, out: &'a mut [MaybeUninit<f32>], outputs: usize, kind: Kind<'a>) -> Self {
+        let mut sink = Self { kind, level, out, outputs, task_tiles: 0 };
+        sink.task_tiles = tiles_of_task(outputs.div_ceil(sink.tile_width()), rayon::current_num_threads());
+        sink
     }
 
     /// Columns of the output that a tile writes.
@@ -71,7 +74,7 @@ impl<'a> Sink<'a> {
 
     /// Columns of the output that a task writes.
     fn task_width(&self) -> usize {
-        TASK_OUTPUTS / OUTPUTS * self.tile_width()
+        self.task_tiles * self.tile_width()
     }
 
     /// The rows of weights that make a task's halves of tiles: whole tiles, of which the last halves may be empty.
@@ -114,7 +117,7 @@ pub(crate) fn run<O: Operands>(operands: &O, rows: Rows, sink: &mut Sink<'_>) {
     );
 }
 
-/// Some rows of activations and [`TASK_OUTPUTS`] weights.
+/// Some rows of activations and up to [`TASK_OUTPUTS`] weights.
 struct Task<'a, O> {
     operands: &'a O,
     sink: &'a Sink<'a>,
