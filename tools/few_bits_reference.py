@@ -7,7 +7,7 @@ Needs torch, transformers, safetensors and numpy: the environment that `make ben
 tests/golden as transformers has them, weights and activations in bfloat16, on the inputs of the golden files, and prints
 the relative error (the norm of the difference over the norm) against the outputs there, which are float32. int8 and int4
 are the same models in float32 whose linear layers round weights and activations as docs/accuracy.md says. With --full the
-full-size ones too, in bfloat16, filled by the rule of docs/synthetic-weights.md: 10 GB of memory, some minutes.
+full-size ones too, filled by the rule of docs/synthetic-weights.md: 12 GB of memory, some minutes.
 """
 import argparse
 import json
@@ -61,10 +61,10 @@ def rule(name, shape):
     return torch.from_numpy(out.reshape(shape))
 
 
-def filled(model, prefix=""):
-    """The model in bfloat16, every parameter by the rule."""
+def filled(model, dtype):
+    """The model, every parameter by the rule."""
     for name, parameter in model.named_parameters():
-        parameter.data = rule(prefix + name, tuple(parameter.shape)).to(BF16)
+        parameter.data = rule(name, tuple(parameter.shape)).to(dtype)
     return model.eval()
 
 
@@ -162,30 +162,36 @@ def small(way):
                same_likeliest=(out.logits[0].argmax(-1) == case["logits"].argmax(-1)).float().mean().item())
 
 
-def full():
+def full(way):
+    dtype, change = WAYS[way]
     patches = slice(0, 729, 91)
+
+    def synthetic(kind, config):
+        return change(filled(empty(kind, config, dtype), dtype))
+
+    def compare(name, case, found):
+        report(f"{name} {way}", **{key: error(found, tensor.reshape(found.shape))
+                                   for key, tensor in case.items() if tensor.numel() == found.numel()})
+
     case = load_file(GOLDEN / "full" / "full_dinov2_giant.safetensors")
-    model = filled(empty(Dinov2Model, Dinov2Config(hidden_size=1536, num_hidden_layers=40, num_attention_heads=24,
-                                                   mlp_ratio=4, image_size=518, patch_size=14, use_swiglu_ffn=True)))
-    pixels = rule("embed_tokens.input.dinov2", (1, 3, 378, 378)).to(BF16)
-    last = model(pixels).last_hidden_state[0, 1:][patches]
-    report("full_dinov2_giant", **{name: error(last, tensor.reshape(last.shape))
-                                   for name, tensor in case.items() if tensor.numel() == last.numel()})
+    model = synthetic(Dinov2Model, Dinov2Config(hidden_size=1536, num_hidden_layers=40, num_attention_heads=24, mlp_ratio=4,
+                                                image_size=518, patch_size=14, use_swiglu_ffn=True))
+    pixels = rule("embed_tokens.input.dinov2", (1, 3, 378, 378)).to(dtype)
+    compare("full_dinov2_giant", case, model(pixels).last_hidden_state[0, 1:][patches])
     del model
     case = load_file(GOLDEN / "full" / "full_siglip_so400m.safetensors")
-    model = filled(empty(SiglipVisionModel, SiglipVisionConfig(hidden_size=1152, intermediate_size=4304,
-                   num_hidden_layers=27, num_attention_heads=16, image_size=384, patch_size=14)))
-    pixels = rule("embed_tokens.input.siglip", (1, 3, 384, 384)).to(BF16)
-    last = model(pixels, output_hidden_states=True).hidden_states[-1][0][patches]
-    report("full_siglip_so400m", **{name: error(last, tensor.reshape(last.shape))
-                                    for name, tensor in case.items() if tensor.numel() == last.numel()})
+    model = synthetic(SiglipVisionModel, SiglipVisionConfig(hidden_size=1152, intermediate_size=4304, num_hidden_layers=27,
+                                                            num_attention_heads=16, image_size=384, patch_size=14))
+    model.vision_model.use_head = False
+    pixels = rule("embed_tokens.input.siglip", (1, 3, 384, 384)).to(dtype)
+    out = model.vision_model(pixels, output_hidden_states=True)
+    compare("full_siglip_so400m", case, out.hidden_states[-1][0][patches])
     del model
     case = load_file(GOLDEN / "full" / "full_qwen2_2_layers.safetensors")
-    model = filled(empty(Qwen2ForCausalLM, Qwen2Config(hidden_size=3584, intermediate_size=18944, num_hidden_layers=2,
-                   num_attention_heads=28, num_key_value_heads=4, vocab_size=152064, rope_theta=1e6, rms_norm_eps=1e-6)))
-    logits = model(inputs_embeds=rule("embed_tokens.input.qwen2", (1, 24, 3584)).to(BF16)).logits[0, -1]
-    report("full_qwen2_2_layers", **{name: error(logits, tensor.reshape(-1))
-                                     for name, tensor in case.items() if tensor.numel() == logits.numel()})
+    model = synthetic(Qwen2ForCausalLM, Qwen2Config(hidden_size=3584, intermediate_size=18944, num_hidden_layers=2,
+                      num_attention_heads=28, num_key_value_heads=4, vocab_size=152064, rope_theta=1e6, rms_norm_eps=1e-6))
+    embeddings = rule("embed_tokens.input.qwen2", (1, 24, 3584)).to(dtype)
+    compare("full_qwen2_2_layers", case, model(inputs_embeds=embeddings).logits[0, -1])
 
 
 if __name__ == "__main__":
@@ -194,5 +200,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     for way in WAYS:
         small(way)
-    if arguments.full:
-        full()
+    for way in WAYS if arguments.full else ():
+        full(way)

@@ -50,12 +50,15 @@ class Report:
 
     def instruction(self, form, level):
         """The best rate on registers of an instruction for the format, at a level."""
-        has = LEVELS.get(level)
+        has, kind = LEVELS.get(level), MULTIPLIES.get(form)
         rates = {}
         for one in self.report["instructions"]:
             if has is None or one["level"] in has:
                 rates[one["format"]] = max(rates.get(one["format"], 0), one["all_threads"])
-        return rates.get(MULTIPLIES.get(form)) or rates.get("f32")
+                # Quantised weights are widened for AMX.
+                if one["level"] == "amx" and kind == "int8":
+                    kind = "bf16"
+        return rates.get(kind) or rates.get("f32")
 
     def memory(self):
         """The best of any side, in bytes a second."""

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 ///
 /// Activations are floating-point numbers between operations. In a product with such weights they are rounded to integers, with
 /// a step for each group of a row: a few rows to 16 bits, more to 8 where the machine multiplies those
-/// ([`Isa::int8_products`](longvu_kernels::Isa::int8_products)).
+/// ([`Isa::int8_products`](longvu_kernels::Isa::int8_products)); else more rows meet weights that are widened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Quantize {

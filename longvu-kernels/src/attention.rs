@@ -58,6 +58,7 @@ pub(crate) fn attention_bf16_at(
     scale: f32,
     causal: bool,
 ) {
+    assert!(isa.is_present(), "{isa}");
     let (level, queries) = (Level::of(isa), query.shape()[1]);
     if isa.bf16_products().is_none() || queries <= 1 {
         return attention_at(level, query, key, value, out, scale, causal);

@@ -10,12 +10,14 @@
 pub fn tune_allocator() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
+        // SAFETY: a setting of the allocator, which takes its own lock.
+        let set = |parameter, value| unsafe { libc::mallopt(parameter, value) == 1 };
         const KEPT: libc::c_int = 256 << 20;
-        for (parameter, value) in
-            [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, KEPT), (libc::M_TRIM_THRESHOLD, KEPT)]
-        {
-            // SAFETY: a setting of the allocator, which takes its own lock.
-            unsafe { libc::mallopt(parameter, value) };
+        // Before version 2.35, glibc takes no more than 32 MiB.
+        const KEPT_BY_OLDER: libc::c_int = 32 << 20;
+        set(libc::M_ARENA_MAX, 1);
+        if set(libc::M_MMAP_THRESHOLD, KEPT) || set(libc::M_MMAP_THRESHOLD, KEPT_BY_OLDER) {
+            set(libc::M_TRIM_THRESHOLD, KEPT);
         }
     }
 }

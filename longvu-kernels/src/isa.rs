@@ -51,7 +51,8 @@ impl Isa {
     /// Lets the kernels of this process use no more than `limit`, or all that there is: to compare, or to search for a
     /// fault.
     pub fn limit(limit: Option<Self>) {
-        let limit = limit.map(|limit| if limit.is_present() { limit } else { Self::Avx2.min(limit) });
+        let most = |limit: Self| Self::ALL.into_iter().rfind(|isa| *isa <= limit && isa.is_present());
+        let limit = limit.map(|limit| most(limit).unwrap_or(Self::Portable));
         LIMIT.store(limit.map_or(UNLIMITED, |limit| limit as u8), Ordering::Relaxed);
     }
 

@@ -69,13 +69,22 @@ impl WeightMatrix<'_> {
         }
     }
 
-    fn len(&self) -> usize {
-        match self {
+    /// The number of outputs.
+    ///
+    /// # Panics
+    /// If there are not so many inputs.
+    fn outputs(&self, inputs: usize) -> usize {
+        let len = match self {
             Self::F32(weights) => weights.len(),
             Self::F16(weights) => weights.len(),
             Self::Bf16(weights) => weights.len(),
-            Self::Quant(matrix) => matrix.outputs() * matrix.inputs(),
-        }
+            Self::Quant(matrix) => {
+                assert_eq!(matrix.inputs(), inputs, "inputs of the weights");
+                return matrix.outputs();
+            }
+        };
+        assert!(inputs > 0 && len.is_multiple_of(inputs), "{len} weights of {inputs} inputs");
+        len / inputs
     }
 }
 
@@ -106,15 +115,17 @@ impl<const F16: bool> Kernel for Widen<'_, F16> {
 ///
 /// Up to [`MAX_ROWS`] rows read the weights once, as they are stored. More are rounded to bfloat16 for weights in it and to
 /// 8-bit integers for quantised weights, where the machine has instructions for such products ([`Isa::bf16_products`],
-/// [`Isa::int8_products`]); else they are multiplied in `f32`.
+/// [`Isa::int8_products`]); with AMX quantised weights, too, meet them in bfloat16. Else they are multiplied in `f32`.
 ///
 /// # Panics
 /// If the lengths do not fit.
 pub fn linear(weights: WeightMatrix<'_>, inputs: usize, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
     let (rows, outputs) = shape(inputs, x, bias, out.len());
-    assert_eq!(weights.len(), outputs * inputs, "weights of {outputs} x {inputs}");
-    if rows <= MAX_ROWS || !multiply_in_tiles(&[weights], inputs, x, to_write(out), Kind::Plain(bias, Activation::None))
-    {
+    assert_eq!(weights.outputs(inputs), outputs, "outputs of the weights");
+    // SAFETY: tiles write nothing but outputs.
+    let in_tiles =
+        |out| multiply_in_tiles(&[weights], inputs, x, unsafe { to_write(out) }, Kind::Plain(bias, Activation::None));
+    if rows <= MAX_ROWS || !in_tiles(&mut *out) {
         multiply_otherwise(weights, inputs, x, out, (bias, Activation::None));
     }
 }
@@ -131,10 +142,8 @@ pub fn linear_activated(
     bias: Option<&[f32]>,
     activation: Activation,
 ) -> Vec<f32> {
-    let outputs = weights.len() / inputs.max(1);
-    let len = x.len() / inputs.max(1) * outputs;
+    let len = weights.outputs(inputs) * (x.len() / inputs);
     let (rows, _) = shape(inputs, x, bias, len);
-    assert_eq!(weights.len(), outputs * inputs, "weights of {outputs} x {inputs}");
     let tiles = |out: &mut _| multiply_in_tiles(&[weights], inputs, x, out, Kind::Plain(bias, activation));
     written(rows, len, tiles).unwrap_or_else(|| {
         let mut out = vec![0.0; len];
@@ -156,16 +165,21 @@ pub fn linear_gated(
     x: &[f32],
     biases: Option<[&[f32]; 2]>,
 ) -> Option<Vec<f32>> {
-    let inner = weights.iter().map(WeightMatrix::len).sum::<usize>() / 2 / inputs.max(1);
-    let len = x.len() / inputs.max(1) * inner;
-    let (rows, _) = shape(inputs, x, biases.map(|biases| biases[0]), len);
-    let fits = |weights: &WeightMatrix<'_>, outputs: usize| weights.len() == outputs * inputs;
-    let fit = match weights {
-        [fused] => fits(fused, 2 * inner),
-        [gate, up] => fits(gate, inner) && fits(up, inner),
-        _ => false,
+    let inner = match weights {
+        [fused] => {
+            let outputs = fused.outputs(inputs);
+            assert!(outputs.is_multiple_of(2), "gate and up in {outputs} outputs");
+            outputs / 2
+        }
+        _ => {
+            assert_eq!(weights.len(), 2, "weights of gate and up");
+            let inner = weights[0].outputs(inputs);
+            assert_eq!(weights[1].outputs(inputs), inner, "outputs of gate and up");
+            inner
+        }
     };
-    assert!(fit, "weights of two times {inner} x {inputs}");
+    let len = inner * (x.len() / inputs);
+    let (rows, _) = shape(inputs, x, biases.map(|biases| biases[0]), len);
     assert!(biases.is_none_or(|biases| biases[1].len() == inner), "bias of {inner} outputs");
     if !weights.iter().all(|other| weights[0].is_like(other)) {
         return None;
@@ -187,8 +201,11 @@ fn written(rows: usize, len: usize, multiply: impl FnOnce(&mut [MaybeUninit<f32>
 }
 
 /// Elements that will be written, whatever they are.
-pub(crate) fn to_write(out: &mut [f32]) -> &mut [MaybeUninit<f32>] {
-    // SAFETY: of one layout, and only initialised elements are written to it.
+///
+/// # Safety
+/// What is written is initialised.
+pub(crate) unsafe fn to_write(out: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: they are of one layout.
     unsafe { &mut *(core::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) }
 }
 
@@ -209,7 +226,10 @@ fn multiply_otherwise(
         }
         return activation.apply(out, None);
     }
-    let outputs = weights.len() / inputs;
+    let outputs = weights.outputs(inputs);
+    if out.is_empty() {
+        return;
+    }
     if let WeightMatrix::F32(weights) = weights {
         multiply(x, weights, inputs, out, outputs, 0);
     } else {

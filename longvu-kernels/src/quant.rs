@@ -1,5 +1,7 @@
 //! Weights as 8-bit or 4-bit integers, in groups that share a scale.
 
+#[cfg(target_arch = "x86_64")]
+mod activations;
 mod codes;
 mod gemv;
 #[cfg(target_arch = "x86_64")]

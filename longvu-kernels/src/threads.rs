@@ -1,5 +1,5 @@
 //! How work is cut into tasks. The cuts depend on sizes alone, never on the number of threads, so that results do not
-//! either.
+//! either; the tasks of matrix products, in which no sum depends on the cut, do.
 
 use rayon::prelude::*;
 

@@ -21,6 +21,7 @@ pub(crate) mod integers;
 pub(crate) mod lines;
 mod sink;
 mod spare;
+mod task;
 pub(crate) mod words;
 
 #[cfg(target_arch = "x86_64")]
@@ -33,7 +34,8 @@ use crate::isa::Isa;
 use crate::simd::{LANES, Level};
 use dense::{Format, multiply};
 pub use sink::Activation;
-pub(crate) use sink::{Kind, Sink, run};
+pub(crate) use sink::{Kind, Sink};
+pub(crate) use task::run;
 use words::{Both, Elements, Pairs, Rounded, Single, Widened};
 
 /// Weights `[outputs, inputs]` in floating point; of 16 bits as bits.
@@ -53,6 +55,7 @@ pub(crate) fn amx_of(isa: Isa) -> Option<(Amx, Level)> {
 /// second's outputs after the first's. Activations meet weights in bfloat16 as such where there are instructions for it
 /// ([`Isa::bf16_products`]).
 pub(crate) fn multiply_dense(isa: Isa, weights: &[Weights<'_>], inputs: usize, x: &[f32], sink: &mut Sink<'_>) -> bool {
+    assert!(isa.is_present(), "{isa}");
     let bf16 = matches!(weights[0], Weights::Bf16(_));
     let Some(format) = (if bf16 { Format::of_bf16(isa) } else { Format::of_f32(isa) }) else { return false };
     let shape = [x.len() / inputs, inputs];

@@ -12,7 +12,7 @@ use longvu_checkpoint::{
     config::LongVuConfig,
     nn::{LayerNorm, Linear},
 };
-use longvu_core::ops;
+use longvu_core::ops::{self, Activation};
 
 use crate::SizePair;
 
@@ -184,7 +184,7 @@ impl AuxProjector {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.norm.forward(self.linear_2.forward(ops::gelu(self.linear_1.forward(x))))
+        self.norm.forward(self.linear_2.forward(self.linear_1.forward_activated(x, Activation::Gelu)))
     }
 }
 
@@ -235,7 +235,7 @@ impl AggregatorLayer {
         });
         let hidden_states = hidden_states.clone() + self.cross_attn.forward(hidden_states, patches, mask);
         let hidden_states = self.norm.forward(hidden_states);
-        self.linear_2.forward(ops::gelu(self.linear_1.forward(hidden_states))) + query
+        self.linear_2.forward(self.linear_1.forward_activated(hidden_states, Activation::Gelu)) + query
     }
 }
 

@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, Tensor},
 };
 use longvu_checkpoint::{Weights, nn::Linear};
-use longvu_core::ops::{self, Interpolation};
+use longvu_core::ops::{self, Activation, Interpolation};
 
 use crate::SizePair;
 
@@ -30,7 +30,7 @@ impl MmProjector {
 
     /// `[frames, cells, channels]` to `[frames, cells, hidden_size]`.
     pub fn forward(&self, features: Tensor<3>) -> Tensor<3> {
-        self.linear_2.forward(ops::gelu(self.linear_1.forward(features)))
+        self.linear_2.forward(self.linear_1.forward_activated(features, Activation::Gelu))
     }
 
     /// The tokens of frames at full resolution.

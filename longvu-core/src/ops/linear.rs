@@ -64,7 +64,11 @@ pub fn linear_activated<const D: usize>(
 /// - `weights`: two of `[inner, d_input]`, or one of `[2 * inner, d_input]`
 /// - `biases`: none, or as many of `[inner]` or `[2 * inner]`
 /// - output: `[..., inner]`
+///
+/// # Panics
+/// If there are some biases, and not as many as weights.
 pub fn linear_gated<const D: usize>(x: Tensor<D>, weights: &[Weight<'_>], biases: &[Tensor<1>]) -> Tensor<D> {
+    assert!(biases.is_empty() || biases.len() == weights.len(), "{} biases of {} layers", biases.len(), weights.len());
     #[cfg(feature = "flex")]
     if cpu::applies(&x)
         && biases.iter().all(cpu::applies)

@@ -5,6 +5,7 @@
 //! bits; 4-bit codes are widened while they are lined up.
 
 use super::QuantMatrix;
+use super::activations::{ABOVE, Activations, QUAD, Quantized, Scale, sum_groups};
 use super::codes::{Codes, MIDDLE};
 use super::gemv::load_scales;
 use crate::amx::Amx;
@@ -19,18 +20,10 @@ use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, amx, amx_o
 use core::ops::Range;
 use rayon::prelude::*;
 
-/// Inputs of a word.
-const QUAD: usize = 4;
-
-/// The greatest activation code.
-const TOP: f32 = 127.0;
-
-/// What activation codes stand above their meaning, as one operand of the products is unsigned.
-const ABOVE: i32 = 128;
-
 /// `out = x · weightsᵀ` where the machine multiplies 8-bit integers; whether it does. x `[rows, inputs]`. The matrices are of
 /// one format and as many inputs; the second's outputs come after the first's.
 pub(crate) fn multiply(isa: Isa, matrices: &[&QuantMatrix], x: &[f32], sink: &mut Sink<'_>) -> bool {
+    assert!(isa.is_present() && matrices.iter().all(|matrix| matrix.inputs == matrices[0].inputs), "{isa}");
     let matrix = matrices[0];
     let [rows, inputs] = [x.len() / matrix.inputs, matrix.inputs];
     if let Some(tiles) = amx_of(isa) {
@@ -81,17 +74,6 @@ impl Words for Restored<'_> {
     fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
         CodesOf(self.0).prefetch::<SOON>(row, word / 2);
     }
-}
-
-/// Activations, by tiles of rows.
-#[derive(Default)]
-struct Activations {
-    /// `[words, rows of the tile]` of each tile.
-    codes: Vec<u32>,
-    /// `[groups, rows of the tile]` of each tile.
-    scales: Vec<f32>,
-    /// Sums of a group's activations, as `scales`.
-    sums: Vec<f32>,
 }
 
 /// Activations of a block of rows, and all weights.
@@ -184,15 +166,6 @@ impl Integers<'_> {
     }
 }
 
-/// What groups of activations sum up to, codes `[words, rows]`.
-fn sum_groups(codes: &[u32], rows: usize, group: usize, scales: &[f32], sums: &mut [f32]) {
-    for (i, (sum, scale)) in sums.iter_mut().zip(scales).enumerate() {
-        let (g, r) = (i / rows, i % rows);
-        let words = (g * group..(g + 1) * group).flat_map(|word| codes[word * rows + r].to_le_bytes());
-        *sum = words.map(|code| i32::from(code) - ABOVE).sum::<i32>() as f32 * scale;
-    }
-}
-
 impl Operands for Integers<'_> {
     type Panel = Panel;
 
@@ -233,7 +206,10 @@ impl Operands for Integers<'_> {
         let (room, group) = (WORDS / self.group(), self.group());
         for (half, rows) in halves.iter().enumerate() {
             let lines = &panel.codes[half * WORDS..][..words.len()];
-            self.level.run(Starts { lines, group, starts: &mut panel.starts[half * room..][..groups.len()] });
+            // With AVX2 activations are signed.
+            if self.isa != Isa::Avx2 {
+                self.level.run(Starts { lines, group, starts: &mut panel.starts[half * room..][..groups.len()] });
+            }
             let (scales, offsets) = (&mut panel.scales[half * room..], panel.offsets.get_mut(half * room..));
             self.level.run(Lanes {
                 from: self.matrices,
@@ -273,73 +249,6 @@ impl Operands for Integers<'_> {
                 Isa::Avx2 => int8_tile_pairs(x, weights, out),
                 Isa::AvxVnni => int8_tile_vnni(x, weights, out),
                 _ => int8_tile(x, weights, out),
-            }
-        }
-    }
-}
-
-/// Finds the steps of activation codes: of `x` `[rows, inputs]` their inverses `[rows, groups]`, and themselves
-/// `[groups, rows]`. A group with an infinity or a NaN has a step of NaN.
-struct Scale<'a> {
-    x: &'a [f32],
-    inputs: usize,
-    group: usize,
-    inverses: &'a mut [f32],
-    scales: &'a mut [f32],
-}
-
-impl Kernel for Scale<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let groups = self.inputs.div_ceil(self.group);
-        let rows = self.x.len() / self.inputs;
-        for (r, row) in self.x.chunks_exact(self.inputs).enumerate() {
-            for (g, x) in row.chunks(self.group).enumerate() {
-                let (blocks, rest) = x.as_chunks::<LANES>();
-                let rest = s.load_part(rest, 0.0);
-                let zero = s.splat(0.0);
-                let (mut max, mut finite) = (s.abs(rest), s.mul(rest, zero));
-                for x in blocks {
-                    let x = s.load(x);
-                    max = s.max(s.abs(x), max);
-                    finite = s.fma(x, zero, finite);
-                }
-                let scale = s.max_lane(max) / TOP;
-                // Of subnormal steps the inverse would overflow: such activations count as 0.
-                let scale = if scale < f32::MIN_POSITIVE { 0.0 } else { scale };
-                self.inverses[r * groups + g] = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                self.scales[g * rows + r] = scale + s.sum(finite);
-            }
-        }
-    }
-}
-
-/// Activations as codes, four to a word.
-struct Quantized<'a> {
-    x: &'a [f32],
-    inputs: usize,
-    group: usize,
-    /// `[rows, groups]`.
-    inverses: &'a [f32],
-}
-
-impl Words for Quantized<'_> {
-    #[inline(always)]
-    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
-        let (first, groups) = (word * QUAD, self.inputs.div_ceil(self.group));
-        let inverses = &self.inverses[row * groups..][..groups];
-        let of = |input: usize| inverses.get(input / self.group).copied().unwrap_or_default();
-        let factors = [of(first), of(first + QUAD * LANES / 2)];
-        let row = &self.x[row * self.inputs..][..self.inputs];
-        let row = &row[row.len().min(first)..];
-        match row.first_chunk() {
-            Some(x) => s.quantize_u8(x, factors, out),
-            None => {
-                let mut x = [0.0; QUAD * LANES];
-                x[..row.len()].copy_from_slice(row);
-                s.quantize_u8(&x, factors, out);
             }
         }
     }

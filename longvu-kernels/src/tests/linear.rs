@@ -1,8 +1,19 @@
 use super::gemv::reference;
 use super::{assert_close, noise, wide};
-use crate::{Isa, MAX_ROWS, WeightMatrix, add_bias, add_scaled, linear};
+use crate::{
+    Activation, Isa, MAX_ROWS, QuantBits, QuantFormat, QuantMatrix, ScaleType, WeightMatrix, add_bias, add_scaled,
+    gelu, linear, linear_activated, linear_gated, silu_mul,
+};
 use half::{bf16, f16};
 use proptest::prelude::*;
+
+#[test]
+#[should_panic(expected = "inputs of the weights")]
+fn quantised_weights_of_other_inputs_are_refused() {
+    let format = QuantFormat { bits: QuantBits::Int8, group: 64, affine: false, scales: ScaleType::F16 };
+    let matrix = QuantMatrix::quantize(format, &[0.5; 64], 64);
+    let _ = linear_activated(WeightMatrix::Quant(&matrix), 1, &[1.0; 40], None, Activation::None);
+}
 
 #[test]
 fn more_outputs_than_a_panel() {
@@ -24,8 +35,67 @@ fn as_multiplied(x: &[f32], rows: usize) -> Vec<f32> {
     x.iter().map(round).collect()
 }
 
+/// A matrix in every way to hold it.
+struct Stored {
+    f32: Vec<f32>,
+    f16: Vec<f16>,
+    bf16: Vec<bf16>,
+    quantised: [QuantMatrix; 2],
+}
+
+impl Stored {
+    fn new(weights: Vec<f32>, inputs: usize) -> Self {
+        let quantised = [(QuantBits::Int8, 64), (QuantBits::Int4, 32)].map(|(bits, group)| {
+            let format = QuantFormat { bits, group, affine: false, scales: ScaleType::F16 };
+            QuantMatrix::quantize(format, &weights, inputs)
+        });
+        let (f16, bf16) = (weights.iter().map(|&w| f16::from_f32(w)), weights.iter().map(|&w| bf16::from_f32(w)));
+        Self { f16: f16.collect(), bf16: bf16.collect(), quantised, f32: weights }
+    }
+
+    fn ways(&self) -> [WeightMatrix<'_>; 5] {
+        let [int8, int4] = self.quantised.each_ref().map(WeightMatrix::Quant);
+        [WeightMatrix::F32(&self.f32), WeightMatrix::F16(&self.f16), WeightMatrix::Bf16(&self.bf16), int8, int4]
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn what_follows_a_product_is_what_is_done_to_its_outputs(
+        seed: u64,
+        rows in 1usize..40,
+        inner in 1usize..150,
+        inputs in 1usize..300,
+        biased: bool,
+    ) {
+        let [gate, up] = [0, 1].map(|i| noise(seed ^ i, inner * inputs, 0.1));
+        let both = Stored::new([&gate[..], &up[..]].concat(), inputs);
+        let (gate, up) = (Stored::new(gate, inputs), Stored::new(up, inputs));
+        let (x, biases) = (noise(seed ^ 2, rows * inputs, 1.0), [3, 4].map(|i| noise(seed ^ i, inner, 1.0)));
+        let bias = |i: usize| biased.then_some(&biases[i][..]);
+        let pair = biased.then_some([&biases[0][..], &biases[1][..]]);
+        for ((gate, up), both) in gate.ways().into_iter().zip(up.ways()).zip(both.ways()) {
+            let outputs = [(gate, bias(0)), (up, bias(1))].map(|(weights, bias)| {
+                let mut out = vec![f32::NAN; rows * inner];
+                linear(weights, inputs, &x, bias, &mut out);
+                out
+            });
+            let mut expected = vec![0.0; rows * inner];
+            silu_mul(&outputs[0], &outputs[1], &mut expected);
+            for weights in [&[gate, up][..], &[both]] {
+                match linear_gated(weights, inputs, &x, pair) {
+                    Some(out) => assert_close(&out, &wide(&expected), 1e-6, 1e-6),
+                    None => assert!(rows <= MAX_ROWS || Isa::used() < Isa::Avx512Bf16, "{rows} rows"),
+                }
+            }
+            let mut expected = outputs[0].clone();
+            gelu(&mut expected, None);
+            let activated = linear_activated(gate, inputs, &x, bias(0), Activation::Gelu);
+            assert_close(&activated, &wide(&expected), 1e-6, 1e-6);
+        }
+    }
+
     #[test]
     fn products_of_any_storage_equal_the_reference(
         seed: u64,

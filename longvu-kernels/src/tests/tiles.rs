@@ -41,7 +41,8 @@ fn steps(x: &[f32], inputs: usize, group: usize) -> Vec<f32> {
 
 /// Outputs in a buffer.
 fn sink<'a>(level: Level, out: &'a mut [f32], outputs: usize, kind: Kind<'a>) -> Sink<'a> {
-    Sink::new(level, to_write(out), outputs, kind)
+    // SAFETY: tiles write nothing but outputs.
+    Sink::new(level, unsafe { to_write(out) }, outputs, kind)
 }
 
 /// Outputs as they are.
@@ -210,6 +211,12 @@ fn products_on_amx_are_those_of_the_rounded_operands() {
                 out.fill(f32::NAN);
                 multiply_on_amx((amx, level), &[&matrix], &x, &mut plain(&mut out, outputs));
                 assert_close(&out, &product(&rounded(&restored), inputs, &rounded(&x)), 2e-4, 0.0);
+                let mut expected = vec![0.0; rows * outputs];
+                crate::silu_mul(&out, &out, &mut expected);
+                let mut gated = vec![f32::NAN; rows * outputs];
+                let kind = Kind::Gated(None);
+                multiply_on_amx((amx, level), &[&matrix, &matrix], &x, &mut sink(level, &mut gated, outputs, kind));
+                assert_close(&gated, &super::wide(&expected), 1e-6, 1e-6);
             }
         }
     });

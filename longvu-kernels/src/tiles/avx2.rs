@@ -53,8 +53,8 @@ macro_rules! tile {
                             for v in 0..2 {
                                 let sum = out.first.add(r * out.stride + half * LANES + v * LANES / 2);
                                 let before = if g > 0 || out.add { _mm256_loadu_ps(sum) } else { _mm256_setzero_ps() };
-                                let product = _mm256_mul_ps(_mm256_cvtepi32_ps(products[r][v]), scale);
-                                let mut after = _mm256_fmadd_ps(product, scales[v], before);
+                                let scale = _mm256_mul_ps(scale, scales[v]);
+                                let mut after = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products[r][v]), scale, before);
                                 if let Some(offsets) = offsets {
                                     after = _mm256_fmadd_ps(_mm256_set1_ps(x.sums[g * R + r]), offsets[v], after);
                                 }

@@ -138,8 +138,9 @@ unsafe fn int8_rows<const R: usize>(x: QuantRows<'_>, weights: QuantTile<'_>, ou
             for r in 0..R {
                 let scale = _mm512_set1_ps(*x.scales.as_ptr().add(g * R + r));
                 for v in 0..2 {
-                    let product = _mm512_mul_ps(_mm512_cvtepi32_ps(products[r][v]), scale);
-                    sums[r][v] = _mm512_fmadd_ps(product, scales[v], sums[r][v]);
+                    // Scales first: a sum of integers times that of great activations alone may be infinite.
+                    let scale = _mm512_mul_ps(scale, scales[v]);
+                    sums[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[r][v]), scale, sums[r][v]);
                 }
             }
             if !weights.offsets[0].is_empty() {

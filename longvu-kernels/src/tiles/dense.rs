@@ -78,7 +78,10 @@ struct Dense<W> {
 impl<W> Dense<W> {
     fn line_up<X: Words + Sync>(&mut self, x: &X, rows: usize) {
         let Self { format, level, words, .. } = *self;
-        self.x.resize(rows * words, 0);
+        if self.x.len() < rows * words {
+            self.x = vec![0; rows * words];
+        }
+        self.x.truncate(rows * words);
         tiles(rows, format.tile_rows(), words, &mut self.x)
             .into_par_iter()
             .for_each(|(tile, out)| level.run(LineUpRows { x, tile, out }));
