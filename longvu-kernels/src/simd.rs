@@ -47,6 +47,19 @@ pub(crate) fn nearest_bf16(x: f32) -> u32 {
     (if x.is_nan() { bits | 0x40_0000 } else { nearest }) >> 16
 }
 
+/// Gives `read` the first elements, with defaults beyond the last.
+#[inline(always)]
+pub(crate) fn with_chunk<T: Copy + Default, R, const N: usize>(elements: &[T], read: impl FnOnce(&[T; N]) -> R) -> R {
+    match elements.first_chunk() {
+        Some(chunk) => read(chunk),
+        None => {
+            let mut chunk = [T::default(); N];
+            chunk[..elements.len()].copy_from_slice(elements);
+            read(&chunk)
+        }
+    }
+}
+
 /// Operations on sixteen lanes. A value of the type is the proof that the machine has the instructions.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Sixteen `f32`.

@@ -2,50 +2,47 @@
 
 use super::Heads;
 use super::arithmetic::{Arithmetic, Line};
-use crate::simd::{Kernel, LANES, Level, Simd};
+use crate::simd::{Kernel, LANES, Level, Simd, with_chunk};
 use crate::threads::for_each_if;
 
-/// `R` rows of the left operand of a tile, next to each other.
-pub(super) struct Packed<A: Arithmetic, const R: usize> {
-    /// `[kv_heads, keys / R, words of head_dim]` of `R` keys; keys beyond the last are 0.
+/// `R` rows of the left operand of a tile, next to each other: of each key head.
+pub(super) struct Packed<A: Arithmetic, const R: usize>(Vec<PackedHead<A, R>>);
+
+/// Keys and values of a head.
+struct PackedHead<A: Arithmetic, const R: usize> {
+    /// `[keys / R, words of head_dim]` of `R` keys; keys beyond the last are 0.
     keys: Vec<[A::Word; R]>,
-    /// `[kv_heads, head_dim / R, words of keys]` of `R` elements; elements beyond the last are 0.
+    /// `[head_dim / R, words of keys]` of `R` elements; elements beyond the last are 0.
     values: Vec<[A::Word; R]>,
-    /// Words of a key.
-    key_words: usize,
-    /// Words of an element of all keys.
-    value_words: usize,
-    key_groups: usize,
-    dim_groups: usize,
 }
 
 impl<A: Arithmetic, const R: usize> Packed<A, R> {
     pub(super) fn new(arithmetic: A, level: Level, [key, value]: [Heads<'_>; 2], enough: bool) -> Self {
         let [kv_heads, key_count, head_dim] = key.shape();
-        let (key_groups, dim_groups) = (key_count.div_ceil(R), head_dim.div_ceil(R));
-        let (key_words, value_words) = (head_dim.div_ceil(A::STEP), key_count.div_ceil(A::STEP));
-        let mut keys = vec![[A::Word::default(); R]; kv_heads * key_groups * key_words];
-        let mut values = vec![[A::Word::default(); R]; kv_heads * dim_groups * value_words];
-        let heads = keys.chunks_mut(key_groups * key_words).zip(values.chunks_mut(dim_groups * value_words));
-        let heads: Vec<_> = heads.enumerate().collect();
-        for_each_if(enough, heads, |(head, (keys, values))| {
+        let groups = [key_count.div_ceil(R), head_dim.div_ceil(R)];
+        let words = [head_dim.div_ceil(A::STEP), key_count.div_ceil(A::STEP)];
+        let empty = || PackedHead { keys: Vec::new(), values: Vec::new() };
+        let mut heads: Vec<_> = (0..kv_heads).map(|_| empty()).collect();
+        for_each_if(enough, heads.iter_mut().enumerate().collect::<Vec<_>>(), |(head, packed)| {
+            // Filled with zeros by the threads, not before them.
+            let [keys, values] = [0, 1].map(|i| vec![[A::Word::default(); R]; groups[i] * words[i]]);
+            *packed = PackedHead { keys, values };
+            let (keys, values) = (&mut packed.keys[..], &mut packed.values[..]);
             arithmetic.run(level, PackHead::<A, R> { key, value, head, keys, values });
         });
-        Self { keys, values, key_words, value_words, key_groups, dim_groups }
+        Self(heads)
     }
 
     /// The groups of keys of a head, each as long as the words of a key.
     #[inline(always)]
     pub(super) fn keys(&self, head: usize) -> &[[A::Word; R]] {
-        let len = self.key_groups * self.key_words;
-        &self.keys[head * len..][..len]
+        &self.0[head].keys
     }
 
     /// The groups of elements of a head's values, each as long as the words of all keys.
     #[inline(always)]
     pub(super) fn values(&self, head: usize) -> &[[A::Word; R]] {
-        let len = self.dim_groups * self.value_words;
-        &self.values[head * len..][..len]
+        &self.0[head].values
     }
 }
 
@@ -110,12 +107,7 @@ impl<A: Arithmetic, const R: usize> PackHead<'_, A, R> {
 /// Elements from `first` on, 0 beyond the last.
 #[inline(always)]
 fn part<const N: usize>(row: &[f32], first: usize) -> [f32; N] {
-    let row = &row[row.len().min(first)..];
-    row.first_chunk().copied().unwrap_or_else(|| {
-        let mut elements = [0.0; N];
-        elements[..row.len()].copy_from_slice(row);
-        elements
-    })
+    with_chunk(&row[row.len().min(first)..], |elements| *elements)
 }
 
 /// Gives `write` the words of up to sixteen rows times `scale`, sixteen at a time from a word on: `[words, rows]`.

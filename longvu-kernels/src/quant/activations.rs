@@ -1,6 +1,6 @@
 //! Activations as 8-bit integers.
 
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{Kernel, LANES, Simd, with_chunk};
 use crate::tiles::lines::{Line, Words};
 
 /// Inputs of a word.
@@ -78,15 +78,7 @@ impl Words for Quantized<'_> {
         let of = |input: usize| inverses.get(input / self.group).copied().unwrap_or_default();
         let factors = [of(first), of(first + QUAD * LANES / 2)];
         let row = &self.x[row * self.inputs..][..self.inputs];
-        let row = &row[row.len().min(first)..];
-        match row.first_chunk() {
-            Some(x) => s.quantize_u8(x, factors, out),
-            None => {
-                let mut x = [0.0; QUAD * LANES];
-                x[..row.len()].copy_from_slice(row);
-                s.quantize_u8(&x, factors, out);
-            }
-        }
+        with_chunk(&row[row.len().min(first)..], |x| s.quantize_u8(x, factors, out));
     }
 }
 

@@ -10,7 +10,7 @@ use super::codes::{Codes, MIDDLE};
 use super::gemv::load_scales;
 use crate::amx::Amx;
 use crate::isa::Isa;
-use crate::simd::{Kernel, LANES, Level, Simd};
+use crate::simd::{Kernel, LANES, Level, Simd, with_chunk};
 use crate::tiles::avx2::{PAIRS_ROWS, VNNI_ROWS, int8_tile_pairs, int8_tile_vnni};
 use crate::tiles::avx512::{INT8_ROWS, int8_tile};
 use crate::tiles::integers::{QuantRows, QuantTile};
@@ -306,32 +306,15 @@ impl Words for CodesOf<'_> {
         let (first, end) = (row * padded + (word * QUAD).min(padded), (row + 1) * padded);
         match &matrix.codes {
             Codes::Int8(codes) => {
-                let join = |bytes: &[i8; QUAD * LANES], out: &mut Line| {
+                with_chunk(&codes[first..end], |bytes: &[i8; QUAD * LANES]| {
                     for (out, quad) in out.iter_mut().zip(bytes.as_chunks::<QUAD>().0) {
                         *out = u32::from_le_bytes(quad.map(i8::cast_unsigned));
                     }
-                };
-                let codes = &codes[first..end];
-                match codes.first_chunk() {
-                    Some(bytes) => join(bytes, out),
-                    None => {
-                        let mut bytes = [0; QUAD * LANES];
-                        bytes[..codes.len()].copy_from_slice(codes);
-                        join(&bytes, out);
-                    }
-                }
+                });
             }
             Codes::Int4(codes) => {
                 let base = if matrix.offsets.is_some() { 0 } else { MIDDLE as u8 };
-                let codes = &codes[first / 2..end / 2];
-                match codes.first_chunk() {
-                    Some(bytes) => s.widen_nibbles(bytes, base, out),
-                    None => {
-                        let mut bytes = [0; QUAD * LANES / 2];
-                        bytes[..codes.len()].copy_from_slice(codes);
-                        s.widen_nibbles(&bytes, base, out);
-                    }
-                }
+                with_chunk(&codes[first / 2..end / 2], |bytes| s.widen_nibbles(bytes, base, out));
             }
         }
     }
@@ -341,8 +324,8 @@ impl Words for CodesOf<'_> {
         let (matrix, row) = row_of(self.0, row);
         let first = row * matrix.padded() + word * QUAD;
         match &matrix.codes {
-            Codes::Int8(codes) => prefetch::<SOON, _>(codes, first),
-            Codes::Int4(codes) => prefetch::<SOON, _>(codes, first / 2),
+            Codes::Int8(codes) => prefetch::<SOON, _>(codes.as_ptr().wrapping_add(first)),
+            Codes::Int4(codes) => prefetch::<SOON, _>(codes.as_ptr().wrapping_add(first / 2)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What becomes of the sums of a tile.
 
+use super::lines::prefetch;
 use super::sink::{Activation, Kind};
 use super::{OUTPUTS, Rows};
 use crate::math;
@@ -21,6 +22,18 @@ impl Columns {
     unsafe fn row<'a>(&self, row: usize, columns: Rows) -> &'a mut [MaybeUninit<f32>] {
         // SAFETY: as the caller promises.
         unsafe { core::slice::from_raw_parts_mut(self.first.add(row * self.outputs + columns.first), columns.count) }
+    }
+}
+
+impl Columns {
+    /// Asks for what a tile will write.
+    pub(super) fn prefetch(&self, rows: Rows, columns: Rows) {
+        for row in rows.first..rows.first + rows.count {
+            let first = self.first.wrapping_add(row * self.outputs + columns.first);
+            for column in (0..columns.count).step_by(LANES) {
+                prefetch::<true, _>(first.wrapping_add(column));
+            }
+        }
     }
 }
 

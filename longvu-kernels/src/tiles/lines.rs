@@ -8,7 +8,7 @@ use crate::simd::{Kernel, LANES, Simd};
 /// Sixteen words.
 pub(crate) type Line = [u32; LANES];
 
-/// Rows of words, which are 0 beyond the last.
+/// Rows of words; those beyond the last are of inputs that are 0.
 pub(crate) trait Words {
     /// The sixteen words from `word` of a row.
     fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line);
@@ -17,19 +17,19 @@ pub(crate) trait Words {
     fn prefetch<const SOON: bool>(&self, _row: usize, _word: usize) {}
 }
 
-/// Asks for the cache line of an element, which may lie outside of the slice: into the first cache if it is needed soon, into
-/// the second for later.
+/// Asks for the cache line of an element, which there need not be: into the first cache if it is needed soon, into the second
+/// for later.
 #[inline(always)]
-pub(crate) fn prefetch<const SOON: bool, T>(data: &[T], element: usize) {
+pub(crate) fn prefetch<const SOON: bool, T>(element: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
-        let line = data.as_ptr().wrapping_add(element).cast();
+        let line = element.cast();
         // SAFETY: a prefetch of any address does no harm.
         unsafe { if SOON { _mm_prefetch::<_MM_HINT_T0>(line) } else { _mm_prefetch::<_MM_HINT_T1>(line) } };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (data, element);
+    let _ = element;
 }
 
 /// Asks for a part, of so many, of what lining up `words` of the halves from `word` on will read.
@@ -69,22 +69,30 @@ fn interleave<S: Simd, W: Words>(s: S, source: &W, first: usize, count: usize, w
     }
 }
 
-/// Writes lines `[words]` of sixteen rows from `first`, of which `count` exist.
+/// Writes lines `[words]` of sixteen rows, of which `rows` exist.
 #[inline(always)]
-fn line_up<S: Simd, W: Words>(s: S, source: &W, first: usize, count: usize, word: usize, out: &mut [Line]) {
-    let mut block = [[0; LANES]; LANES];
+fn line_up<S: Simd, W: Words>(s: S, source: &W, rows: Rows, word: usize, out: &mut [Line]) {
     for (start, out) in (word..).step_by(LANES).zip(out.chunks_mut(LANES)) {
-        for (r, row) in block[..count].iter_mut().enumerate() {
-            source.prefetch::<true>(first + r, start + AHEAD);
-            source.read(s, first + r, start, row);
-        }
-        block[count..].fill([0; LANES]);
-        s.transpose(&mut block);
         match out.as_mut_array() {
-            Some(out) => *out = block,
-            None => out.copy_from_slice(&block[..out.len()]),
+            Some(block) => turn(s, source, rows, start, block),
+            None => {
+                let mut block = [[0; LANES]; LANES];
+                turn(s, source, rows, start, &mut block);
+                out.copy_from_slice(&block[..out.len()]);
+            }
         }
     }
+}
+
+/// Writes sixteen lines.
+#[inline(always)]
+fn turn<S: Simd, W: Words>(s: S, source: &W, rows: Rows, word: usize, block: &mut [Line; LANES]) {
+    for (r, line) in block[..rows.count].iter_mut().enumerate() {
+        source.prefetch::<true>(rows.first + r, word + AHEAD);
+        source.read(s, rows.first + r, word, line);
+    }
+    block[rows.count..].fill([0; LANES]);
+    s.transpose(block);
 }
 
 /// Cuts `rows` of `words` each into tiles of up to `most` rows, with their parts of `out`.
@@ -131,7 +139,7 @@ impl<W: Words> Kernel for LineUpWeights<'_, W> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for (rows, out) in self.halves.iter().zip(self.panel.chunks_mut(self.room)) {
-            line_up(s, self.weights, rows.first, rows.count, self.word, &mut out[..self.words]);
+            line_up(s, self.weights, *rows, self.word, &mut out[..self.words]);
         }
     }
 }

@@ -50,6 +50,9 @@ impl<O: Operands> Task<'_, O> {
             for (j, &tile) in tiles.iter().enumerate() {
                 let sums = &mut sums[tile.first * width..][..tile.count * width];
                 for (i, output) in (0..width).step_by(OUTPUTS).enumerate() {
+                    if last {
+                        self.out.prefetch(tile, self.columns(i));
+                    }
                     operands.prefetch(fetched, next, [j * width / OUTPUTS + i, parts]);
                     let target = Target { first: sums[output..].as_mut_ptr(), stride: width, add: input > 0 };
                     // SAFETY: all of the tile lies in the sums of its rows.
@@ -67,9 +70,13 @@ impl<O: Operands> Task<'_, O> {
     /// Writes the outputs of the task's `i`th tile of some rows, whose sums are `stride` apart.
     fn finish(&self, i: usize, rows: Rows, sums: &[f32], stride: usize) {
         let Self { sink, out, .. } = *self;
-        let most = sink.tile_width();
-        let first = self.number * sink.task_width() + i * most;
-        let columns = Rows { first, count: most.min(sink.outputs - first) };
-        sink.level.run(Finish { kind: sink.kind, sums, stride, rows, columns, out });
+        sink.level.run(Finish { kind: sink.kind, sums, stride, rows, columns: self.columns(i), out });
+    }
+
+    /// Columns of the output that the task's `i`th tile writes.
+    fn columns(&self, i: usize) -> Rows {
+        let most = self.sink.tile_width();
+        let first = self.number * self.sink.task_width() + i * most;
+        Rows { first, count: most.min(self.sink.outputs - first) }
     }
 }

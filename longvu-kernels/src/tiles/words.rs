@@ -1,7 +1,7 @@
 //! Rows of activations and weights as words.
 
 use super::lines::{Line, Words, prefetch};
-use crate::simd::{LANES, Simd};
+use crate::simd::{LANES, Simd, with_chunk};
 
 /// Rows of elements.
 #[derive(Clone, Copy)]
@@ -17,22 +17,14 @@ impl<'a, T: Copy + Default> Elements<'a, T> {
 
     #[inline(always)]
     fn prefetch<const SOON: bool>(&self, row: usize, first: usize) {
-        prefetch::<SOON, T>(self.data, row * self.inputs + first);
+        prefetch::<SOON, T>(self.data.as_ptr().wrapping_add(row * self.inputs + first));
     }
 
     /// Gives `read` the `N` elements of a row from `first` on, with defaults beyond the last.
     #[inline(always)]
     fn with<const N: usize>(&self, row: usize, first: usize, read: impl FnOnce(&[T; N])) {
         let row = &self.data[row * self.inputs..][..self.inputs];
-        let row = &row[row.len().min(first)..];
-        match row.first_chunk() {
-            Some(elements) => read(elements),
-            None => {
-                let mut elements = [T::default(); N];
-                elements[..row.len()].copy_from_slice(row);
-                read(&elements);
-            }
-        }
+        with_chunk(&row[row.len().min(first)..], read);
     }
 }
 
