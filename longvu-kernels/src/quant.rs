@@ -7,6 +7,8 @@ mod gemv;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 #[cfg(target_arch = "x86_64")]
+mod words;
+#[cfg(target_arch = "x86_64")]
 pub(crate) use tiles::multiply as multiply_int8;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use tiles::multiply_on_amx;

@@ -82,6 +82,20 @@ pub(crate) fn multiply_dense(isa: Isa, weights: &[Weights<'_>], inputs: usize, x
     true
 }
 
+/// `out = x · weightsᵀ` in tiles of `f32`, if the instructions have any; whether they do.
+pub(crate) fn multiply_single<W: lines::Words + Sync>(
+    isa: Isa,
+    weights: W,
+    inputs: usize,
+    x: &[f32],
+    sink: &mut Sink<'_>,
+) -> bool {
+    let Some(format) = Format::of_f32(isa) else { return false };
+    let part = |rows: Rows| Single(Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs));
+    multiply((isa, format), [x.len() / inputs, inputs], weights, part, sink);
+    true
+}
+
 /// The rows of one or two matrices as words.
 fn both<'a, T: Copy + Default + 'a, W>(
     weights: &[Weights<'a>],

@@ -6,22 +6,22 @@
 
 use super::QuantMatrix;
 use super::activations::{ABOVE, Activations, QUAD, Quantized, Scale, sum_groups};
-use super::codes::{Codes, MIDDLE};
 use super::gemv::load_scales;
+use super::words::{Pairs, Quads, Single, row_of};
 use crate::amx::Amx;
 use crate::isa::Isa;
-use crate::simd::{Kernel, LANES, Level, Simd, with_chunk};
+use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::tiles::avx2::{PAIRS_ROWS, VNNI_ROWS, int8_tile_pairs, int8_tile_vnni};
 use crate::tiles::avx512::{INT8_ROWS, int8_tile};
 use crate::tiles::integers::{QuantRows, QuantTile};
-use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, Words, prefetch, prefetch_part, tiles};
+use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, prefetch_part, tiles};
 use crate::tiles::words::{Elements, Rounded};
-use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, amx, amx_of, block_rows, run};
+use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, amx, amx_of, block_rows, multiply_single, run};
 use core::ops::Range;
 use rayon::prelude::*;
 
-/// `out = x · weightsᵀ` where the machine multiplies 8-bit integers; whether it does. x `[rows, inputs]`. The matrices are of
-/// one format and as many inputs; the second's outputs come after the first's.
+/// `out = x · weightsᵀ` in the best arithmetic that the instructions have tiles for; whether they have any. x `[rows, inputs]`. The
+/// matrices are of one format and as many inputs; the second's outputs come after the first's.
 pub(crate) fn multiply(isa: Isa, matrices: &[&QuantMatrix], x: &[f32], sink: &mut Sink<'_>) -> bool {
     assert!(isa.is_present() && matrices.iter().all(|matrix| matrix.inputs == matrices[0].inputs), "{isa}");
     let matrix = matrices[0];
@@ -31,7 +31,7 @@ pub(crate) fn multiply(isa: Isa, matrices: &[&QuantMatrix], x: &[f32], sink: &mu
         return true;
     }
     if isa.int8_products().is_none() {
-        return false;
+        return multiply_single(isa, Single(matrices), inputs, x, sink);
     }
     let mut memory = Activations::default();
     for block in Rows::split(rows, block_rows(inputs)) {
@@ -49,31 +49,7 @@ pub(crate) fn multiply(isa: Isa, matrices: &[&QuantMatrix], x: &[f32], sink: &mu
 pub(crate) fn multiply_on_amx(tiles: (Amx, Level), matrices: &[&QuantMatrix], x: &[f32], sink: &mut Sink<'_>) {
     let inputs = matrices[0].inputs;
     let rounded = |rows: Rows| Rounded(Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs));
-    amx::multiply(tiles, [x.len() / inputs, inputs], Restored(matrices), rounded, sink);
-}
-
-/// The matrix, and its row, that a row of several is.
-fn row_of<'a>(matrices: &[&'a QuantMatrix], row: usize) -> (&'a QuantMatrix, usize) {
-    let first = matrices[0].outputs;
-    if row < first { (matrices[0], row) } else { (matrices[1], row - first) }
-}
-
-/// Weights as pairs of bfloat16.
-struct Restored<'a>(&'a [&'a QuantMatrix]);
-
-impl Words for Restored<'_> {
-    #[inline(always)]
-    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
-        let mut weights = [0.0; 2 * LANES];
-        let (matrix, row) = row_of(self.0, row);
-        matrix.decode(row, 2 * word, &mut weights);
-        s.round_bf16(&weights, out);
-    }
-
-    #[inline(always)]
-    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
-        CodesOf(self.0).prefetch::<SOON>(row, word / 2);
-    }
+    amx::multiply(tiles, [x.len() / inputs, inputs], Pairs(matrices), rounded, sink);
 }
 
 /// Activations of a block of rows, and all weights.
@@ -195,7 +171,7 @@ impl Operands for Integers<'_> {
     fn pack(&self, halves: &[Rows], input: usize, panel: &mut Panel) {
         let (words, groups) = self.block(input);
         let weights = LineUpWeights {
-            weights: &CodesOf(self.matrices),
+            weights: &Quads(self.matrices),
             halves,
             word: words.start,
             words: words.len(),
@@ -226,7 +202,7 @@ impl Operands for Integers<'_> {
 
     fn prefetch(&self, halves: &[Rows], input: usize, part: [usize; 2]) {
         let (words, _) = self.block(input);
-        prefetch_part(&CodesOf(self.matrices), halves, [words.start, words.len()], part);
+        prefetch_part(&Quads(self.matrices), halves, [words.start, words.len()], part);
     }
 
     unsafe fn multiply(&self, panel: &Panel, output: usize, input: usize, rows: Rows, out: Target) {
@@ -291,41 +267,6 @@ impl Kernel for Lanes<'_> {
                     *out = lanes.map(f32::from_bits);
                 }
             }
-        }
-    }
-}
-
-/// Codes of weights, four to a word.
-struct CodesOf<'a>(&'a [&'a QuantMatrix]);
-
-impl Words for CodesOf<'_> {
-    #[inline(always)]
-    fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
-        let (matrix, row) = row_of(self.0, row);
-        let padded = matrix.padded();
-        let (first, end) = (row * padded + (word * QUAD).min(padded), (row + 1) * padded);
-        match &matrix.codes {
-            Codes::Int8(codes) => {
-                with_chunk(&codes[first..end], |bytes: &[i8; QUAD * LANES]| {
-                    for (out, quad) in out.iter_mut().zip(bytes.as_chunks::<QUAD>().0) {
-                        *out = u32::from_le_bytes(quad.map(i8::cast_unsigned));
-                    }
-                });
-            }
-            Codes::Int4(codes) => {
-                let base = if matrix.offsets.is_some() { 0 } else { MIDDLE as u8 };
-                with_chunk(&codes[first / 2..end / 2], |bytes| s.widen_nibbles(bytes, base, out));
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn prefetch<const SOON: bool>(&self, row: usize, word: usize) {
-        let (matrix, row) = row_of(self.0, row);
-        let first = row * matrix.padded() + word * QUAD;
-        match &matrix.codes {
-            Codes::Int8(codes) => prefetch::<SOON, _>(codes.as_ptr().wrapping_add(first)),
-            Codes::Int4(codes) => prefetch::<SOON, _>(codes.as_ptr().wrapping_add(first / 2)),
         }
     }
 }

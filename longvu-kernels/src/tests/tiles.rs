@@ -60,7 +60,8 @@ fn in_bf16(isa: Isa, weights: &[u16], inputs: usize, x: &[f32]) -> Option<Vec<f3
 
 fn in_int8(isa: Isa, matrix: &QuantMatrix, x: &[f32]) -> Option<Vec<f32>> {
     let mut out = vec![f32::NAN; x.len() / matrix.inputs() * matrix.outputs()];
-    multiply_int8(isa, &[matrix], x, &mut plain(&mut out, matrix.outputs())).then_some(out)
+    let mut sink = plain(&mut out, matrix.outputs());
+    (isa.int8_products().is_some() && multiply_int8(isa, &[matrix], x, &mut sink)).then_some(out)
 }
 
 const FORMATS: [QuantFormat; 4] = [
@@ -109,6 +110,28 @@ proptest! {
                 if done && (i < 2 || isa.bf16_products().is_none()) {
                     assert_close(&out, expected, 2e-4, 0.0);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn without_8_bit_products_quantised_weights_are_restored(
+        seed: u64,
+        rows in 1usize..30,
+        outputs in 1usize..100,
+        inputs in 1usize..700,
+        format in 0..FORMATS.len(),
+    ) {
+        let (weights, x) = (noise(seed, outputs * inputs, 1.0), noise(seed ^ 1, rows * inputs, 1.0));
+        let matrix = QuantMatrix::quantize(FORMATS[format], &weights, inputs);
+        let mut restored = vec![0.0; weights.len()];
+        matrix.dequantize(0, &mut restored);
+        for isa in present().filter(|&isa| isa == Isa::Avx512 || isa == Isa::Portable) {
+            let mut out = vec![f32::NAN; rows * outputs];
+            let done = multiply_int8(isa, &[&matrix], &x, &mut plain(&mut out, outputs));
+            assert_eq!(done, isa > Isa::Portable);
+            if done {
+                assert_close(&out, &product(&restored, inputs, &x), 2e-4, 0.0);
             }
         }
     }
