@@ -79,13 +79,10 @@ impl Linear {
 
 /// `silu(gate) * up` of two layers, the hidden layer of a SwiGLU feed-forward.
 pub fn gated<const D: usize>(gate: &Linear, up: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let layers = [gate, up];
-    if layers.map(|layer| layer.bias.is_some()) == [true, false]
-        || layers.map(|layer| layer.bias.is_some()) == [false, true]
-    {
+    if gate.bias.is_some() != up.bias.is_some() {
         return ops::silu_mul(gate.forward(x.clone()), up.forward(x));
     }
-    let biases: Vec<_> = layers.iter().filter_map(|layer| layer.bias.as_ref()).map(|b| b.val()).collect();
+    let biases: Vec<_> = gate.bias.iter().chain(&up.bias).map(|b| b.val()).collect();
     gate.weight.with(|gate| up.weight.with(|up| ops::linear_gated(x, &[gate, up], &biases)))
 }
 

@@ -5,7 +5,7 @@ use crate::elementwise::add_bias;
 use crate::gemv::{MAX_ROWS, gemv_bf16, gemv_f16, gemv_f32, shape};
 use crate::isa::Isa;
 use crate::product::{Matrix, Product, multiply_into};
-use crate::quant::multiply_int8;
+use crate::quant::multiply_quantised;
 use crate::simd::{Kernel, LANES, Level, Simd};
 use crate::threads::for_rows;
 use crate::tiles::{Activation, Kind, Sink, Weights, multiply_dense};
@@ -259,7 +259,7 @@ fn multiply_in_tiles(
     let sink = &mut Sink::new(Level::of(isa), out, outputs, kind);
     let quantised: Vec<_> = weights.iter().filter_map(WeightMatrix::quantised).collect();
     if quantised.len() == weights.len() {
-        return multiply_int8(isa, &quantised, x, sink);
+        return multiply_quantised(isa, &quantised, x, sink);
     }
     let dense: Vec<_> = weights.iter().filter_map(WeightMatrix::dense).collect();
     dense.len() == weights.len() && multiply_dense(isa, &dense, inputs, x, sink)

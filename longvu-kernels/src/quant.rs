@@ -9,7 +9,7 @@ mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod words;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use tiles::multiply as multiply_int8;
+pub(crate) use tiles::multiply as multiply_quantised;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 pub(crate) use tiles::multiply_on_amx;
 
@@ -201,7 +201,7 @@ impl QuantMatrix {
 
 /// No other architecture has tiles of integers here: whether there was a product, which there never is.
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn multiply_int8(_: crate::Isa, _: &[&QuantMatrix], _: &[f32], _: &mut crate::tiles::Sink<'_>) -> bool {
+pub(crate) fn multiply_quantised(_: crate::Isa, _: &[&QuantMatrix], _: &[f32], _: &mut crate::tiles::Sink<'_>) -> bool {
     false
 }
 

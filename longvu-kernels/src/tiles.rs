@@ -56,30 +56,30 @@ pub(crate) fn amx_of(isa: Isa) -> Option<(Amx, Level)> {
 /// ([`Isa::bf16_products`]).
 pub(crate) fn multiply_dense(isa: Isa, weights: &[Weights<'_>], inputs: usize, x: &[f32], sink: &mut Sink<'_>) -> bool {
     assert!(isa.is_present(), "{isa}");
-    let bf16 = matches!(weights[0], Weights::Bf16(_));
-    let Some(format) = (if bf16 { Format::of_bf16(isa) } else { Format::of_f32(isa) }) else { return false };
     let shape = [x.len() / inputs, inputs];
-    let part = |rows: Rows| Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs);
-    let (single, rounded) = (|rows| Single(part(rows)), |rows| Rounded(part(rows)));
-    let with = (isa, format);
+    let rounded = |rows| Rounded(elements_of(x, inputs, rows));
     match (&weights[0], amx_of(isa)) {
+        (Weights::F32(_), _) => multiply_single(isa, both(weights, Weights::floats, inputs, Single), inputs, x, sink),
+        (Weights::F16(_), _) => {
+            multiply_single(isa, both(weights, Weights::bits, inputs, Widened::<true>), inputs, x, sink)
+        }
         (Weights::Bf16(_), Some(tiles)) => {
             amx::multiply(tiles, shape, both(weights, Weights::bits, inputs, Pairs), rounded, sink);
+            true
         }
-        (Weights::F32(_), _) => {
-            multiply(with, shape, both(weights, Weights::floats, inputs, Single), single, sink);
+        (Weights::Bf16(_), None) if isa.bf16_products().is_some() => {
+            multiply((isa, Format::Bf16), shape, both(weights, Weights::bits, inputs, Pairs), rounded, sink);
+            true
         }
-        (Weights::F16(_), _) => {
-            multiply(with, shape, both(weights, Weights::bits, inputs, Widened::<true>), single, sink);
-        }
-        (Weights::Bf16(_), None) if format == Format::Bf16 => {
-            multiply(with, shape, both(weights, Weights::bits, inputs, Pairs), rounded, sink);
-        }
-        (Weights::Bf16(_), _) => {
-            multiply(with, shape, both(weights, Weights::bits, inputs, Widened::<false>), single, sink);
+        (Weights::Bf16(_), None) => {
+            multiply_single(isa, both(weights, Weights::bits, inputs, Widened::<false>), inputs, x, sink)
         }
     }
-    true
+}
+
+/// Some rows of `x`.
+pub(crate) fn elements_of(x: &[f32], inputs: usize, rows: Rows) -> Elements<'_, f32> {
+    Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs)
 }
 
 /// `out = x · weightsᵀ` in tiles of `f32`, if the instructions have any; whether they do.
@@ -91,8 +91,8 @@ pub(crate) fn multiply_single<W: lines::Words + Sync>(
     sink: &mut Sink<'_>,
 ) -> bool {
     let Some(format) = Format::of_f32(isa) else { return false };
-    let part = |rows: Rows| Single(Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs));
-    multiply((isa, format), [x.len() / inputs, inputs], weights, part, sink);
+    let single = |rows| Single(elements_of(x, inputs, rows));
+    multiply((isa, format), [x.len() / inputs, inputs], weights, single, sink);
     true
 }
 

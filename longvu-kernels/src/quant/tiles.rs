@@ -15,8 +15,10 @@ use crate::tiles::avx2::{PAIRS_ROWS, VNNI_ROWS, int8_tile_pairs, int8_tile_vnni}
 use crate::tiles::avx512::{INT8_ROWS, int8_tile};
 use crate::tiles::integers::{QuantRows, QuantTile};
 use crate::tiles::lines::{Line, LineUpRows, LineUpWeights, prefetch_part, tiles};
-use crate::tiles::words::{Elements, Rounded};
-use crate::tiles::{Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, amx, amx_of, block_rows, multiply_single, run};
+use crate::tiles::words::Rounded;
+use crate::tiles::{
+    Operands, Rows, Sink, TASK_OUTPUTS, Target, WORDS, amx, amx_of, block_rows, elements_of, multiply_single, run,
+};
 use core::ops::Range;
 use rayon::prelude::*;
 
@@ -48,7 +50,7 @@ pub(crate) fn multiply(isa: Isa, matrices: &[&QuantMatrix], x: &[f32], sink: &mu
 /// than the products, and activations lose less in bfloat16.
 pub(crate) fn multiply_on_amx(tiles: (Amx, Level), matrices: &[&QuantMatrix], x: &[f32], sink: &mut Sink<'_>) {
     let inputs = matrices[0].inputs;
-    let rounded = |rows: Rows| Rounded(Elements::new(&x[rows.first * inputs..][..rows.count * inputs], inputs));
+    let rounded = |rows| Rounded(elements_of(x, inputs, rows));
     amx::multiply(tiles, [x.len() / inputs, inputs], Pairs(matrices), rounded, sink);
 }
 

@@ -4,7 +4,7 @@ use super::{assert_close, assert_same_on_any_threads, noise, same_bits};
 use crate::amx::emulator;
 use crate::isa::Isa;
 use crate::linear::to_write;
-use crate::quant::{multiply_int8, multiply_on_amx};
+use crate::quant::{multiply_on_amx, multiply_quantised};
 use crate::simd::Level;
 use crate::tiles::words::{Elements, Pairs, Rounded};
 use crate::tiles::{Activation, Kind, Rows, Sink, Weights, amx, multiply_dense};
@@ -39,6 +39,13 @@ fn steps(x: &[f32], inputs: usize, group: usize) -> Vec<f32> {
     x.chunks(inputs).flat_map(|row| row.chunks(group).flat_map(round)).collect()
 }
 
+/// Quantised weights as they are multiplied.
+fn restored(matrix: &QuantMatrix) -> Vec<f32> {
+    let mut restored = vec![0.0; matrix.outputs() * matrix.inputs()];
+    matrix.dequantize(0, &mut restored);
+    restored
+}
+
 /// Outputs in a buffer.
 fn sink<'a>(level: Level, out: &'a mut [f32], outputs: usize, kind: Kind<'a>) -> Sink<'a> {
     // SAFETY: tiles write nothing but outputs.
@@ -61,7 +68,7 @@ fn in_bf16(isa: Isa, weights: &[u16], inputs: usize, x: &[f32]) -> Option<Vec<f3
 fn in_int8(isa: Isa, matrix: &QuantMatrix, x: &[f32]) -> Option<Vec<f32>> {
     let mut out = vec![f32::NAN; x.len() / matrix.inputs() * matrix.outputs()];
     let mut sink = plain(&mut out, matrix.outputs());
-    (isa.int8_products().is_some() && multiply_int8(isa, &[matrix], x, &mut sink)).then_some(out)
+    (isa.int8_products().is_some() && multiply_quantised(isa, &[matrix], x, &mut sink)).then_some(out)
 }
 
 const FORMATS: [QuantFormat; 4] = [
@@ -124,11 +131,10 @@ proptest! {
     ) {
         let (weights, x) = (noise(seed, outputs * inputs, 1.0), noise(seed ^ 1, rows * inputs, 1.0));
         let matrix = QuantMatrix::quantize(FORMATS[format], &weights, inputs);
-        let mut restored = vec![0.0; weights.len()];
-        matrix.dequantize(0, &mut restored);
+        let restored = restored(&matrix);
         for isa in present().filter(|&isa| isa == Isa::Avx512 || isa == Isa::Portable) {
             let mut out = vec![f32::NAN; rows * outputs];
-            let done = multiply_int8(isa, &[&matrix], &x, &mut plain(&mut out, outputs));
+            let done = multiply_quantised(isa, &[&matrix], &x, &mut plain(&mut out, outputs));
             assert_eq!(done, isa > Isa::Portable);
             if done {
                 assert_close(&out, &product(&restored, inputs, &x), 2e-4, 0.0);
@@ -147,8 +153,7 @@ proptest! {
         let format = FORMATS[format];
         let (weights, x) = (noise(seed, outputs * inputs, 1.0), noise(seed ^ 1, rows * inputs, 1.0));
         let matrix = QuantMatrix::quantize(format, &weights, inputs);
-        let mut restored = vec![0.0; weights.len()];
-        matrix.dequantize(0, &mut restored);
+        let restored = restored(&matrix);
         let expected = product(&restored, inputs, &steps(&x, inputs, format.group));
         // A value between two steps may go to either.
         let tolerance = 2e-4 + 2.0 / 127.0;
@@ -195,8 +200,7 @@ fn what_is_not_finite_stays_in_its_row_and_an_outlier_in_its_group() {
     // A channel a thousand times greater than the others, as towers and decoders have them.
     x[5 * inputs + 70] = 1000.0;
     let matrix = QuantMatrix::quantize(FORMATS[0], &weights, inputs);
-    let mut restored = vec![0.0; weights.len()];
-    matrix.dequantize(0, &mut restored);
+    let restored = restored(&matrix);
     let exact = product(&restored, inputs, &x[5 * inputs..6 * inputs]);
     for isa in present() {
         for out in [in_bf16(isa, &bits(&weights), inputs, &x), in_int8(isa, &matrix, &x)].into_iter().flatten() {
@@ -229,8 +233,7 @@ fn products_on_amx_are_those_of_the_rounded_operands() {
             assert_close(&out, &product(&weights, inputs, &rounded(&x)), 2e-4, 0.0);
             for format in FORMATS {
                 let matrix = QuantMatrix::quantize(format, &weights, inputs);
-                let mut restored = vec![0.0; weights.len()];
-                matrix.dequantize(0, &mut restored);
+                let restored = restored(&matrix);
                 out.fill(f32::NAN);
                 multiply_on_amx((amx, level), &[&matrix], &x, &mut plain(&mut out, outputs));
                 assert_close(&out, &product(&rounded(&restored), inputs, &rounded(&x)), 2e-4, 0.0);
@@ -265,7 +268,7 @@ proptest! {
             let quantised = FORMATS.map(|format| [&gate, &up].map(|w| QuantMatrix::quantize(format, w, inputs)));
             let multiply = |kind: usize, part: &[usize], sink: &mut Sink<'_>| match kind.checked_sub(of_floats.len()) {
                 None => multiply_dense(isa, &part.iter().map(|&i| of_floats[kind][i]).collect::<Vec<_>>(), inputs, &x, sink),
-                Some(q) => multiply_int8(isa, &part.iter().map(|&i| &quantised[q][i]).collect::<Vec<_>>(), &x, sink),
+                Some(q) => multiply_quantised(isa, &part.iter().map(|&i| &quantised[q][i]).collect::<Vec<_>>(), &x, sink),
             };
             for kind in 0..of_floats.len() + FORMATS.len() {
                 let bias = |i: usize| biased.then_some(&biases[i][..]);

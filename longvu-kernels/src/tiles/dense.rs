@@ -18,11 +18,6 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The best for weights in bfloat16 that the instructions have.
-    pub(super) fn of_bf16(isa: Isa) -> Option<Self> {
-        if isa >= Isa::Avx512Bf16 { Some(Self::Bf16) } else { Self::of_f32(isa) }
-    }
-
     /// The best for `f32`.
     pub(super) fn of_f32(isa: Isa) -> Option<Self> {
         match isa {

@@ -23,9 +23,7 @@ impl Columns {
         // SAFETY: as the caller promises.
         unsafe { core::slice::from_raw_parts_mut(self.first.add(row * self.outputs + columns.first), columns.count) }
     }
-}
 
-impl Columns {
     /// Asks for what a tile will write.
     pub(super) fn prefetch(&self, rows: Rows, columns: Rows) {
         for row in rows.first..rows.first + rows.count {
