@@ -4,7 +4,7 @@
 /// a program, before it has threads.
 ///
 /// - Memory that was freed stays with the process, up to 256 MiB, for what comes next. By default the outputs of a layer
-///   come from the system as pages of zeros and go back to it, layer after layer: a sixth of the time of DINOv2 in `f32`.
+///   come from the system as pages of zeros and go back to it, layer after layer: a sixth of the time of DINOv2 in `f32` (`--example peers -- dinov2` of the benches, with and without).
 /// - All threads allocate from one heap. By default each thread that decodes, resizes or computes has a heap of its own, and
 ///   none of them uses again what another has freed: 14 MB more for an hour of 1080p than for ten minutes.
 pub fn tune_allocator() {
