@@ -27,6 +27,18 @@ pub(crate) fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
     s.mul(horner(s, s.sub(x, n), &EXP2), s.power_of_two(n))
 }
 
+/// 2^x on [-1/2, 1/2]: 3e-6.
+const EXP2_SHORT: [f32; 5] = [9.582_85e-3, 5.590_643e-2, 2.402_41e-1, 6.931_242e-1, 1.0];
+
+/// 2^x for bfloat16, of x up to 0: relative error 3e-6, a thousandth of what rounding loses. Far below -126 it gives next to
+/// nothing; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn exp2_bf16<S: Simd>(s: S, x: S::F) -> S::F {
+    let x = s.max(s.splat(-127.0), x);
+    let n = s.round(x);
+    s.scale_by_power(horner(s, s.sub(x, n), &EXP2_SHORT), n)
+}
+
 /// e^x, relative error 2e-7. Below -87.7 it gives 0, above 88.4 infinity; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {

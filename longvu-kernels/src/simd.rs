@@ -104,6 +104,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn round(self, x: Self::F) -> Self::F;
     /// 2^n of integers from -127 (gives 0) to 128 (gives infinity).
     fn power_of_two(self, n: Self::F) -> Self::F;
+    /// `x` times 2^n of integers that are at least -127.
+    #[inline(always)]
+    fn scale_by_power(self, x: Self::F, n: Self::F) -> Self::F {
+        self.mul(x, self.power_of_two(n))
+    }
     fn sum(self, x: Self::F) -> f32;
     /// The sums of four vectors.
     fn sum4(self, x: [Self::F; 4]) -> [f32; 4];
@@ -141,11 +146,22 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         }
     }
 
-    /// Pairs of the nearest bfloat16, as [`Simd::round_bf16`], of values in two rows.
+    /// Pairs of the nearest bfloat16, as [`Simd::round_bf16`]: of lanes of two vectors (`ACROSS`), or of neighbours in both.
+    ///
+    /// # Safety
+    /// It runs in [`Level::run_bf16`].
     #[inline(always)]
-    fn pair_bf16(self, low: &[f32; LANES], high: &[f32; LANES], out: &mut [u32; LANES]) {
-        for (lane, out) in out.iter_mut().enumerate() {
-            *out = nearest_bf16(low[lane]) | nearest_bf16(high[lane]) << 16;
+    unsafe fn pair_bf16<const ACROSS: bool>(self, x: [Self::F; 2], out: &mut [u32; LANES]) {
+        let mut rows = [[0.0; LANES]; 2];
+        for (row, x) in rows.iter_mut().zip(x) {
+            self.store(row, x);
+        }
+        if ACROSS {
+            for (lane, out) in out.iter_mut().enumerate() {
+                *out = nearest_bf16(rows[0][lane]) | nearest_bf16(rows[1][lane]) << 16;
+            }
+        } else if let Some(row) = rows.as_flattened().as_array() {
+            self.round_bf16(row, out);
         }
     }
 

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod backward;
+mod bf16;
 mod gemv;
 mod linear;
 mod norm;

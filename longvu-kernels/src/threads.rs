@@ -25,10 +25,23 @@ pub(crate) fn for_each_if<I>(enough: bool, items: I, work: impl Fn(<I as IntoPar
 where
     I: IntoParallelIterator + IntoIterator<Item = <I as IntoParallelIterator>::Item>,
 {
+    for_each_with_if(enough, items, || (), |(), item| work(item));
+}
+
+/// [`for_each_if`] with something that is made once for many items.
+pub(crate) fn for_each_with_if<I, T>(
+    enough: bool,
+    items: I,
+    make: impl Fn() -> T + Send + Sync,
+    work: impl Fn(&mut T, <I as IntoParallelIterator>::Item) + Send + Sync,
+) where
+    I: IntoParallelIterator + IntoIterator<Item = <I as IntoParallelIterator>::Item>,
+{
     if enough {
-        items.into_par_iter().for_each(work);
+        items.into_par_iter().for_each_init(make, work);
     } else {
-        items.into_iter().for_each(work);
+        let mut made = make();
+        items.into_iter().for_each(|item| work(&mut made, item));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the two products of attention are computed in.
 
+use crate::math;
 use crate::simd::{Kernel, LANES, Level, Simd};
 
 /// `V` vectors of words, one lane for each query.
@@ -58,11 +59,13 @@ pub(super) trait Arithmetic: Copy + Send + Sync {
     /// Runs a kernel where its products are.
     fn run<K: Kernel>(self, level: Level, kernel: K) -> K::Out;
 
-    /// Rows as words, in the buffer if need be.
-    fn words<'a, S: Simd, const V: usize>(
+    /// Powers of 2 of scores less their maximum as words, in the buffer or where the scores were; `total` grows by them.
+    fn powers<'a, S: Simd, const V: usize>(
         s: S,
-        rows: &'a [Row<f32, V>],
+        scores: &'a mut [Row<f32, V>],
         buffer: &'a mut [Row<Self::Word, V>],
+        max: [S::F; V],
+        total: &mut [S::F; V],
     ) -> &'a [Row<Self::Word, V>];
 
     /// `tile[r] += left[k][r] * right[k]` over all k, called in [`Self::run`].
@@ -105,12 +108,22 @@ impl Arithmetic for Single {
     }
 
     #[inline(always)]
-    fn words<'a, S: Simd, const V: usize>(
-        _: S,
-        rows: &'a [Row<f32, V>],
+    fn powers<'a, S: Simd, const V: usize>(
+        s: S,
+        scores: &'a mut [Row<f32, V>],
         _: &'a mut [Row<f32, V>],
+        max: [S::F; V],
+        total: &mut [S::F; V],
     ) -> &'a [Row<f32, V>] {
-        rows
+        for row in &mut *scores {
+            let mut power = row.load(s);
+            for v in 0..V {
+                power[v] = math::exp2(s, s.sub(power[v], max[v]));
+                total[v] = s.add(total[v], power[v]);
+            }
+            row.store(s, power);
+        }
+        scores
     }
 
     #[inline(always)]
@@ -152,14 +165,17 @@ impl Arithmetic for Brain {
     #[inline(always)]
     fn line<S: Simd>(s: S, elements: &[f32; 2 * LANES]) -> Line<Self> {
         let mut line = [0; LANES];
-        s.round_bf16(elements, &mut line);
+        let (halves, _) = elements.as_chunks();
+        // SAFETY: `run` sees to it.
+        unsafe { s.pair_bf16::<false>([s.load(&halves[0]), s.load(&halves[1])], &mut line) };
         line
     }
 
     #[inline(always)]
     fn across<S: Simd>(s: S, rows: [&[f32; LANES]; 2]) -> Line<Self> {
         let mut line = [0; LANES];
-        s.pair_bf16(rows[0], rows[1], &mut line);
+        // SAFETY: `run` sees to it.
+        unsafe { s.pair_bf16::<true>([s.load(rows[0]), s.load(rows[1])], &mut line) };
         line
     }
 
@@ -175,18 +191,35 @@ impl Arithmetic for Brain {
     }
 
     #[inline(always)]
-    fn words<'a, S: Simd, const V: usize>(
+    fn powers<'a, S: Simd, const V: usize>(
         s: S,
-        rows: &'a [Row<f32, V>],
+        scores: &'a mut [Row<f32, V>],
         buffer: &'a mut [Row<u32, V>],
+        max: [S::F; V],
+        total: &mut [S::F; V],
     ) -> &'a [Row<u32, V>] {
-        let count = rows.len().div_ceil(2);
-        for (out, rows) in buffer.iter_mut().zip(rows.chunks(2)) {
+        let (pairs, last) = scores.as_chunks::<2>();
+        let words = &mut buffer[..scores.len().div_ceil(2)];
+        for (out, rows) in words.iter_mut().zip(pairs) {
+            let rows = [rows[0].load(s), rows[1].load(s)];
             for v in 0..V {
-                s.pair_bf16(&rows[0].0[v], &rows.get(1).map_or([0.0; LANES], |row| row.0[v]), &mut out.0[v]);
+                let powers =
+                    [math::exp2_bf16(s, s.sub(rows[0][v], max[v])), math::exp2_bf16(s, s.sub(rows[1][v], max[v]))];
+                total[v] = s.add(total[v], s.add(powers[0], powers[1]));
+                // SAFETY: `run` sees to it.
+                unsafe { s.pair_bf16::<true>(powers, &mut out.0[v]) };
             }
         }
-        &buffer[..count]
+        if let ([row], Some(out)) = (last, words.last_mut()) {
+            let row = row.load(s);
+            for v in 0..V {
+                let power = math::exp2_bf16(s, s.sub(row[v], max[v]));
+                total[v] = s.add(total[v], power);
+                // SAFETY: `run` sees to it.
+                unsafe { s.pair_bf16::<true>([power, s.splat(0.0)], &mut out.0[v]) };
+            }
+        }
+        words
     }
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use super::pack::{Packed, lines_of};
 use super::{Heads, HeadsMut};
 use crate::math;
 use crate::simd::{Kernel, LANES, Level, Simd, Tile};
-use crate::threads::for_each_if;
+use crate::threads::for_each_with_if;
 use core::f32::consts::LOG2_E;
 
 /// Groups of keys in a block: the block's scores stay in the first cache, its keys and values in the second.
@@ -71,10 +71,12 @@ impl Problem<'_> {
         let enough = heads * queries * self.key_count * head_dim >= ENOUGH;
         let packed = Packed::<A, R>::new(arithmetic, level, [key, value], enough);
         let panels = queries.div_ceil(V * LANES);
+        let room = || Room::<A, V>::new::<R>(head_dim);
         // Late queries see more keys; taking them first leaves the short tasks for the end.
-        for_each_if(enough, 0..heads * panels, |task| {
+        for_each_with_if(enough, 0..heads * panels, room, |room, task| {
             let (head, first) = (task / panels, (panels - 1 - task % panels) * V * LANES);
-            arithmetic.run(level, Panel { problem: self, packed: &packed, head, first }.with_rows::<V>());
+            let panel = Panel { problem: self, packed: &packed, head, first };
+            arithmetic.run(level, State { panel, room, max: Row::splat(f32::MIN), total: Row::splat(0.0) });
         });
     }
 }
@@ -87,24 +89,8 @@ struct Panel<'a, A: Arithmetic, const R: usize> {
     first: usize,
 }
 
-impl<'a, A: Arithmetic, const R: usize> Panel<'a, A, R> {
-    fn with_rows<const V: usize>(self) -> State<'a, A, R, V> {
-        let head_dim = self.problem.query.shape()[2];
-        State {
-            query: vec![Row::splat(A::Word::default()); head_dim.div_ceil(A::STEP)],
-            scores: vec![Row::splat(0.0); GROUPS * R],
-            words: vec![Row::splat(A::Word::default()); if A::STEP > 1 { GROUPS * R / A::STEP } else { 0 }],
-            sums: vec![Row::splat(0.0); head_dim.next_multiple_of(R)],
-            max: Row::splat(f32::MIN),
-            total: Row::splat(0.0),
-            panel: self,
-        }
-    }
-}
-
-/// A panel's running result.
-struct State<'a, A: Arithmetic, const R: usize, const V: usize> {
-    panel: Panel<'a, A, R>,
+/// What the panels of a thread use in turn.
+struct Room<A: Arithmetic, const V: usize> {
     /// Words of `[head_dim]`, scaled so that scores are exponents of 2.
     query: Vec<Row<A::Word, V>>,
     /// `[keys of a block]`.
@@ -113,6 +99,23 @@ struct State<'a, A: Arithmetic, const R: usize, const V: usize> {
     words: Vec<Row<A::Word, V>>,
     /// `[head_dim]`, sums of values weighted by 2^(score - max).
     sums: Vec<Row<f32, V>>,
+}
+
+impl<A: Arithmetic, const V: usize> Room<A, V> {
+    fn new<const R: usize>(head_dim: usize) -> Self {
+        Self {
+            query: vec![Row::splat(A::Word::default()); head_dim.div_ceil(A::STEP)],
+            scores: vec![Row::splat(0.0); GROUPS * R],
+            words: vec![Row::splat(A::Word::default()); if A::STEP > 1 { GROUPS * R / A::STEP } else { 0 }],
+            sums: vec![Row::splat(0.0); head_dim.next_multiple_of(R)],
+        }
+    }
+}
+
+/// A panel's running result.
+struct State<'a, A: Arithmetic, const R: usize, const V: usize> {
+    panel: Panel<'a, A, R>,
+    room: &'a mut Room<A, V>,
     /// The greatest score so far; finite, so that differences are never of two infinities.
     max: Row<f32, V>,
     /// The sum of 2^(score - max).
@@ -125,6 +128,7 @@ impl<A: Arithmetic, const R: usize, const V: usize> Kernel for State<'_, A, R, V
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         self.load_queries(s);
+        self.room.sums.fill(Row::splat(0.0));
         let problem = self.panel.problem;
         // The last query of the panel sees the keys below this one.
         let queries = problem.query.shape()[1];
@@ -136,7 +140,7 @@ impl<A: Arithmetic, const R: usize, const V: usize> Kernel for State<'_, A, R, V
             if problem.causal {
                 self.hide(first, count);
             }
-            let decay = self.soften(s, count);
+            let decay = self.raise_max(s, count);
             self.weigh(s, first, count, decay);
         }
         self.finish(s);
@@ -153,7 +157,7 @@ impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
             let first = queries.min(first + v * LANES);
             let row = |lane: usize| problem.query.row(head, first + lane);
             lines_of::<A, S>(s, head_dim, LANES.min(queries - first), row, scale, |word, block| {
-                for (out, line) in self.query[word..].iter_mut().zip(block) {
+                for (out, line) in self.room.query[word..].iter_mut().zip(block) {
                     out.0[v] = *line;
                 }
             });
@@ -163,11 +167,12 @@ impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
     /// Scores of the keys from `first`.
     #[inline(always)]
     fn score<S: Simd>(&mut self, s: S, first: usize, count: usize) {
-        let words = self.query.len();
+        let Room { query, scores, .. } = &mut *self.room;
+        let words = query.len();
         let keys = &self.panel.packed.keys(self.panel.head / self.panel.problem.group)[first / R * words..];
-        let groups = keys.chunks_exact(words).zip(self.scores.chunks_exact_mut(R));
+        let groups = keys.chunks_exact(words).zip(scores.chunks_exact_mut(R));
         for (keys, out) in groups.take(count.div_ceil(R)) {
-            let tile = A::multiply(s, keys, &self.query, [[s.splat(0.0); V]; R]);
+            let tile = A::multiply(s, keys, query, [[s.splat(0.0); V]; R]);
             for r in 0..R {
                 out[r].store(s, tile[r]);
             }
@@ -178,20 +183,19 @@ impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
     fn hide(&mut self, first: usize, count: usize) {
         let Problem { query, key_count, .. } = self.panel.problem;
         let seen = key_count - query.shape()[1] + self.panel.first;
-        for (key, row) in (first..).zip(&mut self.scores[..count]) {
+        for (key, row) in (first..).zip(&mut self.room.scores[..count]) {
             for lane in 0..key.saturating_sub(seen).min(V * LANES) {
                 *row.lane(lane) = f32::NEG_INFINITY;
             }
         }
     }
 
-    /// Scores to powers of 2; returns by how much older sums shrink.
+    /// Takes the scores' maximum; returns by how much older sums shrink, and shrinks the total.
     #[inline(always)]
-    fn soften<S: Simd>(&mut self, s: S, count: usize) -> [S::F; V] {
-        let scores = &mut self.scores[..count];
+    fn raise_max<S: Simd>(&mut self, s: S, count: usize) -> [S::F; V] {
         let old = self.max.load(s);
         let mut max = old;
-        for row in &*scores {
+        for row in &self.room.scores[..count] {
             let row = row.load(s);
             for v in 0..V {
                 max[v] = s.max(row[v], max[v]);
@@ -204,14 +208,6 @@ impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
             decay[v] = math::exp2(s, s.sub(old[v], max[v]));
             total[v] = s.mul(total[v], decay[v]);
         }
-        for row in scores {
-            let mut power = row.load(s);
-            for v in 0..V {
-                power[v] = math::exp2(s, s.sub(power[v], max[v]));
-                total[v] = s.add(total[v], power[v]);
-            }
-            row.store(s, power);
-        }
         self.total.store(s, total);
         decay
     }
@@ -221,9 +217,12 @@ impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
     fn weigh<S: Simd>(&mut self, s: S, first: usize, count: usize, decay: [S::F; V]) {
         let Panel { problem, packed, head, .. } = self.panel;
         let groups = packed.values(head / problem.group).chunks_exact(problem.key_count.div_ceil(A::STEP));
-        let powers = A::words(s, &self.scores[..count], &mut self.words);
+        let Room { scores, words, sums, .. } = &mut *self.room;
+        let mut total = self.total.load(s);
+        let powers = A::powers(s, &mut scores[..count], words, self.max.load(s), &mut total);
+        self.total.store(s, total);
         let (first, count) = (first / A::STEP, powers.len());
-        for (values, sums) in groups.zip(self.sums.chunks_exact_mut(R)) {
+        for (values, sums) in groups.zip(sums.chunks_exact_mut(R)) {
             let mut tile = [[s.splat(0.0); V]; R];
             for r in 0..R {
                 let sum = sums[r].load(s);
@@ -249,7 +248,7 @@ impl<A: Arithmetic, const R: usize, const V: usize> State<'_, A, R, V> {
             for element in (0..head_dim).step_by(LANES) {
                 let count = LANES.min(head_dim - element);
                 let mut block = [[0.0; LANES]; LANES];
-                for (out, sums) in block.iter_mut().zip(&self.sums[element..element + count]) {
+                for (out, sums) in block.iter_mut().zip(&self.room.sums[element..element + count]) {
                     s.store(out, s.mul(s.load(&sums.0[v]), inverse));
                 }
                 Single::transpose(s, &mut block);

@@ -41,6 +41,17 @@ macro_rules! avx512 {
     };
 }
 
+/// Takes words of 16 bits from the lower and the upper half in turn.
+const ALTERNATING: [u16; 2 * LANES] = {
+    let mut order = [0; 2 * LANES];
+    let mut i = 0;
+    while i < LANES {
+        (order[2 * i], order[2 * i + 1]) = (i as u16, (i + LANES) as u16);
+        i += 1;
+    }
+    order
+};
+
 /// Adds the upper half to the lower.
 #[inline(always)]
 fn halve(x: __m512) -> __m256 {
@@ -151,6 +162,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn scale_by_power(self, x: Self::F, n: Self::F) -> Self::F {
+        avx512!(_mm512_scalef_ps(x, n))
+    }
+
+    #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {
         avx512!(_mm512_reduce_add_ps(x))
     }
@@ -249,6 +265,18 @@ impl Simd for Avx512 {
                 _mm_storeu_si128(out.as_mut_ptr().add(4 * i).cast(), codes);
             }
         });
+    }
+
+    #[inline(always)]
+    unsafe fn pair_bf16<const ACROSS: bool>(self, [low, high]: [Self::F; 2], out: &mut [u32; LANES]) {
+        // SAFETY: `run_bf16` has the instruction, and the pointer is of as many words as are written.
+        unsafe {
+            let mut pairs: __m512i = core::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
+            if ACROSS {
+                pairs = _mm512_permutexvar_epi16(_mm512_loadu_si512(ALTERNATING.as_ptr().cast()), pairs);
+            }
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), pairs);
+        }
     }
 
     #[inline(always)]
