@@ -46,4 +46,5 @@ pub use patchify::patchify;
 pub use quant::{QuantBits, QuantFormat, QuantMatrix, ScaleType};
 pub use rotary::{RowOrder, rotary};
 pub use softmax::softmax;
+pub use threads::{in_pool, zeros};
 pub use tiles::Activation;

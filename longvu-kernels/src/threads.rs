@@ -1,6 +1,7 @@
 //! How work is cut into tasks. The cuts depend on sizes alone, never on the number of threads, so that results do not
 //! either; the tasks of matrix products, in which no sum depends on the cut, do.
 
+use core::mem::MaybeUninit;
 use rayon::prelude::*;
 
 /// Elements of a task of element-wise work: about 10 µs, ten times what handing it to a thread costs.
@@ -43,6 +44,24 @@ pub(crate) fn for_each_with_if<I, T>(
         let mut made = make();
         items.into_iter().for_each(|item| work(&mut made, item));
     }
+}
+
+/// Runs `work` on a thread of the pool that kernels divide their work among: from elsewhere each of them would wake the pool
+/// and wait, which takes a fiftieth of a tower's layer.
+pub fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::join(work, || ()).0
+}
+
+/// So many zeros, written by all threads: one alone takes as long for a layer's activations as all take to normalise them.
+#[must_use]
+pub fn zeros(len: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(len);
+    for_each(out.spare_capacity_mut()[..len].chunks_mut(TASK).collect(), |chunk| {
+        chunk.fill(MaybeUninit::new(0.0));
+    });
+    // SAFETY: every chunk was filled.
+    unsafe { out.set_len(len) };
+    out
 }
 
 /// Cuts rows of `width` elements into tasks, and gives `work` the first row and the rows of each.

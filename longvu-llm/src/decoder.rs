@@ -281,7 +281,8 @@ impl Decoder {
         let tables = self.rotary.tables(positions, &inputs.device());
         let mut hidden_states = inputs;
         for (i, layer) in self.layers.iter().enumerate().take(layers.end).skip(layers.start) {
-            hidden_states = layer.forward(hidden_states, (&tables.0, &tables.1), context.layer(i));
+            let context = context.layer(i);
+            hidden_states = ops::in_pool(hidden_states, |x| layer.forward(x, (&tables.0, &tables.1), context));
             observe(&hidden_states)?;
         }
         Ok(hidden_states)

@@ -76,7 +76,7 @@ impl Dinov2 {
         let class = self.cls_token.val().expand([frames, 1, width]);
         let mut hidden_states = Tensor::cat(vec![class, patches], 1) + self.positions(count.isqrt());
         for layer in &self.layers {
-            hidden_states = layer.forward(hidden_states);
+            hidden_states = ops::in_pool(hidden_states, |x| layer.forward(x));
         }
         self.layernorm.forward(hidden_states)
     }

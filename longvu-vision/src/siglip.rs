@@ -49,7 +49,7 @@ impl Siglip {
     pub fn forward(&self, pixel_values: Tensor<4>) -> Tensor<3> {
         let mut hidden_states = self.embeddings(pixel_values);
         for layer in &self.layers {
-            hidden_states = layer.forward(hidden_states);
+            hidden_states = ops::in_pool(hidden_states, |x| layer.forward(x));
         }
         hidden_states
     }
@@ -71,7 +71,7 @@ impl Siglip {
             if i == attended {
                 received = layer.received(hidden_states.clone());
             }
-            hidden_states = layer.forward(hidden_states);
+            hidden_states = ops::in_pool(hidden_states, |x| layer.forward(x));
         }
         (hidden_states, received)
     }

@@ -9,7 +9,7 @@ use burn::{
     backend::{BackendTypes, Flex},
     tensor::{DType, Device, Tensor, TensorData, bf16, f16},
 };
-use longvu_kernels::{Activation, Heads, HeadsMut, Isa, RowOrder, WeightMatrix};
+use longvu_kernels::{Activation, Heads, HeadsMut, Isa, RowOrder, WeightMatrix, zeros};
 use tracing::warn;
 
 use super::operands::{Precision, Weight};
@@ -99,11 +99,6 @@ fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, dims), (&Device::flex(), DType::F32))
 }
 
-/// A buffer to be written in full.
-fn buffer(len: usize) -> Vec<f32> {
-    vec![0.0; len]
-}
-
 /// Applies `kernel` to the elements of `x`, in place where nothing else needs them.
 pub(super) fn map<const D: usize>(x: Tensor<D>, kernel: impl FnOnce(&mut [f32])) -> Tensor<D> {
     let dims = x.dims();
@@ -124,7 +119,7 @@ pub(super) fn silu_mul<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor
 pub(super) fn swiglu<const D: usize>(fused: Tensor<D>) -> Tensor<D> {
     let mut dims = fused.dims();
     dims[D - 1] /= 2;
-    let mut out = buffer(dims.iter().product());
+    let mut out = zeros(dims.iter().product());
     longvu_kernels::swiglu(Elements::of(fused).as_slice(), dims[D - 1], None, &mut out);
     tensor(out, dims)
 }
@@ -141,7 +136,7 @@ pub(super) fn add_scaled<const D: usize>(residual: Tensor<D>, delta: Tensor<D>, 
 /// Layer normalisation; root-mean-square normalisation where there is no bias.
 pub(super) fn norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Option<Tensor<1>>, eps: f64) -> Tensor<D> {
     let dims = x.dims();
-    let (x, weight, mut out) = (Elements::of(x), Elements::of(weight), buffer(dims.iter().product()));
+    let (x, weight, mut out) = (Elements::of(x), Elements::of(weight), zeros(dims.iter().product()));
     match bias.map(Elements::of) {
         Some(bias) => {
             longvu_kernels::layer_norm(x.as_slice(), weight.as_slice(), Some(bias.as_slice()), eps as f32, &mut out);
@@ -279,7 +274,7 @@ pub(super) fn attention(
     let (query, key, value) = (Strided::of(query)?, Strided::of(key)?, Strided::of(value)?);
     let scale = (head_dim as f32).powf(-0.5);
     // By position, as the output projection reads it.
-    let mut out = buffer(batch * heads * queries * head_dim);
+    let mut out = zeros(batch * heads * queries * head_dim);
     for (i, out) in out.chunks_mut((heads * queries * head_dim).max(1)).enumerate() {
         let mut out = HeadsMut::by_position(out, [heads, queries, head_dim]);
         let attend = match precision {
@@ -304,7 +299,7 @@ pub(super) fn cosine_similarity(x: Tensor<2>, eps: f64) -> Vec<f32> {
 /// The cosine of every row of later frames with the first frame's, `[rows, frames - 1]`.
 pub(super) fn cosine_with_first(x: Tensor<3>, eps: f64) -> Vec<f32> {
     let [frames, rows, channels] = x.dims();
-    let mut out = buffer(rows * (frames - 1));
+    let mut out = zeros(rows * (frames - 1));
     longvu_kernels::cosine_with_first(Elements::of(x).as_slice(), frames, channels, eps as f32, &mut out);
     out
 }

@@ -14,6 +14,7 @@ mod grad;
 mod linear;
 mod norm;
 mod operands;
+mod pool;
 mod resample;
 mod rotary;
 mod select;
@@ -36,6 +37,7 @@ pub use longvu_kernels::Activation;
 pub use longvu_kernels::Isa;
 pub use norm::{add_residual, layer_norm, rms_norm};
 pub use operands::{Precision, Weight};
+pub use pool::in_pool;
 pub use resample::{Interpolation, resample_grid};
 pub use rotary::rotary;
 #[doc(hidden)]

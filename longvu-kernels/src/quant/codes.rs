@@ -114,32 +114,41 @@ impl QuantMatrix {
 }
 
 impl QuantMatrix {
-    /// 32 weights of a row from `first`, a multiple of 32; 0 beyond the last.
+    /// Sixteen weights of a row from `first`, a multiple of sixteen; 0 beyond the last. Plain code, which the compiler vectorises
+    /// for the level that calls it.
     #[inline(always)]
-    pub(super) fn decode(&self, output: usize, first: usize, out: &mut [f32; BLOCK]) {
-        if first >= self.padded() {
+    pub(super) fn decode(&self, output: usize, first: usize, out: &mut [f32; LANES]) {
+        let rest = self.inputs.saturating_sub(first);
+        if rest == 0 {
             out.fill(0.0);
             return;
         }
-        let (group, start) = (output * self.stride + first / self.format.group, output * self.padded() + first);
-        let base = if self.format.bits == QuantBits::Int4 { -MIDDLE } else { 0.0 };
+        let group = output * self.stride + (first as u32 / self.format.group as u32) as usize;
         let scale = self.scales.get(group);
-        let offset = self.offsets.as_ref().map_or(base * scale, |offsets| offsets.get(group));
+        let start = output * self.padded() + first;
         match &self.codes {
             Codes::Int8(codes) => {
-                for (out, &code) in out.iter_mut().zip(&codes[start..]) {
-                    *out = f32::from(code) * scale + offset;
+                let offset = self.offsets.as_ref().map_or(0.0, |offsets| offsets.get(group));
+                if let Some(codes) = codes[start..].first_chunk::<LANES>() {
+                    for i in 0..LANES {
+                        out[i] = f32::from(codes[i]) * scale + offset;
+                    }
                 }
             }
             Codes::Int4(codes) => {
-                if let Some(block) = codes[start / 2..].first_chunk() {
-                    decode(block, scale, offset, out);
+                let offset = self.offsets.as_ref().map_or(-MIDDLE * scale, |offsets| offsets.get(group));
+                // A block's first half lies in the lower halves of its bytes.
+                let shift = if first.is_multiple_of(BLOCK) { 0 } else { 4 };
+                if let Some(codes) = codes[start / BLOCK * LANES..].first_chunk::<LANES>() {
+                    for i in 0..LANES {
+                        out[i] = f32::from(codes[i] >> shift & 15) * scale + offset;
+                    }
                 }
             }
         }
         // What pads a row need not be 0, where groups have offsets.
-        if let Some(rest) = out.get_mut(self.inputs.saturating_sub(first)..) {
-            rest.fill(0.0);
+        if rest < LANES {
+            out[rest..].fill(0.0);
         }
     }
 }
@@ -157,37 +166,12 @@ impl Kernel for Dequantize<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let Self { matrix, output, row } = self;
-        let (padded, group) = (matrix.padded(), matrix.format.group);
-        let base = if matrix.format.bits == QuantBits::Int4 { -MIDDLE } else { 0.0 };
-        for (g, out) in row.chunks_mut(group).enumerate() {
-            let scale = matrix.scales.get(output * matrix.stride + g);
-            let offset = matrix.offsets.as_ref().map_or(base * scale, |x| x.get(output * matrix.stride + g));
-            let start = output * padded + g * group;
-            match &matrix.codes {
-                Codes::Int8(codes) => {
-                    for (out, &code) in out.iter_mut().zip(&codes[start..]) {
-                        *out = f32::from(code) * scale + offset;
-                    }
-                }
-                Codes::Int4(codes) => {
-                    for (out, block) in out.chunks_mut(BLOCK).zip(codes[start / 2..].as_chunks().0) {
-                        decode(block, scale, offset, out);
-                    }
-                }
-            }
+        let mut weights = [0.0; LANES];
+        for (i, out) in row.chunks_mut(LANES).enumerate() {
+            matrix.decode(output, i * LANES, &mut weights);
+            out.copy_from_slice(&weights[..out.len()]);
         }
     }
-}
-
-/// A block of 4-bit codes; of a row's last, as many as `out` has room for.
-#[inline(always)]
-fn decode(block: &[u8; BLOCK / 2], scale: f32, offset: f32, out: &mut [f32]) {
-    let mut weights = [0.0; BLOCK];
-    for (i, &byte) in block.iter().enumerate() {
-        weights[i] = f32::from(byte & 15) * scale + offset;
-        weights[i + LANES] = f32::from(byte >> 4) * scale + offset;
-    }
-    out.copy_from_slice(&weights[..out.len()]);
 }
 
 /// The scales of some row, sixteen at a time.

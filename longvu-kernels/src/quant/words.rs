@@ -3,7 +3,7 @@
 use super::QuantMatrix;
 use super::activations::QUAD;
 use super::codes::{Codes, MIDDLE};
-use crate::simd::{BLOCK, LANES, Simd, with_chunk};
+use crate::simd::{LANES, Simd, with_chunk};
 use crate::tiles::lines::{Line, Words, prefetch};
 
 /// The matrix, and its row, that a row of several is.
@@ -18,10 +18,11 @@ pub(super) struct Pairs<'a>(pub(super) &'a [&'a QuantMatrix]);
 impl Words for Pairs<'_> {
     #[inline(always)]
     fn read<S: Simd>(&self, s: S, row: usize, word: usize, out: &mut Line) {
-        let mut weights = [0.0; 2 * LANES];
+        let (mut low, mut high) = ([0.0; LANES], [0.0; LANES]);
         let (matrix, row) = row_of(self.0, row);
-        matrix.decode(row, 2 * word, &mut weights);
-        s.round_bf16(&weights, out);
+        matrix.decode(row, 2 * word, &mut low);
+        matrix.decode(row, 2 * word + LANES, &mut high);
+        with_chunk([low, high].as_flattened(), |weights| s.round_bf16(weights, out));
     }
 
     #[inline(always)]
@@ -36,10 +37,10 @@ pub(super) struct Single<'a>(pub(super) &'a [&'a QuantMatrix]);
 impl Words for Single<'_> {
     #[inline(always)]
     fn read<S: Simd>(&self, _: S, row: usize, word: usize, out: &mut Line) {
-        let mut weights = [0.0; BLOCK];
+        let mut weights = [0.0; LANES];
         let (matrix, row) = row_of(self.0, row);
-        matrix.decode(row, word / BLOCK * BLOCK, &mut weights);
-        *out = weights.as_chunks().0[word / LANES % 2].map(f32::to_bits);
+        matrix.decode(row, word, &mut weights);
+        *out = weights.map(f32::to_bits);
     }
 
     #[inline(always)]
