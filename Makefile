@@ -54,11 +54,10 @@ fmt: ## formats the code
 cuda-check: deps ## type-checks the CUDA build, which needs no GPU
 	DOCS_RS=1 cargo check -p longvu --no-default-features --features cuda,hub,video
 
-# With Vulkan hidden, wgpu falls back to OpenGL on Mesa's software renderer.
-test-backends: ## golden tests on wgpu over a software renderer
-	@tools/deps.sh backends
-	VK_ICD_FILENAMES=/x VK_DRIVER_FILES=/x LONGVU_TEST_DEVICE=wgpu:0 \
-		cargo test -p longvu --test golden --features webgpu --target-dir target/webgpu -- --skip run::
+# BACKEND is ndarray, webgpu, vulkan, cubecl-cpu or cuda-link; TESTS names some of the golden tests.
+BACKEND ?= webgpu
+test-backends: ## golden cases and `longvu doctor` on a backend that needs no GPU: BACKEND=…
+	@tools/backends.sh $(BACKEND) $(TESTS)
 
 deploy-test: deps ## tests of deploy/: a Ray cluster on this machine, the Slurm script, the Kubernetes manifest, the server's files
 	@tools/deploy.sh $(TESTS)

@@ -38,12 +38,12 @@ pub use encoded::video::{EncodeTimings, EncodedVideo, FrameInfo, TowerFrames};
 pub use error::{Error, Result};
 pub use features::{FeatureKind, read::FeatureFile, write::SavedFeatures};
 pub use llm::{FinishReason, GenerationConfig};
-#[doc(hidden)]
-pub use longvu_core::is_cpu;
 pub use longvu_core::{
     Cancelled, Device, Dtype, ErrorKind, Progress, Quantize, Step, Watch, WeightFormat, available_devices,
     parse_device, tune_allocator,
 };
+#[doc(hidden)]
+pub use longvu_core::{adapter_name, is_cpu};
 #[doc(hidden)]
 pub use model::budget::{budget, text_lengths};
 pub use model::builder::LongVuBuilder;

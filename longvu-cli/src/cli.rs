@@ -8,7 +8,8 @@ use crate::commands::serve;
 #[cfg(feature = "train")]
 use crate::commands::{accuracy, demo, train};
 use crate::commands::{
-    ask, batch, chat, compress, devices, encode, eval, explain, features, formats, inspect, plan, probe, stages, synth,
+    ask, batch, chat, compress, devices, doctor, encode, eval, explain, features, formats, inspect, plan, probe,
+    stages, synth,
 };
 
 /// Ask questions about long videos.
@@ -46,12 +47,14 @@ pub enum Command {
     #[cfg(feature = "train")]
     Demo(demo::DemoArgs),
     Devices(devices::DevicesArgs),
+    Doctor(doctor::DoctorArgs),
     Formats(formats::FormatsArgs),
     Stages(stages::StagesArgs),
 }
 
 impl Command {
-    fn looks_at_videos(&self) -> bool {
+    /// Whether it goes through towers.
+    fn is_heavy(&self) -> bool {
         match self {
             Self::Ask(_)
             | Self::Chat(_)
@@ -59,7 +62,8 @@ impl Command {
             | Self::Explain(_)
             | Self::Features(_)
             | Self::Eval(_)
-            | Self::Batch(_) => true,
+            | Self::Batch(_)
+            | Self::Doctor(_) => true,
             #[cfg(feature = "serve")]
             Self::Serve(_) => true,
             _ => false,
@@ -71,7 +75,7 @@ impl Command {
     /// # Errors
     /// Wrong usage as [`clap::Error`], and whatever the command comes upon.
     pub fn run(&self) -> Result<()> {
-        if self.looks_at_videos() {
+        if self.is_heavy() {
             longvu::tune_allocator();
         }
         match self {
@@ -96,6 +100,7 @@ impl Command {
             #[cfg(feature = "train")]
             Self::Demo(args) => demo::run(args),
             Self::Devices(args) => devices::run(args),
+            Self::Doctor(args) => doctor::run(args),
             Self::Formats(args) => formats::run(args),
             Self::Stages(args) => stages::run(args),
         }

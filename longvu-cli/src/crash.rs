@@ -28,6 +28,21 @@ pub fn guard(work: impl FnOnce() -> Result<()>) -> Result<()> {
     })
 }
 
+/// Runs `work` and goes on after a panic in it; called within [`guard`].
+///
+/// # Errors
+/// What panicked.
+pub fn caught<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let taken = || std::mem::take(&mut *PANICS.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    // Others may have been caught elsewhere.
+    taken();
+    // What it touched is not used again but by others of its kind, which make operands of their own.
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| match taken() {
+        panics if panics.is_empty() => "it panicked".to_owned(),
+        panics => panics.join("; "),
+    })
+}
+
 fn record(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("no message");
     let place = info.location().map(ToString::to_string).unwrap_or_default();

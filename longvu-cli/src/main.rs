@@ -8,6 +8,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod cli;
 mod commands;
 mod crash;
+mod doctor;
 mod explain;
 mod flags;
 mod output;

@@ -5,11 +5,11 @@ use burn::tensor::{Device, DeviceType};
 use crate::{Error, Result};
 
 /// Backends that a device string can name, whether or not this build has them.
-const KNOWN: [&str; 8] = ["cpu", "ndarray", "cuda", "rocm", "metal", "vulkan", "webgpu", "wgpu"];
+const KNOWN: [&str; 9] = ["cpu", "ndarray", "cubecl-cpu", "cuda", "rocm", "metal", "vulkan", "webgpu", "wgpu"];
 
 /// Turns a device string into a device.
 ///
-/// `cpu` is burn's flex backend; `ndarray`, `cuda[:N]`, `rocm[:N]`, `metal[:N]`, `vulkan[:N]`, `webgpu[:N]` and
+/// `cpu` is burn's flex backend; `ndarray`, `cubecl-cpu`, `cuda[:N]`, `rocm[:N]`, `metal[:N]`, `vulkan[:N]`, `webgpu[:N]` and
 /// `wgpu[:N]` need the Cargo feature of that name. `N` counts the adapters listed by [`available_devices`], from 0.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub fn available_devices() -> Vec<String> {
     for backend in KNOWN {
         let count = devices_of(backend).map_or(0, |devices| devices.len());
         match backend {
-            "cpu" | "ndarray" if count > 0 => names.push(backend.to_owned()),
+            "cpu" | "ndarray" | "cubecl-cpu" if count > 0 => names.push(backend.to_owned()),
             _ => names.extend((0..count).map(|i| format!("{backend}:{i}"))),
         }
     }
@@ -68,6 +68,17 @@ pub fn is_cpu(device: &Device) -> bool {
     cpus.contains(device)
 }
 
+/// A device's own name, and what its kernels are compiled for; `None` for one that says neither.
+pub fn adapter_name(device: &Device) -> Option<String> {
+    #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cubecl-cpu"))]
+    return device.identity().map(|identity| format!("{} ({})", identity.name, identity.fingerprint));
+    #[cfg(not(any(feature = "wgpu", feature = "cuda", feature = "rocm", feature = "cubecl-cpu")))]
+    {
+        let _ = device;
+        None
+    }
+}
+
 /// The devices of one backend; `None` when it was not compiled in.
 ///
 /// Asking burn for its list, rather than constructing a device, is what keeps an absent adapter from panicking on
@@ -84,6 +95,8 @@ fn device_type(backend: &str) -> Option<DeviceType> {
         "cpu" => Some(DeviceType::Flex),
         #[cfg(feature = "ndarray")]
         "ndarray" => Some(DeviceType::NdArray),
+        #[cfg(feature = "cubecl-cpu")]
+        "cubecl-cpu" => Some(DeviceType::Cpu),
         #[cfg(feature = "cuda")]
         "cuda" => Some(DeviceType::Cuda),
         #[cfg(feature = "rocm")]

@@ -14,7 +14,7 @@ mod weight_format;
 
 pub use burn::tensor::Device;
 #[doc(hidden)]
-pub use device::is_cpu;
+pub use device::{adapter_name, is_cpu};
 pub use device::{available_devices, parse_device};
 pub use dtype::Dtype;
 pub use error::{Error, Result};

@@ -2,6 +2,7 @@
 //! either; the tasks of matrix products, in which no sum depends on the cut, do.
 
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 
 /// Elements of a task of element-wise work: about 10 µs, ten times what handing it to a thread costs.
@@ -46,10 +47,26 @@ pub(crate) fn for_each_with_if<I, T>(
     }
 }
 
+/// Whether [`in_pool`] has work on a thread of the pool.
+static IN_POOL: AtomicBool = AtomicBool::new(false);
+
 /// Runs `work` on a thread of the pool that kernels divide their work among: from elsewhere each of them would wake the pool
-/// and wait, which takes a fiftieth of a tower's layer.
+/// and wait, which takes a fiftieth of a tower's layer and an eighth of a token's time.
+///
+/// One work at a time; others stay on their own threads meanwhile. A thread of the pool that waits for a part of one would else
+/// take up all of another, and a token wait for a foreign prompt's layer.
 pub fn in_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    rayon::join(work, || ()).0
+    struct Left;
+    impl Drop for Left {
+        fn drop(&mut self) {
+            IN_POOL.store(false, Ordering::Release);
+        }
+    }
+    if rayon::current_thread_index().is_some() || IN_POOL.swap(true, Ordering::Acquire) {
+        return work();
+    }
+    let _left = Left;
+    rayon::scope(|_| work())
 }
 
 /// So many zeros, written by all threads: one alone takes as long for a layer's activations as all take to normalise them.

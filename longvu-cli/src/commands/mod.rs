@@ -9,6 +9,7 @@ pub mod compress;
 #[cfg(feature = "train")]
 pub mod demo;
 pub mod devices;
+pub mod doctor;
 pub mod encode;
 pub mod eval;
 pub mod explain;

@@ -36,6 +36,11 @@ impl Progress {
         Self { bar: Arc::new(Bar(bar)) }
     }
 
+    /// Says what is being done.
+    pub fn say(&self, message: String) {
+        self.bar.0.set_message(message);
+    }
+
     fn show(&self, template: &str, message: String, done: u64, total: u64) {
         let bar = &self.bar.0;
         if bar.message() != message || bar.length() != Some(total) {

@@ -7,6 +7,7 @@ mod bad_video;
 mod batch;
 mod batch_parts;
 mod chat;
+mod doctor;
 mod encode;
 mod eval;
 mod explain;

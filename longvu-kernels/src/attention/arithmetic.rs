@@ -40,7 +40,7 @@ impl<const V: usize> Row<f32, V> {
 /// Sixteen words.
 pub(super) type Line<A> = [<A as Arithmetic>::Word; LANES];
 
-/// The type of the operands; sums are `f32`.
+/// The type of the operands; sums are `f32`. All but [`run`](Self::run) are called in it.
 pub(super) trait Arithmetic: Copy + Send + Sync {
     /// Neighbouring elements of a sum.
     type Word: Copy + Default + Send + Sync;
@@ -68,7 +68,7 @@ pub(super) trait Arithmetic: Copy + Send + Sync {
         total: &mut [S::F; V],
     ) -> &'a [Row<Self::Word, V>];
 
-    /// `tile[r] += left[k][r] * right[k]` over all k, called in [`Self::run`].
+    /// `tile[r] += left[k][r] * right[k]` over all k.
     fn multiply<S: Simd, const R: usize, const V: usize>(
         s: S,
         left: &[[Self::Word; R]],
