@@ -23,12 +23,16 @@ TOKENS = 16
 QWEN2 = dict(architecture="qwen2", layers=2, width=3584, hidden=18944, heads=28, groups=4, base=1e6, epsilon=1e-6, bias=True)
 LLAMA = dict(architecture="llama", layers=4, width=2048, hidden=8192, heads=32, groups=8, base=5e5, epsilon=1e-5, bias=False)
 
+# Of a prompt llama.cpp computes the last layer's feed-forward for the last token alone, half of the work of two layers. It
+# computes all of it where all tokens' outputs are asked for.
+ALL = ["-embd", 1]
+
 # A case's model, and the arguments of llama-bench with the tokens that a run is of.
 CASES = {
-    "qwen2-prefill-1024": (QWEN2, ["-p", 1024, "-n", 0], 1),
-    "qwen2-prefill-8192": (QWEN2, ["-p", 8192, "-n", 0], 1),
+    "qwen2-prefill-1024": (QWEN2, ["-p", 1024, "-n", 0, *ALL], 1),
+    "qwen2-prefill-8192": (QWEN2, ["-p", 8192, "-n", 0, *ALL], 1),
     "qwen2-decode": (QWEN2, ["-p", 0, "-n", TOKENS, "-d", 1024], TOKENS),
-    "llama-prefill-1024": (LLAMA, ["-p", 1024, "-n", 0], 1),
+    "llama-prefill-1024": (LLAMA, ["-p", 1024, "-n", 0, *ALL], 1),
     "llama-decode": (LLAMA, ["-p", 0, "-n", TOKENS, "-d", 1024], TOKENS),
 }
 

@@ -3,7 +3,7 @@
 
   run.py measure [CASE ...] [--peers A,B] [--formats A,B] [--levels A,B] [--rounds N] [--runs N] [--threads N]
                  [--video-seconds N] [--out FILE] [--ours FOLDER]
-  run.py render  [--out FILE]     writes the tables of a measurement into docs/performance.md
+  run.py render  [FILE ...]       writes the tables of measurements of one machine, the last of each case, into docs/performance.md
 
 `measure` installs the peers and builds our side in release, both under the target folder. Then, case by case, it runs all
 sides in turn, each time as a fresh process with one warm-up. What is compared are medians. A peer that can't be had on this
@@ -147,7 +147,8 @@ class Measurement:
                 yield Side("ours", variant.label, self.ours(case, variant, runs), level)
 
     def case(self, case):
-        runs = min(case.runs or self.options.runs, self.options.runs)
+        # A token takes a hundredth of a second, of which the first few say little.
+        runs = max(10, self.options.runs) if case.bound == "token" else min(case.runs or self.options.runs, self.options.runs)
         sides = list(self.sides(case, runs))
         for _ in range(min(case.rounds or self.options.rounds, self.options.rounds)):
             for side in sides:
@@ -222,7 +223,12 @@ def render(options):
         sys.exit(f"{PAGE} needs one {BEGIN} and one {END}")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    report = json.loads(options.out.read_text())
+    report, *others = [json.loads(Path(file).read_text()) for file in options.cases or [options.out]]
+    for other in others:
+        if other["machine"] != report["machine"]:
+            sys.exit(f"measurements of {report['machine']} and {other['machine']}")
+        cases = {case["name"]: case for case in report["cases"] + other["cases"]}
+        report["cases"] = list(cases.values())
     part = PAGE.with_suffix(".part")
     part.write_text(f"{before}{BEGIN}\n\n{tables(report)}\n{END}{after}")
     part.rename(PAGE)
@@ -239,7 +245,7 @@ def listed(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["measure", "render"])
-    parser.add_argument("cases", nargs="*", metavar="CASE")
+    parser.add_argument("cases", nargs="*", metavar="CASE|FILE", help="what to measure, or measurements to render")
     parser.add_argument("--peers", type=listed, default=names(), help=f"some of {','.join(names())}")
     parser.add_argument("--formats", type=listed, default=[], help="some of f32,f16,bf16,int8,int4; all unless named")
     parser.add_argument("--levels", type=listed, default=[], help="values of LONGVU_KERNELS that ours is timed with, too")
