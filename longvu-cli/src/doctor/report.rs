@@ -33,6 +33,8 @@ pub struct Machine {
     /// Features that were built in.
     pub features: Vec<&'static str>,
     pub target: String,
+    /// Whether it was built to be debugged, which makes rates worse.
+    pub debug: bool,
     pub system: String,
     pub processor: String,
     /// The device's own name and what its kernels are compiled for, where it says.
@@ -65,6 +67,7 @@ impl Machine {
             longvu: env!("CARGO_PKG_VERSION"),
             burn: BURN,
             features: features.into_iter().filter(|feature| feature.1).map(|feature| feature.0).collect(),
+            debug: cfg!(debug_assertions),
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             system: format!("{} {}", std::env::consts::OS, line("/proc/sys/kernel/osrelease").trim()).trim().to_owned(),
             processor: format!("{threads} threads of {}", model.map_or(std::env::consts::ARCH, |(_, model)| model)),
@@ -92,11 +95,12 @@ fn kernels(_: &Device) -> Option<String> {
 pub fn print(report: &Report) -> Result<()> {
     let machine = &report.machine;
     output::line(&format!(
-        "longvu {}, burn {}, {}; {}",
+        "longvu {}, burn {}, {}; {}{}",
         machine.longvu,
         machine.burn,
         machine.features.join(" "),
-        machine.target
+        machine.target,
+        if machine.debug { ", a debug build: rates are those of a slower program" } else { "" }
     ))?;
     output::line(&format!("{}; {}", machine.system, machine.processor))?;
     let adapter = machine.adapter.as_ref().map_or(String::new(), |name| format!(": {name}"));
