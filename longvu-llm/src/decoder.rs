@@ -278,7 +278,11 @@ impl Decoder {
         mut context: Context<(&mut KvCache, usize)>,
         observe: &mut impl FnMut(&Tensor<3>) -> Result<(), E>,
     ) -> Result<Tensor<3>, E> {
-        let tables = self.rotary.tables(positions, &inputs.device());
+        let mut tables = self.rotary.tables(positions, &inputs.device());
+        if !is_cpu(&inputs.device()) {
+            // Once for all layers, which would each convert them.
+            tables = (tables.0.cast(inputs.dtype()), tables.1.cast(inputs.dtype()));
+        }
         let mut hidden_states = inputs;
         for (i, layer) in self.layers.iter().enumerate().take(layers.end).skip(layers.start) {
             let context = context.layer(i);

@@ -2,13 +2,14 @@
 
 mod together;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use longvu_core::{Step, Watch};
 use serde::Serialize;
 
 use crate::{Decoder, Error, GenerationConfig, KvCache, LogitsSampler, PromptPruning, PrunedPrompt, Result};
+use web_time::Instant;
 
 /// Prompt positions pushed through the decoder at once.
 pub const PREFILL_CHUNK: usize = 1024;
@@ -35,7 +36,9 @@ enum Ahead {
     Nothing,
     /// The final-norm output of the last position, `[1, 1, hidden_size]`.
     Output(Box<Tensor<3>>),
-    /// Scores of the vocabulary.
+    /// The token itself, which the device picked, and the output that it came of.
+    Token(u32, Box<Tensor<3>>),
+    /// Scores of the vocabulary, on the host.
     Logits(Vec<f32>),
 }
 
@@ -44,8 +47,13 @@ impl Ahead {
     fn logits(&self) -> &[f32] {
         match self {
             Self::Logits(logits) => logits,
-            Self::Nothing | Self::Output(_) => &[],
+            Self::Nothing | Self::Output(_) | Self::Token(..) => &[],
         }
+    }
+
+    /// Whether a token can be picked.
+    fn is_enough(&self) -> bool {
+        matches!(self, Self::Token(..) | Self::Logits(_))
     }
 }
 
@@ -171,12 +179,15 @@ impl Generation {
     /// Scores of the vocabulary for the next token: `vocab_size` numbers.
     pub fn next_logits(&mut self) -> Vec<f32> {
         self.look_ahead();
+        if let Ahead::Token(_, output) = &self.ahead {
+            self.ahead = Ahead::Logits(together::scores(&self.decoder, output.as_ref().clone()));
+        }
         self.ahead.logits().to_vec()
     }
 
-    /// Brings the scores of the next token about.
+    /// Brings about what the next token is picked by.
     fn look_ahead(&mut self) {
-        if !matches!(self.ahead, Ahead::Logits(_)) {
+        if !self.ahead.is_enough() {
             Self::look_ahead_together(&mut [self]);
         }
     }
@@ -202,7 +213,10 @@ impl Generation {
         }
         let start = *self.answering.get_or_insert_with(Instant::now);
         self.look_ahead();
-        let id = self.sampler.sample(self.ahead.logits(), &self.generated)?;
+        let id = match &self.ahead {
+            Ahead::Token(id, _) => *id,
+            other => self.sampler.sample(other.logits(), &self.generated)?,
+        };
         if self.eos_token_ids.contains(&id) {
             self.finished = Some(FinishReason::Stop);
             return Ok(None);

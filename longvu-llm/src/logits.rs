@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use burn::tensor::{Int, Tensor};
 use rand::{
     RngExt, SeedableRng,
     rngs::{StdRng, SysRng},
@@ -58,6 +59,11 @@ impl LogitsSampler {
             repetition_penalty: config.repetition_penalty,
             rng,
         })
+    }
+
+    /// Whether it picks the token that the model finds likeliest, whatever was generated.
+    pub(crate) fn is_greedy(&self) -> bool {
+        self.temperature.is_none() && self.repetition_penalty == 1.0
     }
 
     /// Picks the next token from the logits of the whole vocabulary. `generated` are the answer's
@@ -145,6 +151,22 @@ fn likeliest(scores: &[f32]) -> u32 {
         }
     }
     best.0
+}
+
+/// The lowest index of the highest score of each row, found on the scores' device, from where nothing else is brought;
+/// `None` where a score is infinite or not a number.
+///
+/// # Shapes
+/// - `scores`: `[rows, vocab_size]`
+pub(crate) fn likeliest_on_device(scores: Tensor<2>) -> Option<Vec<u32>> {
+    let [rows, vocabulary] = scores.dims();
+    let finite = scores.clone().is_finite().int().min_dim(1);
+    let highest = scores.clone().max_dim(1);
+    let ids = Tensor::<1, Int>::arange(0..vocabulary as i64, &scores.device()).unsqueeze::<2>();
+    let ids = ids.expand([rows, vocabulary]).mask_fill(scores.lower(highest), vocabulary as i64);
+    let told = Tensor::cat(vec![ids.min_dim(1), finite], 1).into_data();
+    let told: Vec<i64> = told.iter::<i64>().collect();
+    told.chunks_exact(2).map(|row| if row[1] == 1 { u32::try_from(row[0]).ok() } else { None }).collect()
 }
 
 /// The `k`-th highest score, or `None` when there are no more than `k`.

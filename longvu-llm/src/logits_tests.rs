@@ -158,3 +158,22 @@ fn a_vocabulary_is_sampled_within_milliseconds() {
         assert!(each.as_millis() < 10, "{each:?}");
     }
 }
+
+#[test]
+fn a_device_finds_the_first_of_the_likeliest_and_refuses_what_is_not_finite() {
+    let pick =
+        |scores: [f32; 8]| likeliest_on_device(Tensor::<1>::from_data(scores, &Default::default()).reshape([2, 4]));
+    assert_eq!(pick([1.0, 3.0, 3.0, 2.0, -5.0, -1.0, -2.0, -1.0]), Some(vec![1, 1]));
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        assert_eq!(pick([1.0, 3.0, 3.0, 2.0, -5.0, bad, -2.0, -1.0]), None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_device_finds_what_the_host_does(scores in prop::collection::vec(-4i8..4, 1..300)) {
+        let scores: Vec<f32> = scores.into_iter().map(f32::from).collect();
+        let row = Tensor::<1>::from_data(scores.as_slice(), &Default::default()).unsqueeze();
+        prop_assert_eq!(likeliest_on_device(row), Some(vec![likeliest(&scores)]));
+    }
+}

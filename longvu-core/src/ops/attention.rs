@@ -1,12 +1,13 @@
 //! Scaled dot-product attention.
 
-use burn::tensor::{Bool, Tensor, TensorData, activation};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, activation, module, ops::AttentionModuleOptions};
 
 use super::Precision;
 #[cfg(feature = "flex")]
 use super::cpu;
 #[cfg(all(feature = "flex", feature = "autodiff"))]
 use super::grad;
+use crate::is_cpu;
 
 /// Rows of scores computed at a time, which bounds the score matrix of a long prompt.
 const QUERY_CHUNK: usize = 512;
@@ -50,12 +51,31 @@ pub fn attention_in(
     {
         return out;
     }
+    if mask.is_none() && fuses(&query) {
+        return fused(query, key, value, false);
+    }
     let keys = key.dims()[2];
-    let mut scores = query.matmul(key.transpose()) * (head_dim as f64).powf(-0.5);
+    // Queries are scaled rather than scores: they are fewer, and products stay in the range of half precision.
+    let mut scores = (query * (head_dim as f64).powf(-0.5)).matmul(key.transpose());
     if let Some(mask) = mask {
         scores = scores.mask_fill(mask.expand([batch, heads, queries, keys]), f32::NEG_INFINITY);
     }
     activation::softmax(scores, 3).matmul(value)
+}
+
+/// Whether burn's fused attention is right for `query` and worth it.
+///
+/// Its kernels multiply in half precision also what is given in float32, and without them it writes scores of half precision
+/// before it scales them: for a few queries, where it would win nothing.
+fn fuses(query: &Tensor<4>) -> bool {
+    let [_, _, queries, head_dim] = query.dims();
+    matches!(query.dtype(), DType::F16 | DType::BF16) && queries > head_dim && !is_cpu(&query.device())
+}
+
+/// Burn's fused attention, which keeps no scores in memory. Queries are the last of the keys' positions where it is causal.
+fn fused(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, causal: bool) -> Tensor<4> {
+    let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
+    module::attention(query, key, value, None, None, options)
 }
 
 /// Causal attention of the last positions of a sequence, with fewer key and value heads than query heads.
@@ -89,6 +109,9 @@ pub fn causal_attention_in(precision: Precision, query: Tensor<4>, key: Tensor<4
     let [batch, heads, queries, head_dim] = query.dims();
     let [_, kv_heads, keys, _] = key.dims();
     let groups = heads / kv_heads;
+    if fuses(&query) {
+        return fused(query, repeat_heads(key, groups), repeat_heads(value, groups), true);
+    }
     let before = keys - queries;
     let mut outputs = Vec::with_capacity(queries.div_ceil(QUERY_CHUNK));
     for start in (0..queries).step_by(QUERY_CHUNK) {
@@ -104,10 +127,38 @@ pub fn causal_attention_in(precision: Precision, query: Tensor<4>, key: Tensor<4
     if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(outputs, 2) }
 }
 
+/// Each head `groups` times, side by side: `[batch, heads, n, head_dim]` to `[batch, heads * groups, n, head_dim]`.
+fn repeat_heads(x: Tensor<4>, groups: usize) -> Tensor<4> {
+    let [batch, heads, n, head_dim] = x.dims();
+    if groups == 1 {
+        return x;
+    }
+    x.unsqueeze_dim::<5>(2).expand([batch, heads, groups, n, head_dim]).reshape([batch, heads * groups, n, head_dim])
+}
+
 /// `[1, 1, groups * rows, keys]`, true where row `r` of a group would look beyond its position `keys - rows + r`.
-fn causal_mask(rows: usize, keys: usize, groups: usize, device: &burn::tensor::Device) -> Tensor<4, Bool> {
-    let row = |r: usize| (0..keys).map(move |k| k > keys - rows + r);
-    let one: Vec<bool> = (0..rows).flat_map(row).collect();
-    let mask = Tensor::<4, Bool>::from_data(TensorData::new(one, [1, 1, rows, keys]), device);
-    mask.repeat_dim(2, groups)
+fn causal_mask(rows: usize, keys: usize, groups: usize, device: &Device) -> Tensor<4, Bool> {
+    let last = Tensor::<1, Int>::arange(0..(groups * rows) as i64, device).remainder_scalar(rows as i64);
+    let last = (last + (keys - rows) as i64).reshape([1, 1, groups * rows, 1]);
+    Tensor::<1, Int>::arange(0..keys as i64, device).reshape([1, 1, 1, keys]).greater(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_group_see_up_to_their_position() {
+        let mask = causal_mask(2, 4, 3, &Device::default());
+        assert_eq!(mask.dims(), [1, 1, 6, 4]);
+        let hidden: Vec<bool> = mask.into_data().iter::<bool>().collect();
+        assert_eq!(hidden, [[false, false, false, true], [false; 4]].concat().repeat(3));
+    }
+
+    #[test]
+    fn heads_are_repeated_side_by_side() {
+        let x = Tensor::<1, Int>::arange(0..4, &Device::default()).float().reshape([1, 2, 2, 1]);
+        let repeated: Vec<f32> = repeat_heads(x, 2).into_data().iter().collect();
+        assert_eq!(repeated, [0.0, 1.0, 0.0, 1.0, 2.0, 3.0, 2.0, 3.0]);
+    }
 }

@@ -11,7 +11,7 @@ use super::grad;
 ///
 /// # Shapes
 /// - `x`: `[batch, positions, heads, head_dim]`
-/// - `cos`, `sin`: `[positions, head_dim / 2]`, in float32
+/// - `cos`, `sin`: `[positions, head_dim / 2]`, in float32 or, without the CPU's kernels, in `x`'s dtype
 /// - output: as `x`
 pub fn rotary(x: Tensor<4>, cos: &Tensor<2>, sin: &Tensor<2>) -> Tensor<4> {
     #[cfg(feature = "flex")]

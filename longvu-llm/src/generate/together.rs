@@ -1,11 +1,13 @@
 //! Answers that are generated side by side: what each has to push goes through the decoder in one product.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
+use longvu_core::is_cpu;
 
 use super::{Ahead, Generation};
-use crate::Decoder;
+use crate::{Decoder, logits::likeliest_on_device};
+use web_time::Instant;
 
 impl Generation {
     /// Does the work for the next token of several answers together: the weights are read once for up to
@@ -18,7 +20,7 @@ impl Generation {
     pub fn advance_together(generations: &mut [&mut Generation]) {
         let mut waiting: Vec<&mut Generation> = Vec::with_capacity(generations.len());
         waiting.extend(generations.iter_mut().map(|generation| &mut **generation));
-        waiting.retain(|generation| generation.goes_on() && !matches!(generation.ahead, Ahead::Logits(_)));
+        waiting.retain(|generation| generation.goes_on() && !generation.ahead.is_enough());
         let now = Instant::now();
         for generation in &mut waiting {
             generation.answering.get_or_insert(now);
@@ -61,8 +63,10 @@ fn push(decoder: &Decoder, generations: &mut [&mut Generation]) {
     }
 }
 
-/// Scores the vocabulary for those whose output is known.
+/// Scores the vocabulary for those whose output is known. Where all of them are to go on with the likeliest token, a device
+/// with a memory of its own picks it, and what comes to the host are the tokens.
 fn score(decoder: &Decoder, generations: &mut [&mut Generation]) {
+    let greedy = generations.iter().all(|generation| generation.sampler.is_greedy());
     let (mut places, mut outputs) = (Vec::new(), Vec::new());
     for generation in generations {
         if let Ahead::Output(output) = &generation.ahead {
@@ -73,10 +77,24 @@ fn score(decoder: &Decoder, generations: &mut [&mut Generation]) {
     if outputs.is_empty() {
         return;
     }
-    let logits = decoder.logits(Tensor::cat(outputs, 1)).cast(DType::F32).into_data();
-    let all: Vec<f32> = logits.iter::<f32>().collect();
+    let logits = decoder.logits(Tensor::cat(outputs.clone(), 1)).squeeze_dim::<2>(0).cast(DType::F32);
+    if greedy
+        && !is_cpu(&logits.device())
+        && let Some(tokens) = likeliest_on_device(logits.clone())
+    {
+        for ((place, output), token) in places.into_iter().zip(outputs).zip(tokens) {
+            *place = Ahead::Token(token, Box::new(output));
+        }
+        return;
+    }
+    let all: Vec<f32> = logits.into_data().iter::<f32>().collect();
     let vocabulary = (all.len() / places.len()).max(1);
     for (place, logits) in places.into_iter().zip(all.chunks_exact(vocabulary)) {
         *place = Ahead::Logits(logits.to_vec());
     }
+}
+
+/// Scores of the vocabulary, on the host, of an output `[1, 1, hidden_size]`.
+pub(super) fn scores(decoder: &Decoder, output: Tensor<3>) -> Vec<f32> {
+    decoder.logits(output).into_data().iter::<f32>().collect()
 }
