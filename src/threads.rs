@@ -50,7 +50,8 @@ impl Crew {
 }
 
 fn is_worker() -> bool {
-    rayon::current_thread_index().is_some()
+    // Where there are no threads, the only one is counted as a worker, and waits for none.
+    !cfg!(target_family = "wasm") && rayon::current_thread_index().is_some()
 }
 
 /// Runs `work`, during which the caller holds a lock, without rayon's usual workers: all of them may be waiting for that

@@ -16,8 +16,9 @@ in_debian() {
 
 examine() {
     local device=$1
-    LONGVU_TEST_DEVICE=$device cargo test -p longvu --test golden --features "$features" -- --nocapture --test-threads=1 ${tests[@]+"${tests[@]}"}
-    cargo run -p longvu-cli --features "$features" -- doctor --device "$device" --small --questions 50
+    # Neither names a package: both then mean one set of features, and burn is built once.
+    LONGVU_TEST_DEVICE=$device cargo test --test golden --features "$features" -- --nocapture --test-threads=1 ${tests[@]+"${tests[@]}"}
+    cargo run --bin longvu --features "$features" -- doctor --device "$device" --small --questions 50
 }
 
 case $backend in
@@ -46,7 +47,7 @@ cubecl-cpu)
 cuda-link)
     # Without an adapter the program has to link, to run, and to say that there is none.
     in_debian
-    cargo build -p longvu-cli --features "$features"
+    cargo build --bin longvu --features "$features"
     program=${CARGO_TARGET_DIR:-target}/debug/longvu
     "$program" devices
     if said=$("$program" doctor --device cuda:0 2>&1); then

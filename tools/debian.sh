@@ -16,6 +16,7 @@ packages=(
     libz3-dev libzstd-dev libxml2-dev zlib1g-dev
     libavcodec-dev libavformat-dev libavutil-dev libswscale-dev ffmpeg
     mesa-vulkan-drivers libvulkan1
+    rustc libstd-rust-dev-wasm32 lld binaryen
 )
 
 fail() {
@@ -47,7 +48,8 @@ prepare() {
         unshare --mount --propagation private debootstrap --variant=minbase ${DEBOOTSTRAP_FLAGS:-} sid "$folder.part" "$from" >&2
         mv "$folder.part" "$folder"
     fi
-    inside / bash -c "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends ${packages[*]}" >&2
+    # A mirror that stands still, a snapshot say, serves lists whose date of expiry has passed; their signatures hold all the same.
+    inside / bash -c "apt-get update -q -o Acquire::Check-Valid-Until=false && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends ${packages[*]}" >&2
     # CubeCL's build script takes LLVM from here when it finds it, and downloads it otherwise. `llvm-config` names z3 by its path,
     # which becomes a library of that name.
     inside / bash -c "

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -62,9 +61,7 @@ impl Shard {
 
 /// What lies in the place of weights when a download went wrong, if that is what the file at `path` is.
 fn stand_in(path: &Path) -> Result<Option<&'static str>> {
-    let mut start = Vec::new();
-    let file = files::open_regular(path).map_err(Error::read(path))?;
-    file.take(64).read_to_end(&mut start).map_err(Error::read(path))?;
+    let start = files::read_start(path, 64).map_err(Error::read(path))?;
     Ok(match start.as_slice() {
         [] => Some("it is empty; download it again"),
         start if start.starts_with(b"version https://git-lfs") => {

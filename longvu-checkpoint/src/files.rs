@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use crate::memory;
+
 /// Opens the regular file at `path` for reading; links are followed.
 ///
 /// Never waits, as opening a named pipe for reading otherwise does until somebody writes to it.
@@ -13,6 +15,9 @@ use std::{
 /// # Errors
 /// What the operating system says, or [`ErrorKind::InvalidInput`] for a folder, pipe, socket or device.
 pub fn open_regular(path: &Path) -> Result<File> {
+    if memory::find(path).is_some() {
+        return Err(Error::new(ErrorKind::Unsupported, "it is in memory, where safetensors and small files are read"));
+    }
     // Before opening, because opening alone can set a device to work.
     ensure_regular(&std::fs::metadata(path)?)?;
     let mut options = std::fs::OpenOptions::new();
@@ -30,6 +35,9 @@ pub fn open_regular(path: &Path) -> Result<File> {
 /// # Errors
 /// What the operating system says, or [`ErrorKind::InvalidInput`] for something else of that name.
 pub fn is_regular(path: &Path) -> Result<bool> {
+    if let Some(found) = memory::find(path) {
+        return Ok(found.is_ok());
+    }
     match std::fs::metadata(path) {
         Ok(metadata) => ensure_regular(&metadata).map(|()| true),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
@@ -37,15 +45,25 @@ pub fn is_regular(path: &Path) -> Result<bool> {
     }
 }
 
+/// Whether there is a folder at `path`.
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir() || memory::is_folder(path)
+}
+
 /// The bytes of the regular file at `path`, of which there may be `limit`.
 ///
 /// # Errors
 /// As [`open_regular`], or [`ErrorKind::FileTooLarge`] with the size and the limit.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = open_regular(path)?;
-    let stated = file.metadata()?.len();
     let too_large =
         |size: String| Error::new(ErrorKind::FileTooLarge, format!("{size}, more than the {limit} allowed"));
+    if let Some(found) = memory::find(path) {
+        let bytes = found?;
+        let fits = bytes.len() as u64 <= limit;
+        return if fits { Ok(bytes.to_vec()) } else { Err(too_large(format!("it has {} bytes", bytes.len()))) };
+    }
+    let file = open_regular(path)?;
+    let stated = file.metadata()?.len();
     if stated > limit {
         return Err(too_large(format!("it has {stated} bytes")));
     }
@@ -57,6 +75,19 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
         return Err(too_large(format!("it goes on after {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// The first bytes of the regular file at `path`, `count` or all.
+///
+/// # Errors
+/// As [`open_regular`].
+pub fn read_start(path: &Path, count: usize) -> Result<Vec<u8>> {
+    if let Some(found) = memory::find(path) {
+        return found.map(|bytes| bytes[..count.min(bytes.len())].to_vec());
+    }
+    let mut start = Vec::new();
+    open_regular(path)?.take(count as u64).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 /// Refuses what is no regular file, by what it is.

@@ -13,6 +13,7 @@ mod formats;
 mod hub;
 mod limits;
 mod load_options;
+pub mod memory;
 pub mod nn;
 mod repo;
 mod source;

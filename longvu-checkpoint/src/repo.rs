@@ -83,7 +83,7 @@ impl Repo {
     /// When it is neither a folder nor the form of a Hub id.
     pub fn find(model: impl AsRef<Path>, options: &RepoOptions) -> Result<Self> {
         let path = model.as_ref();
-        if path.is_dir() {
+        if files::is_folder(path) {
             return Ok(Self::folder(path).with_options(options));
         }
         if path.exists() {

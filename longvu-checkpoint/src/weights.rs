@@ -5,12 +5,9 @@
 //! has before a byte of data is read, and once to load, one tensor at a time. The declaration alone serves
 //! size listings and the writing of synthetic checkpoints.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use burn::{
@@ -20,6 +17,7 @@ use burn::{
 use longvu_core::{Dtype, Quantize, QuantizedMatrix, Step, Watch, WeightFormat};
 
 use crate::{Error, LoadOptions, Result, error::Mismatch, nn::LinearWeight, source::TensorSource};
+use web_time::Instant;
 
 /// A tensor that a model's layout has.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 //! stop something, and what has been stopped ends with [`Cancelled`] and leaves nothing behind but what the next attempt
 //! goes on from: the part of a download that is there, and a training run's last checkpoint.
 
-use std::{fmt, ops::ControlFlow, sync::Arc, time::Instant};
+use std::{fmt, ops::ControlFlow, sync::Arc};
+use web_time::Instant;
 
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,6 +6,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod activation;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, unused_imports, reason = "what only x86-64 has instructions for")
+)]
 mod amx;
 mod attention;
 pub mod backward;
@@ -22,6 +26,10 @@ mod patchify;
 mod product;
 mod quant;
 mod rotary;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, unused_imports, reason = "what only x86-64 has instructions for")
+)]
 mod simd;
 mod softmax;
 mod threads;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use longvu_checkpoint::config::parse_json;
+use longvu_checkpoint::{config::parse_json, files::is_regular};
 use longvu_core::text::escape;
 use tokenizers::{
     SplitDelimiterBehavior,
@@ -59,7 +59,8 @@ impl Tokenizer {
     pub fn from_dir_with(dir: impl AsRef<Path>, limits: &Limits) -> Result<Self> {
         let dir = dir.as_ref();
         let file = dir.join(FILE_NAME);
-        if file.exists() {
+        // What cannot be looked at is no reason to take other files for it.
+        if is_regular(&file).unwrap_or(true) {
             return Self::from_file_with(file, limits);
         }
         tracing::debug!(dir = %dir.display(), "no tokenizer.json, trying vocab.json and merges.txt");

@@ -1,8 +1,9 @@
 //! Several answers at once: their tokens go through the language model together.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use crate::{AnswerStream, Error, Result, llm::Generation};
+use web_time::Instant;
 
 /// An answer of an [`AnswerBatch`]. No other of the same batch has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! Aggregated frames as tokens of the language model.
 
-use std::{cell::Cell, time::Instant};
+use std::cell::Cell;
 
 use burn::tensor::{Tensor, TensorData};
 use longvu_checkpoint::config::LongVuConfig;
@@ -12,6 +12,7 @@ use crate::{
     encoded::video::select,
     vision::{MmProjector, SizePair},
 };
+use web_time::Instant;
 
 /// The sinusoid that `frame_pos` models add to the tokens of the frame at position `sample`.
 ///

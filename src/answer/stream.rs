@@ -1,11 +1,8 @@
 //! Asking: questions about encoded videos and images, or about nothing at all.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use longvu_core::{Step, Watch};
@@ -21,6 +18,7 @@ use crate::{
     encoded::video::add,
     llm::{Conversation, Decoder, FinishReason, Generation, GenerationConfig, PromptIds, TextStream},
 };
+use web_time::Instant;
 
 /// Seconds that each step of answering took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

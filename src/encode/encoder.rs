@@ -5,7 +5,7 @@
 //! when the video has ended; until then they wait, some in memory and the others in a temporary file. A frame that repeats
 //! the one before it has the same features as that: the temporal stage gets them for each, but neither tower runs again.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use longvu_core::{Step, WatchedStep};
@@ -24,6 +24,7 @@ use crate::{
     model::{residency::Residency, stages::Stages},
     vision::{Dinov2, Siglip, SizePair},
 };
+use web_time::Instant;
 
 /// Prompt tokens of the shortest conceivable prompt: the placeholder alone.
 const SHORTEST_PROMPT: usize = 1;

@@ -1,5 +1,7 @@
 //! Decoding and resizing ahead of the towers, each on a thread of its own.
 //!
+//! Where there are no threads, in a browser, a frame is decoded and resized when it is asked for.
+//!
 //! A full-size frame is handed from the decoder straight to the resizer, so that at most two exist, however far the
 //! towers are behind. Resized frames wait in a bounded channel. Frames come out in order, whatever the threads' timing.
 
@@ -10,7 +12,6 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Instant,
 };
 
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     threads::Crew,
     vision::Preprocessor,
 };
+use web_time::Instant;
 
 /// A frame ready for both towers.
 pub(crate) struct Prepared {
@@ -58,17 +60,33 @@ impl Resizer {
     }
 }
 
-/// The frames of a source, decoded and resized on other threads.
+/// The frames of a source, decoded and resized on other threads where there are any.
 ///
 /// Dropping it ends the threads and waits for them; a source that is busy with a frame finishes that frame first.
 pub(crate) struct PreparedFrames {
-    /// Gone once the source has ended or nobody wants more.
-    frames: Option<Receiver<Result<Prepared>>>,
-    decoding: Option<JoinHandle<f64>>,
-    resizing: Option<JoinHandle<f64>>,
+    place: Place,
     /// Seconds of work of the threads that have ended.
     pub decode_seconds: f64,
     pub resize_seconds: f64,
+}
+
+/// Where frames are made ready.
+enum Place {
+    /// On two threads; each tells in the end how many seconds it worked.
+    Threads {
+        /// Gone once the source has ended or nobody wants more.
+        frames: Option<Receiver<Result<Prepared>>>,
+        decoding: Option<JoinHandle<f64>>,
+        resizing: Option<JoinHandle<f64>>,
+    },
+    /// On the caller's, when it asks.
+    Here {
+        /// Gone once it has ended or failed.
+        source: Option<FrameSource>,
+        resizer: Box<Resizer>,
+        sample: usize,
+        work: Arc<Work>,
+    },
 }
 
 /// The most frames that wait resized, each some 3 MB: a stage's window may be the whole video.
@@ -80,6 +98,9 @@ impl PreparedFrames {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start(source: FrameSource, resizer: Resizer, ahead: usize, work: &Arc<Work>) -> Result<Self> {
+        if cfg!(target_family = "wasm") {
+            return Ok(Self::start_here(source, resizer, work));
+        }
         let (decoded, full_size) = sync_channel(0);
         let (resized, frames) = sync_channel(ahead.min(MOST_AHEAD));
         let counters = (Arc::clone(work), Arc::clone(work));
@@ -87,13 +108,14 @@ impl PreparedFrames {
         let decoding = spawn("longvu-decode", move || decode(source, &decoded, &counters.0))?;
         // Should this thread fail to start, the other finds its channel closed and ends.
         let resizing = spawn("longvu-resize", move || resize(&full_size, &resized, resizer, crew, &counters.1))?;
-        Ok(Self {
-            frames: Some(frames),
-            decoding: Some(decoding),
-            resizing: Some(resizing),
-            decode_seconds: 0.0,
-            resize_seconds: 0.0,
-        })
+        let place = Place::Threads { frames: Some(frames), decoding: Some(decoding), resizing: Some(resizing) };
+        Ok(Self { place, decode_seconds: 0.0, resize_seconds: 0.0 })
+    }
+
+    /// Makes each frame ready when it is asked for.
+    fn start_here(source: FrameSource, resizer: Resizer, work: &Arc<Work>) -> Self {
+        let (source, resizer, work) = (Some(source), Box::new(resizer), Arc::clone(work));
+        Self { place: Place::Here { source, resizer, sample: 0, work }, decode_seconds: 0.0, resize_seconds: 0.0 }
     }
 
     /// The next frame; `None` once the source has ended.
@@ -101,12 +123,32 @@ impl PreparedFrames {
     /// # Errors
     /// The source's own, frames of unusable sizes, and a panic on either thread.
     pub fn next(&mut self) -> Result<Option<Prepared>> {
-        let Some(frames) = &self.frames else { return Ok(None) };
+        let frames = match &mut self.place {
+            Place::Here { .. } => return self.next_here(),
+            Place::Threads { frames: Some(frames), .. } => frames,
+            Place::Threads { frames: None, .. } => return Ok(None),
+        };
         match frames.recv() {
             Ok(frame) => frame.map(Some),
             // Both threads have ended: in order, or by a panic.
             Err(_) => self.join().map(|()| None),
         }
+    }
+
+    fn next_here(&mut self) -> Result<Option<Prepared>> {
+        let Place::Here { source: place, resizer, sample, work } = &mut self.place else { return Ok(None) };
+        let Some(mut source) = place.take() else { return Ok(None) };
+        let start = Instant::now();
+        let frame = source.next();
+        add(&mut self.decode_seconds, start);
+        let Some(frame) = frame.transpose()? else { return Ok(None) };
+        work.frames_decoded.add(1);
+        let start = Instant::now();
+        let prepared = resizer.resize(*sample, &frame)?;
+        add(&mut self.resize_seconds, start);
+        *sample += 1;
+        *place = Some(source);
+        Ok(Some(prepared))
     }
 
     /// At most `count` frames, fewer only at the source's end; `asked` after each whether to go on.
@@ -127,9 +169,10 @@ impl PreparedFrames {
 
     /// Ends the threads. Without a receiver the resizer's next send fails, and without it the decoder's.
     fn join(&mut self) -> Result<()> {
-        self.frames = None;
-        let resized = self.resizing.take().map(JoinHandle::join).transpose();
-        let decoded = self.decoding.take().map(JoinHandle::join).transpose();
+        let Place::Threads { frames, decoding, resizing } = &mut self.place else { return Ok(()) };
+        *frames = None;
+        let resized = resizing.take().map(JoinHandle::join).transpose();
+        let decoded = decoding.take().map(JoinHandle::join).transpose();
         self.decode_seconds += decoded.map_err(|panic| panicked("decoding", panic.as_ref()))?.unwrap_or(0.0);
         self.resize_seconds += resized.map_err(|panic| panicked("resizing", panic.as_ref()))?.unwrap_or(0.0);
         Ok(())
@@ -214,6 +257,11 @@ mod tests {
         PreparedFrames::start(Box::new(source), resizer(), ahead, &Arc::default()).unwrap()
     }
 
+    /// As where there are no threads.
+    fn start_here(source: impl Iterator<Item = Result<Frame>> + Send + 'static, _ahead: usize) -> PreparedFrames {
+        PreparedFrames::start_here(Box::new(source), resizer(), &Arc::default())
+    }
+
     /// Counts the sources that are alive, and what was taken from them.
     struct Watched<I>(I, Arc<AtomicUsize>, Arc<AtomicUsize>);
 
@@ -233,17 +281,16 @@ mod tests {
 
     #[test]
     fn frames_come_in_order_and_resized() {
-        let mut frames = start((0..50).map(frame), 3);
-        let first = frames.window(16, || Ok(())).unwrap();
-        assert_eq!(first.len(), 16);
-        assert_eq!((first[15].info.sample, first[15].dimensions), (15, (4, 2)));
-        assert_eq!((first[15].pixels.siglip.len(), first[15].pixels.dinov2.len()), (8 * 8 * 3, 8 * 8 * 3));
-        assert_eq!(
-            frames.window(100, || Ok(())).unwrap().iter().map(|f| f.info.index).collect::<Vec<_>>(),
-            Vec::from_iter(16..50)
-        );
-        assert!(frames.next().unwrap().is_none() && frames.next().unwrap().is_none());
-        assert!(frames.decode_seconds > 0.0 && frames.resize_seconds > 0.0);
+        for mut frames in [start((0..50).map(frame), 3), start_here((0..50).map(frame), 3)] {
+            let first = frames.window(16, || Ok(())).unwrap();
+            assert_eq!(first.len(), 16);
+            assert_eq!((first[15].info.sample, first[15].dimensions), (15, (4, 2)));
+            assert_eq!((first[15].pixels.siglip.len(), first[15].pixels.dinov2.len()), (8 * 8 * 3, 8 * 8 * 3));
+            let rest: Vec<_> = frames.window(100, || Ok(())).unwrap().iter().map(|f| f.info.index).collect();
+            assert_eq!(rest, Vec::from_iter(16..50));
+            assert!(frames.next().unwrap().is_none() && frames.next().unwrap().is_none());
+            assert!(frames.decode_seconds > 0.0 && frames.resize_seconds > 0.0);
+        }
     }
 
     #[test]
@@ -260,15 +307,18 @@ mod tests {
 
     #[test]
     fn errors_come_after_the_frames_before_them() {
-        let source = (0..3).map(frame).chain([Err(Error::NoFrames)]).chain((4..9).map(frame));
-        let mut frames = start(source, 8);
-        for sample in 0..3 {
-            assert_eq!(frames.next().unwrap().unwrap().info.sample, sample);
+        let source = || (0..3).map(frame).chain([Err(Error::NoFrames)]).chain((4..9).map(frame));
+        let bad = || std::iter::once(Ok(Frame { rgb: vec![0; 5], ..frame(0).unwrap() }));
+        for (mut frames, mut bad) in
+            [(start(source(), 8), start(bad(), 1)), (start_here(source(), 8), start_here(bad(), 1))]
+        {
+            for sample in 0..3 {
+                assert_eq!(frames.next().unwrap().unwrap().info.sample, sample);
+            }
+            assert!(matches!(frames.next(), Err(Error::NoFrames)));
+            assert!(matches!(frames.next(), Ok(None)));
+            assert!(matches!(bad.next(), Err(Error::Vision(_))));
         }
-        assert!(matches!(frames.next(), Err(Error::NoFrames)));
-        assert!(matches!(frames.next(), Ok(None)));
-        let bad = Frame { rgb: vec![0; 5], ..frame(0).unwrap() };
-        assert!(matches!(start(std::iter::once(Ok(bad)), 1).next(), Err(Error::Vision(_))));
     }
 
     #[test]

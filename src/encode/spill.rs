@@ -17,8 +17,8 @@ pub(crate) struct SpillSettings {
     pub folder: Option<PathBuf>,
 }
 
-/// Frames that wait in memory unless set otherwise.
-pub(crate) const WAITING_FRAMES: usize = 16;
+/// Frames that wait in memory unless set otherwise: all where there are no files.
+pub(crate) const WAITING_FRAMES: usize = if cfg!(target_family = "wasm") { usize::MAX } else { 16 };
 
 impl Default for SpillSettings {
     fn default() -> Self {

@@ -72,7 +72,7 @@ pub struct TowerFrames {
 }
 
 /// Adds the time since `start` to `slot`, in seconds.
-pub(crate) fn add(slot: &mut f64, start: std::time::Instant) {
+pub(crate) fn add(slot: &mut f64, start: web_time::Instant) {
     *slot += Duration::as_secs_f64(&start.elapsed());
 }
 

@@ -6,7 +6,6 @@ use std::{
     io::{self, BufWriter, Seek, Write},
     path::Path,
     sync::Arc,
-    time::Instant,
 };
 
 use burn::tensor::{DType, Tensor};
@@ -25,6 +24,7 @@ use crate::{
     encoded::video::add,
     vision::{Dinov2, Siglip, SizePair},
 };
+use web_time::Instant;
 
 /// What [`LongVu::save_features`] put into a file.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longvu_checkpoint::atomic;
+use longvu_checkpoint::{atomic, memory};
 
 use crate::{Error, LongVu, Result};
 
@@ -41,12 +41,15 @@ impl LongVu {
 
 /// A folder with the files of the model that is built in, for [`LongVu::builder`].
 ///
-/// It lies in the user's cache folder, or the system's temporary one where there is none to write to, is made when it is
+/// In a browser it is one [in memory](longvu_checkpoint::memory). Elsewhere it lies in the user's cache folder, or the system's temporary one where there is none to write to, is made when it is
 /// first asked for, and mended if it has changed.
 ///
 /// # Errors
 /// [`Error::Unpack`] when neither folder can be written to.
 pub fn miniature_folder() -> Result<PathBuf> {
+    if cfg!(target_family = "wasm") {
+        return Ok(in_memory());
+    }
     let bases = dirs::cache_dir().map(|caches| caches.join("longvu")).into_iter();
     let name = concat!("miniature-", env!("CARGO_PKG_VERSION"));
     let mut failure = None;
@@ -59,6 +62,11 @@ pub fn miniature_folder() -> Result<PathBuf> {
     }
     let (folder, source) = failure.unwrap_or_else(|| (PathBuf::new(), io::ErrorKind::InvalidFilename.into()));
     Err(Error::Unpack { folder, source })
+}
+
+/// The files in memory, where they are anyway.
+fn in_memory() -> PathBuf {
+    FILES.iter().fold(PathBuf::new(), |_, (name, bytes)| memory::put("miniature", name, *bytes))
 }
 
 /// Makes the files of `folder` what they should be.
@@ -103,6 +111,12 @@ mod tests {
         let file = base.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(unpack(&file.join("miniature")).is_err());
+    }
+
+    #[test]
+    fn it_loads_from_memory() {
+        let model = LongVu::builder(in_memory()).load().unwrap();
+        assert!(model.decoder().is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use longvu_checkpoint::{Checkpoint, LoadOptions, Weights, check, load};
@@ -13,6 +13,7 @@ use crate::{
     ErrorKind, Residency, Result,
     threads::{join, spawn_in, undisturbed},
 };
+use web_time::Instant;
 
 /// Reads a part from its checkpoint, whose layout has been checked.
 pub(crate) type Loader<M> = Box<dyn Fn(&Watch) -> Result<M> + Send + Sync>;
@@ -55,15 +56,13 @@ impl Turn {
     fn take(&self, watch: &Watch) -> Result<Taken<'_>> {
         let waiting = watch.step(Step::Load, "", None);
         loop {
-            let (mut taken, _) = self
-                .free
-                .wait_timeout_while(lock(&self.taken), ASKED_EVERY, |taken| *taken)
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut taken = lock(&self.taken);
             if !*taken {
                 *taken = true;
                 return Ok(Taken(self));
             }
-            drop(taken);
+            let waited = self.free.wait_timeout_while(taken, ASKED_EVERY, |taken| *taken);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
             waiting.done(0)?;
         }
     }
@@ -170,16 +169,20 @@ impl<M: Send + Sync> Passing<M> {
 /// Something to do that may fail.
 type Job<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 
-/// Runs `jobs` side by side. Of several errors the first in the list is returned, whichever came first, and one of those
+/// Runs `jobs` side by side, or where there are no threads one after the other. Of several errors the first in the list is returned, whichever came first, and one of those
 /// that were told to stop only where nothing else went wrong.
 pub(crate) fn side_by_side(jobs: &[Job<'_>]) -> Result<()> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = jobs.iter().map(|&job| spawn_in(scope, job)).collect();
-        let outcomes: Vec<Result<()>> = threads.into_iter().map(|thread| join(thread?)).collect();
-        let (stopped, failed): (Vec<_>, Vec<_>) =
-            outcomes.into_iter().filter_map(Result::err).partition(|error| error.kind() == ErrorKind::Cancelled);
-        failed.into_iter().chain(stopped).next().map_or(Ok(()), Err)
-    })
+    let outcomes: Vec<Result<()>> = if cfg!(target_family = "wasm") {
+        jobs.iter().map(|job| job()).collect()
+    } else {
+        thread::scope(|scope| {
+            let threads: Vec<_> = jobs.iter().map(|&job| spawn_in(scope, job)).collect();
+            threads.into_iter().map(|thread| join(thread?)).collect()
+        })
+    };
+    let (stopped, failed): (Vec<_>, Vec<_>) =
+        outcomes.into_iter().filter_map(Result::err).partition(|error| error.kind() == ErrorKind::Cancelled);
+    failed.into_iter().chain(stopped).next().map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

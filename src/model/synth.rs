@@ -1,6 +1,6 @@
 //! Writing complete model folders of any size whose weights follow the synthetic rule.
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, path::Path};
 
 use longvu_checkpoint::{
     Repo, RepoOptions, SafetensorsWriter, TensorRole, TensorSpec,
@@ -16,6 +16,7 @@ use crate::{
     llm::synthetic_tokenizer,
     model::{files::ModelFiles, inspect::part_specs},
 };
+use web_time::Instant;
 
 /// Values that are made at a time: enough for all threads, and nothing beside a model.
 const BLOCK: usize = 1 << 24;

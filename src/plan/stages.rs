@@ -23,7 +23,7 @@ use crate::{
 
 const MIB: u128 = 1 << 20;
 /// Frames, positions, tokens and frames of a batch beyond which a forecast no longer tells apart what does not fit anyway.
-const MOST: usize = 1 << 34;
+const MOST: usize = usize::MAX >> (usize::BITS / 2 - 2);
 
 /// Code, libraries, threads, buffers of matrix products, what the allocator keeps.
 const PROGRAM: u128 = 96 * MIB;

@@ -10,7 +10,10 @@ use std::{
 
 use memmap2::Mmap;
 
-use crate::{Error, Result, files};
+use crate::{
+    Error, Result, files,
+    memory::{self, Bytes},
+};
 
 /// Bytes that are converted at a time: many times what a thread takes at once, and nothing beside a model.
 pub const BLOCK: usize = 8 << 20;
@@ -32,10 +35,15 @@ pub enum Mapping {
 /// An open file of weights.
 pub struct WeightsFile {
     path: PathBuf,
-    file: File,
-    opened: Stamp,
-    /// Absent where the file is read.
-    map: Option<Arc<Mmap>>,
+    place: Place,
+}
+
+/// Where its bytes are.
+enum Place {
+    /// On a disk, and mapped unless it is read.
+    Disk { file: File, opened: Stamp, map: Option<Arc<Mmap>> },
+    /// In this process's memory.
+    Memory(Bytes),
 }
 
 /// What tells that a file was written to.
@@ -58,6 +66,9 @@ impl WeightsFile {
     /// # Errors
     /// Whatever the operating system says.
     pub fn open(path: &Path, mapping: Mapping) -> Result<Self> {
+        if let Some(found) = memory::find(path) {
+            return Ok(Self { path: path.to_owned(), place: Place::Memory(found.map_err(Error::read(path))?) });
+        }
         let file = files::open_regular(path).map_err(Error::read(path))?;
         let opened = Stamp::of(&file).map_err(Error::read(path))?;
         let map = match mapping {
@@ -67,12 +78,15 @@ impl WeightsFile {
             Mapping::Map => Some(Arc::new(unsafe { Mmap::map(&file) }.map_err(Error::read(path))?)),
             Mapping::Read => None,
         };
-        Ok(Self { path: path.to_owned(), file, opened, map })
+        Ok(Self { path: path.to_owned(), place: Place::Disk { file, opened, map } })
     }
 
     /// Bytes of the file when it was opened.
     pub fn len(&self) -> u64 {
-        self.opened.len
+        match &self.place {
+            Place::Disk { opened, .. } => opened.len,
+            Place::Memory(bytes) => bytes.len() as u64,
+        }
     }
 
     /// The bytes in `range`, copied.
@@ -82,9 +96,17 @@ impl WeightsFile {
     pub fn copy(&self, range: Range<usize>) -> Result<Vec<u8>> {
         self.check()?;
         let mut bytes = Vec::new();
-        let read = bytes.try_reserve_exact(range.len()).map_err(std::io::Error::from).and_then(|()| {
-            bytes.resize(range.len(), 0);
-            read_exact_at(&self.file, &mut bytes, range.start as u64)
+        let reserved = bytes.try_reserve_exact(range.len()).map_err(std::io::Error::from);
+        let read = reserved.and_then(|()| match &self.place {
+            Place::Disk { file, .. } => {
+                bytes.resize(range.len(), 0);
+                read_exact_at(file, &mut bytes, range.start as u64)
+            }
+            Place::Memory(all) => {
+                let part = all.get(range).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+                bytes.extend_from_slice(part);
+                Ok(())
+            }
         });
         read.map_err(|error| self.unread(&error))?;
         Ok(bytes)
@@ -92,7 +114,7 @@ impl WeightsFile {
 
     /// Whether the bytes from `start` lie, in memory, where numbers of `size` bytes may.
     pub fn is_aligned(&self, start: usize, size: usize) -> bool {
-        self.map.as_ref().is_none_or(|map| (map.as_ptr().addr() + start).is_multiple_of(size))
+        self.map().is_none_or(|map| (map.as_ptr().addr() + start).is_multiple_of(size))
     }
 
     /// The pieces of `range`, in order, each in memory for as long as it is held; all but the last have [`BLOCK`] bytes.
@@ -109,19 +131,27 @@ impl WeightsFile {
     /// # Errors
     /// [`Error::BadWeights`] when the file has changed since it was opened, or cannot be read.
     pub fn window(&self, range: Range<usize>) -> Result<Window> {
-        let Some(map) = &self.map else { return Ok(Window::Read(self.copy(range)?)) };
+        let Some(map) = self.map() else { return Ok(Window::Read(self.copy(range)?)) };
         self.check()?;
         let window = MappedWindow { map: Arc::clone(map), range };
         window.read().map_err(|error| self.unread(&error))?;
         Ok(Window::Mapped(window))
     }
 
+    fn map(&self) -> Option<&Arc<Mmap>> {
+        match &self.place {
+            Place::Disk { map, .. } => map.as_ref(),
+            Place::Memory(_) => None,
+        }
+    }
+
     /// Checks that the file is what it was.
     fn check(&self) -> Result<()> {
-        let now = Stamp::of(&self.file).map_err(Error::read(&self.path))?;
-        let reason = if now.len < self.opened.len {
+        let Place::Disk { file, opened, .. } = &self.place else { return Ok(()) };
+        let now = Stamp::of(file).map_err(Error::read(&self.path))?;
+        let reason = if now.len < opened.len {
             format!("it was cut short to {} bytes after it was opened; restore it, and load the model again", now.len)
-        } else if now != self.opened {
+        } else if now != *opened {
             "it was written to after it was opened; let that finish, and load the model again".to_owned()
         } else {
             return Ok(());
@@ -152,6 +182,14 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io:
         }
     }
     Ok(())
+}
+
+#[cfg(not(any(unix, windows)))]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = file;
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(bytes)
 }
 
 /// A part of a file that is in memory; dropping it gives the memory back.
