@@ -8,7 +8,7 @@ QUESTION := Is there a square in the video?
 # No build names a package: all then mean the default members with one set of features, and burn is built once.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers fuzz deploy-test client-test load-test browser-test
+.PHONY: help deps build test outside demo check fmt cuda-check test-backends package train-mini bench bench-peers fuzz deploy-test client-test load-test browser-test check-wasm browser-example test-browser
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -71,6 +71,17 @@ load-test: deps ## 1 to 64 clients at once against `longvu serve`, LOAD_SECONDS 
 # TESTS names some, as test_page.Keys; LONGVU_TEST_SCREENSHOTS a folder for pictures.
 browser-test: deps ## tests of the server's page in a headless Chromium
 	@tools/browser.sh $(TESTS)
+
+# Rust's target for WebAssembly, or root, who gets a compiler that has it into a folder.
+check-wasm: ## type-checks the library for a browser, on the processor and on WebGPU
+	@tools/wasm.sh check
+
+browser-example: ## builds examples/browser into a folder for any web host
+	@tools/wasm.sh page
+
+# TESTS and LONGVU_TEST_SCREENSHOTS as for browser-test.
+test-browser: deps ## tests of that page in a headless Chromium
+	@tools/wasm.sh test $(TESTS)
 
 package: deps ## packs every crate and checks the sizes
 	@tools/package.sh

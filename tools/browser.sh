@@ -8,23 +8,8 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 work=$target/browser
 packages=(playwright==1.65.2)
 
-skip() {
-    echo "skipped: $1"
-    exit 0
-}
-
-command -v python3 >/dev/null || skip "python3 is not installed"
-find_chromium() {
-    command -v chromium || command -v chromium-browser || command -v google-chrome || true
-}
-chromium=${CHROMIUM:-$(find_chromium)}
-if [ -z "$chromium" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-    mkdir -p "$work"
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; } \
-        >"$work/apt.log" 2>&1 || skip "chromium cannot be installed: $(tail -1 "$work/apt.log")"
-    chromium=$(find_chromium)
-fi
-[ -n "$chromium" ] || skip "no chromium here; install it, or name one with CHROMIUM"
+chromium=$(tools/chromium.sh "$work")
+[ -n "$chromium" ] || exit 0
 
 venv=$(tools/venv.sh "$work" "${packages[@]}")
 [ -n "$venv" ] || exit 0
