@@ -7,7 +7,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 backend=${1:-}
 tests=("${@:2}")
-target=${CARGO_TARGET_DIR:-$PWD/target}
 
 in_debian() {
     [ -n "${LONGVU_IN_DEBIAN:-}" ] || exec tools/debian.sh run env LONGVU_IN_DEBIAN=1 tools/backends.sh "$backend" ${tests[@]+"${tests[@]}"}
@@ -18,13 +17,12 @@ examine() {
     local device=$1
     # Neither names a package: both then mean one set of features, and burn is built once.
     LONGVU_TEST_DEVICE=$device cargo test --test golden --features "$features" -- --nocapture --test-threads=1 ${tests[@]+"${tests[@]}"}
-    cargo run --bin longvu --features "$features" -- doctor --device "$device" --small --questions 50
+    cargo run --bin longvu --features "$features" -- doctor --device "$device" --small --questions "${QUESTIONS:-50}"
 }
 
 case $backend in
 ndarray)
     features=ndarray
-    export CARGO_TARGET_DIR=$target/ndarray
     examine ndarray
     ;;
 webgpu)
@@ -33,15 +31,19 @@ webgpu)
     features=webgpu
     # Whole videos take too long there.
     tests+=(--skip run::)
-    export CARGO_TARGET_DIR=$target/webgpu VK_ICD_FILENAMES=/x VK_DRIVER_FILES=/x
+    export VK_ICD_FILENAMES=/x VK_DRIVER_FILES=/x
     examine wgpu:0
     ;;
 vulkan)
     in_debian
+    export CUBECL_AUTOTUNE_LEVEL=minimal
     examine vulkan:0
     ;;
 cubecl-cpu)
     in_debian
+    # Whole videos take too long there, too: every size compiles kernels of its own. So does trying many.
+    tests+=(--skip run:: --skip fastv)
+    export CUBECL_AUTOTUNE_LEVEL=minimal
     examine cubecl-cpu
     ;;
 cuda-link)

@@ -32,5 +32,5 @@ count() {
     diff <(sort "launched-$2-$3-$4" | uniq -c | sort -rn) <(sort "launched-$5-$6-$7" | uniq -c | sort -rn) | head "-${SHOW:-0}" || true
 }
 count "a token" 0 64 24 0 64 8 16
-count "a prompt of 64 positions" 0 64 0 0 0 0 1
+count "a position of a prompt" 0 64 1 0 32 1 32
 count "a frame" 24 0 0 8 0 0 16

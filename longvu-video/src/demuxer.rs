@@ -99,10 +99,18 @@ impl Demuxer {
         Ok(Self { input, stream, videos, crop, still: None, path, packets: 0, damaged: false, failure })
     }
 
+    /// Whether the file is a still picture in a container of items.
+    pub fn is_still(&self) -> bool {
+        self.still.is_some()
+    }
+
     /// The orientation that the container asks for; `None` if it is no multiple of a quarter turn.
     pub fn orientation(&self) -> Option<Orientation> {
-        let otherwise = self.still.as_ref().map_or(Orientation::NoTransforms, |still| still.orientation);
-        orientation::of_stream(&self.input.stream(self.stream)?, otherwise)
+        // Of a still picture's items FFmpeg 9 makes a matrix, too, in which turns and mirrors are in another order than theirs.
+        match &self.still {
+            Some(still) => Some(still.orientation),
+            None => orientation::of_stream(&self.input.stream(self.stream)?),
+        }
     }
 
     /// The part of the pictures that the container wants shown.

@@ -5,15 +5,14 @@ use ffmpeg_next as ffmpeg;
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
-/// The orientation a stream asks for by a display matrix: `otherwise` if it has none, `None` if it is no multiple of a
-/// quarter turn.
-pub(crate) fn of_stream(stream: &ffmpeg::Stream<'_>, otherwise: Orientation) -> Option<Orientation> {
+/// The orientation a stream asks for by a display matrix; `None` if it is no multiple of a quarter turn.
+pub(crate) fn of_stream(stream: &ffmpeg::Stream<'_>) -> Option<Orientation> {
     for data in stream.side_data() {
         if data.kind() == side_data::Type::DisplayMatrix {
             return from_matrix(data.data());
         }
     }
-    Some(otherwise)
+    Some(Orientation::NoTransforms)
 }
 
 /// Reads a display matrix: nine 32-bit integers `[a, b, u, c, d, v, x, y, w]` in native byte order, where a stored point

@@ -274,7 +274,8 @@ fn describe(demuxer: &Demuxer, path: &Path, limits: &Limits) -> Result<(VideoInf
         has_audio: demuxer.has_audio(),
     };
     let mut warnings = colour::of_stream(&stream);
-    if demuxer.videos > 1 {
+    // Other items of a still picture's file, which FFmpeg 9 has streams for, are thumbnails and parts of it.
+    if demuxer.videos > 1 && !demuxer.is_still() {
         warnings.push(Warning::SeveralVideos { videos: demuxer.videos, width, height });
     }
     if let Some((width, height)) = demuxer.pixel_aspect() {

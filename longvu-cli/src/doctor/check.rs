@@ -63,6 +63,6 @@ pub struct Check {
     pub name: &'static str,
     pub kind: Kind,
     pub run: fn(&Place, Size) -> Result<Vec<f32>>,
-    /// Whether it is about what the CPU alone has.
-    pub on_cpu_only: bool,
+    /// Whether it is about weights in integers, which not every device computes with.
+    pub quantized: bool,
 }

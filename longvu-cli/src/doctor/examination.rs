@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use longvu::{Device, Dtype};
+use longvu::{Device, Dtype, Quantize};
 use serde::Serialize;
 
 use super::{
@@ -73,7 +73,8 @@ impl Examination<'_> {
         let reference = Place::reference_of(self.device)?;
         let mut findings = Vec::new();
         for &size in &self.sizes {
-            for check in all().filter(|check| !check.on_cpu_only || longvu::is_cpu(self.device)) {
+            let quantizes = Quantize::Int8.check_supported(self.device).is_ok();
+            for check in all().filter(|check| !check.quantized || quantizes) {
                 if size == Size::Full && !parts::WHOLE.contains(&check.name) {
                     continue;
                 }

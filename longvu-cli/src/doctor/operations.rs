@@ -14,12 +14,12 @@ use super::{
 };
 
 const fn operation(name: &'static str, run: fn(&Place, Size) -> Result<Vec<f32>>) -> Check {
-    Check { name, kind: Kind::Operation, run, on_cpu_only: false }
+    Check { name, kind: Kind::Operation, run, quantized: false }
 }
 
 /// A row, whose activations become 16-bit integers, or many, whose become 8-bit ones.
 const fn quantized(name: &'static str, kind: Kind, run: fn(&Place, Size) -> Result<Vec<f32>>) -> Check {
-    Check { name, kind, run, on_cpu_only: true }
+    Check { name, kind, run, quantized: true }
 }
 
 /// What the models are made of.

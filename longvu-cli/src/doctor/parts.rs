@@ -15,7 +15,7 @@ use super::{
 };
 
 const fn part(name: &'static str, run: fn(&Place, Size) -> Result<Vec<f32>>) -> Check {
-    Check { name, kind: Kind::Part, run, on_cpu_only: false }
+    Check { name, kind: Kind::Part, run, quantized: false }
 }
 
 /// What a question about a video goes through.

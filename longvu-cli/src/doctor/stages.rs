@@ -12,7 +12,7 @@ use super::{
 };
 
 const fn decision(name: &'static str, run: fn(&Place, Size) -> Result<Vec<f32>>) -> Check {
-    Check { name, kind: Kind::Decision, run, on_cpu_only: false }
+    Check { name, kind: Kind::Decision, run, quantized: false }
 }
 
 /// The stages.
