@@ -180,7 +180,8 @@ impl Generation {
     pub fn next_logits(&mut self) -> Vec<f32> {
         self.look_ahead();
         if let Ahead::Token(_, output) = &self.ahead {
-            self.ahead = Ahead::Logits(together::scores(&self.decoder, output.as_ref().clone()));
+            let logits = self.decoder.logits(output.as_ref().clone()).into_data();
+            self.ahead = Ahead::Logits(logits.iter::<f32>().collect());
         }
         self.ahead.logits().to_vec()
     }

@@ -93,8 +93,3 @@ fn score(decoder: &Decoder, generations: &mut [&mut Generation]) {
         *place = Ahead::Logits(logits.to_vec());
     }
 }
-
-/// Scores of the vocabulary, on the host, of an output `[1, 1, hidden_size]`.
-pub(super) fn scores(decoder: &Decoder, output: Tensor<3>) -> Vec<f32> {
-    decoder.logits(output).into_data().iter::<f32>().collect()
-}
