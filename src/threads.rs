@@ -14,6 +14,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{Error, Result};
 
+/// Whether there are threads: a browser has none, and everything is done where it is asked for.
+pub(crate) const THREADS: bool = !cfg!(target_family = "wasm");
+
 /// The pool for what others wait for; `None` where the system gives no threads.
 fn pool() -> Option<&'static ThreadPool> {
     static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
@@ -51,7 +54,7 @@ impl Crew {
 
 fn is_worker() -> bool {
     // Where there are no threads, the only one is counted as a worker, and waits for none.
-    !cfg!(target_family = "wasm") && rayon::current_thread_index().is_some()
+    THREADS && rayon::current_thread_index().is_some()
 }
 
 /// Runs `work`, during which the caller holds a lock, without rayon's usual workers: all of them may be waiting for that

@@ -15,9 +15,9 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use longvu_core::{Dtype, Quantize, QuantizedMatrix, Step, Watch, WeightFormat};
+use web_time::Instant;
 
 use crate::{Error, LoadOptions, Result, error::Mismatch, nn::LinearWeight, source::TensorSource};
-use web_time::Instant;
 
 /// A tensor that a model's layout has.
 #[derive(Debug, Clone, PartialEq, Eq)]

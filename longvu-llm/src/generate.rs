@@ -7,9 +7,9 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use longvu_core::{Step, Watch};
 use serde::Serialize;
+use web_time::Instant;
 
 use crate::{Decoder, Error, GenerationConfig, KvCache, LogitsSampler, PromptPruning, PrunedPrompt, Result};
-use web_time::Instant;
 
 /// Prompt positions pushed through the decoder at once.
 pub const PREFILL_CHUNK: usize = 1024;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{AnswerStream, Error, Result, llm::Generation};
 use web_time::Instant;
+
+use crate::{AnswerStream, Error, Result, llm::Generation};
 
 /// An answer of an [`AnswerBatch`]. No other of the same batch has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use burn::tensor::{Tensor, TensorData};
 use longvu_checkpoint::config::LongVuConfig;
 use longvu_core::{Step, Watch};
+use web_time::Instant;
 
 use crate::{
     VisualKind,
@@ -12,7 +13,6 @@ use crate::{
     encoded::video::select,
     vision::{MmProjector, SizePair},
 };
-use web_time::Instant;
 
 /// The sinusoid that `frame_pos` models add to the tokens of the frame at position `sample`.
 ///

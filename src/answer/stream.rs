@@ -7,6 +7,7 @@ use std::sync::{
 
 use longvu_core::{Step, Watch};
 use serde::Serialize;
+use web_time::Instant;
 
 use crate::{
     EncodedVideo, Error, ErrorKind, LongVu, PromptCache, Result,
@@ -18,7 +19,6 @@ use crate::{
     encoded::video::add,
     llm::{Conversation, Decoder, FinishReason, Generation, GenerationConfig, PromptIds, TextStream},
 };
-use web_time::Instant;
 
 /// Seconds that each step of answering took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

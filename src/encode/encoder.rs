@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use longvu_core::{Step, WatchedStep};
+use web_time::Instant;
 
 use crate::{
     EncodeTimings, EncodedVideo, Error, FrameInfo, IntoClip, LongVu, Result, TowerFrames, VisualKind,
@@ -24,7 +25,6 @@ use crate::{
     model::{residency::Residency, stages::Stages},
     vision::{Dinov2, Siglip, SizePair},
 };
-use web_time::Instant;
 
 /// Prompt tokens of the shortest conceivable prompt: the placeholder alone.
 const SHORTEST_PROMPT: usize = 1;

@@ -14,6 +14,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use web_time::Instant;
+
 use crate::{
     Error, Frame, FrameInfo, Result,
     encode::{
@@ -22,10 +24,9 @@ use crate::{
     },
     encoded::video::add,
     model::counters::Work,
-    threads::Crew,
+    threads::{Crew, THREADS},
     vision::Preprocessor,
 };
-use web_time::Instant;
 
 /// A frame ready for both towers.
 pub(crate) struct Prepared {
@@ -98,7 +99,7 @@ impl PreparedFrames {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start(source: FrameSource, resizer: Resizer, ahead: usize, work: &Arc<Work>) -> Result<Self> {
-        if cfg!(target_family = "wasm") {
+        if !THREADS {
             return Ok(Self::start_here(source, resizer, work));
         }
         let (decoded, full_size) = sync_channel(0);

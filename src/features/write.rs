@@ -12,6 +12,7 @@ use burn::tensor::{DType, Tensor};
 use longvu_checkpoint::{SafetensorsHeader, atomic::FileDraft};
 use longvu_core::Step;
 use safetensors::Dtype as FileDtype;
+use web_time::Instant;
 
 use super::{FeatureKind, Header, INDICES, KEY, TIMESTAMPS, VERSION};
 use crate::{
@@ -24,7 +25,6 @@ use crate::{
     encoded::video::add,
     vision::{Dinov2, Siglip, SizePair},
 };
-use web_time::Instant;
 
 /// What [`LongVu::save_features`] put into a file.
 #[derive(Debug, Clone)]

@@ -8,12 +8,12 @@ use std::{
 
 use longvu_checkpoint::{Checkpoint, LoadOptions, Weights, check, load};
 use longvu_core::{Step, Watch};
+use web_time::Instant;
 
 use crate::{
     ErrorKind, Residency, Result,
-    threads::{join, spawn_in, undisturbed},
+    threads::{THREADS, join, spawn_in, undisturbed},
 };
-use web_time::Instant;
 
 /// Reads a part from its checkpoint, whose layout has been checked.
 pub(crate) type Loader<M> = Box<dyn Fn(&Watch) -> Result<M> + Send + Sync>;
@@ -172,7 +172,7 @@ type Job<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 /// Runs `jobs` side by side, or where there are no threads one after the other. Of several errors the first in the list is returned, whichever came first, and one of those
 /// that were told to stop only where nothing else went wrong.
 pub(crate) fn side_by_side(jobs: &[Job<'_>]) -> Result<()> {
-    let outcomes: Vec<Result<()>> = if cfg!(target_family = "wasm") {
+    let outcomes: Vec<Result<()>> = if !THREADS {
         jobs.iter().map(|job| job()).collect()
     } else {
         thread::scope(|scope| {

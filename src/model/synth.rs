@@ -10,13 +10,13 @@ use longvu_checkpoint::{
 };
 use longvu_core::{Dtype, Step, Watch, WatchedStep};
 use serde_json::json;
+use web_time::Instant;
 
 use crate::{
     Error, Result, checkpoint,
     llm::synthetic_tokenizer,
     model::{files::ModelFiles, inspect::part_specs},
 };
-use web_time::Instant;
 
 /// Values that are made at a time: enough for all threads, and nothing beside a model.
 const BLOCK: usize = 1 << 24;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 use longvu_core::is_cpu;
+use web_time::Instant;
 
 use super::{Ahead, Generation};
 use crate::{Decoder, logits::likeliest_on_device};
-use web_time::Instant;
 
 impl Generation {
     /// Does the work for the next token of several answers together: the weights are read once for up to
